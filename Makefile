@@ -1,0 +1,46 @@
+# The front door: make demo, make test, make lint, make bench.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A strict editable install links the files that exist: a new file needs a new install. The stamp's name
+# therefore carries a hash of the packaging files and of the list of source files.
+SOURCES := $(shell { cat pyproject.toml setup.cfg; find engine dist proto server -type f ! -path '*/__pycache__*' | LC_ALL=C sort; } | sha256sum | cut -c1-16)
+RUN_STAMP := $(VENV)/.run-$(SOURCES)
+DEV_STAMP := $(VENV)/.dev-$(SOURCES)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: help setup demo test lint format bench proto clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): | $(VENV)/bin/python
+	$(PIP) install -e '.[mpi,server]'
+	@rm -f $(VENV)/.run-*; touch $@
+
+$(DEV_STAMP): | $(VENV)/bin/python
+	$(PIP) install -e '.[all,dev]'
+	@rm -f $(VENV)/.run-* $(VENV)/.dev-*; touch $@ $(RUN_STAMP)
+
+setup: $(DEV_STAMP) ## make .venv with everything a developer needs
+
+demo: $(RUN_STAMP) ## train a small network on two ranks through the server, watching its loss
+	$(BIN)/python examples/demo.py
+
+test: $(DEV_STAMP) ## run the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_STAMP) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .venv-mpich build *.egg-info

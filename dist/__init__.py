@@ -1,0 +1,1 @@
+"""The ranks of one training run: collectives, data parallel training, reporting."""

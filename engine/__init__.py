@@ -1,0 +1,34 @@
+"""PyTorch-like automatic differentiation on NumPy: the lazy face of the engine, whose names are listed in api.py.
+
+Importing a sister room (``allgrad.server``) executes this module, so it must not load NumPy. The first use of any
+name loads the engine once and fills these globals; later look-ups cost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import *  # noqa: F403 -- the one page that lists the public names
+
+__version__ = "0.1.0"
+
+
+def _load() -> dict[str, Any]:
+    api = import_module(".api", __name__)
+    names = {name: getattr(api, name) for name in api.__all__}
+    globals().update(names)
+    return names
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("__"):
+        names = _load()
+        if name in names:
+            return names[name]
+    raise AttributeError(f"module 'allgrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_load()})

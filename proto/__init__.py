@@ -1,0 +1,1 @@
+"""What is said over gRPC: the .proto files and the code generated from them."""
