@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ServerInfo,
         StateChanged,
     )
+    from .main import serve
 
 __all__ = [
     "LAUNCHER_LOG",
@@ -38,13 +39,14 @@ __all__ = [
     "Metrics",
     "ServerInfo",
     "StateChanged",
+    "serve",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: a supervisor process must start without gRPC."""
     if name in __all__:
-        room = {"AllgradError": "errors", "Client": "client"}.get(name, "job")
+        room = {"AllgradError": "errors", "Client": "client", "serve": "main"}.get(name, "job")
         value = getattr(import_module(f".{room}", __name__), name)
         globals()[name] = value
         return value
