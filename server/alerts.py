@@ -9,7 +9,7 @@ from .journal import Line, MetricsLine
 
 
 def alert_of(job: Job, line: Line) -> str:
-    """Return what *line* of the journal of *job* gives cause to say, or "": the first NaN is told, and told once."""
+    """Return what *line* of the journal of *job* gives cause to say, or "". The first NaN is told, once."""
     if job.warning or not isinstance(line, MetricsLine):
         return ""
     broken = [name for name, value in line.values.items() if math.isnan(value)]

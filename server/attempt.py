@@ -1,4 +1,4 @@
-"""The folder of one attempt: the files by which server, supervisor and ranks tell each other what they did."""
+"""The folder of one attempt: the files by which server, supervisor and ranks tell each other things."""
 
 from __future__ import annotations
 

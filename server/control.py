@@ -1,4 +1,4 @@
-"""The one place where things are done: applies what happens to the jobs, writes it down, performs the actions."""
+"""The one place where things are done: applies what happens to jobs, writes it down, performs actions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Control:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
 
     async def adopt(self) -> int:
-        """Take up every unfinished job of the earlier server on this folder; return how many attempts are alive."""
+        """Take up the unfinished jobs of the server before; return how many attempts are alive."""
         unfinished = await self.read(self._store.reader.unfinished)
         for number, job in unfinished:
             cursor = await self.read(self._store.reader.last_cursor, number)

@@ -40,8 +40,8 @@ Line = MetricsLine | CheckpointLine
 class JournalReader:
     """Reads a journal that is still being written, from its beginning.
 
-    A damaged line is passed over: the gap in the sequence numbers tells whoever gets the lines. A line without
-    its end, or a damaged one at the very end, may be torn, and is left until there is more.
+    A damaged line is passed over: the gap in the sequence numbers tells it to whoever gets the lines. A line
+    without its end, or a damaged one at the very end, may be torn, and is left until there is more.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The life of a job as a pure table: `after(job, event)` gives the job as it is then, and what is to be done."""
+"""The life of a job as a pure table: `after(job, event)` is the job as it is then, and what is to be done."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The logs of the ranks: kept within a limit on disk while they are written, and read from stable byte offsets.
+"""The logs of the ranks: kept within a limit on disk while they are written, read from stable byte offsets.
 
-A rank keeps its log open and appends, so the file cannot be renamed away from under it. Instead the disk space
-of its middle is given back, leaving a hole: every offset stays what it was, and the reader finds the hole.
+A rank keeps its log open and appends, so the file cannot be renamed away from under it. Instead the disk
+space of its middle is given back, leaving a hole: every offset stays what it was, and readers find the hole.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LogTrimmer:
 def read_log(path: Path, rank: int, offset: int, *, final: bool) -> LogChunk | None:
     """Return the next chunk of a log at or after byte *offset*, or None if there is none (yet).
 
-    It ends with a line where it can; *final*: nothing more will be written, so an unfinished line is returned too.
+    It ends with a line where it can; *final*: nothing more will be written, so an unfinished line counts too.
     A chunk that begins later than *offset* tells that the bytes between were dropped.
     """
     try:

@@ -60,9 +60,10 @@ def serve(
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *announce* is called with lines for people.
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *announce* is called with lines for
+    people.
 
-    Raises CannotServe if *host* is not this machine alone, the port is taken, or another server has the folder.
+    Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
     """
     _check_loopback(host)
     cores = len(os.sched_getaffinity(0))
@@ -135,9 +136,7 @@ async def _add_services(server: grpc.aio.Server, control: Control) -> health.Hea
     return servicer
 
 
-async def _set_health(
-    servicer: health.HealthServicer, status: int
-) -> None:
+async def _set_health(servicer: health.HealthServicer, status: int) -> None:
     for service in ("", *_SERVICES):
         await servicer.set(service, status)
 

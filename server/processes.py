@@ -1,4 +1,4 @@
-"""Processes as /proc shows them: who belongs to an attempt, who is still the same process, and how to end them all."""
+"""Processes as /proc shows them: who belongs to an attempt, who is still who, and how to end them all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. Pid and start time (clock ticks since boot) together name it for good; a pid alone does not."""
+    """One process. Pid and start time (clock ticks since boot) name it for good; a pid alone does not."""
 
     pid: int
     start: int
@@ -116,8 +116,8 @@ def end(
 ) -> None:
     """End all *members*, asked for again and again until there are none: SIGTERM, *grace* seconds, SIGKILL.
 
-    Those to *spare* get no SIGTERM: a launcher that ends by itself, once its ranks have, ends them more gently
-    than its own haste would. *meanwhile* is called between looks, to reap.
+    Those to *spare* get no SIGTERM: a launcher ends by itself once its ranks have, and would not leave them
+    the whole grace if it were asked. *meanwhile* is called between looks, to reap.
     """
     deadline = time.monotonic() + grace
     asked: set[tuple[int, int]] = set()

@@ -35,7 +35,10 @@ class Reporter:
         self._stub = ReportingServiceStub(self._channel)
 
     def report(self, lines: Sequence[Line]) -> None:
-        """Deliver *lines*; when it returns, they are on the server's disk. Raises grpc.RpcError, and is then spent."""
+        """Deliver *lines*; when it returns, they are on the server's disk.
+
+        Raises grpc.RpcError, and is then spent.
+        """
         request = pb.ReportRecordsRequest(
             job_id=self._job_id, attempt=self._attempt, records=map(record_of, lines)
         )

@@ -47,7 +47,7 @@ def page_token(state: JobState | None, below: int) -> str:
 
 
 def page_start(token: str, state: JobState | None) -> int:
-    """Return the job number under which the page of *token* begins. Raises InvalidRequest if it is not one of ours."""
+    """Return the job number under which the page of *token* begins. Raises InvalidRequest."""
     if not token:
         return _FIRST_PAGE
     try:

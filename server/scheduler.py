@@ -10,8 +10,8 @@ from .job import Job
 def startable(queue: Sequence[Job], free: int, slots: int) -> list[Job]:
     """Return the jobs of *queue* (oldest first) that may start now with *free* of *slots* slots.
 
-    A job that does not fit holds back those behind it, so that it cannot starve; one that could never fit holds
-    back nobody.
+    A job that does not fit holds back those behind it, so that it cannot starve; one that could never fit
+    holds back nobody.
     """
     chosen = []
     for job in queue:

@@ -1,4 +1,4 @@
-"""Sends the journal of an attempt to the server until all of it is acknowledged, through outages and restarts."""
+"""Sends the journal of an attempt until all of it is acknowledged, through outages and restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TICK = 0.05
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 LINGER = 20.0
-"""Seconds that a sender goes on trying after the ranks have ended. The server reads what is left by itself."""
+"""Seconds that it goes on trying after the ranks have ended; what is left, the server reads by itself."""
 
 
 class Sender:
@@ -40,7 +40,7 @@ class Sender:
         self._thread.start()
 
     def finish(self) -> None:
-        """Send what remains, now that nothing more will be written, and return; give up after LINGER seconds."""
+        """Send what remains, now that nothing more will be written; give up after LINGER seconds."""
         self._give_up_at = time.monotonic() + LINGER
         self._ended.set()
         self._thread.join()

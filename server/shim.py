@@ -1,4 +1,4 @@
-"""The supervisor of one attempt: a small process of its own that starts the ranks, ends them all, and records how.
+"""The supervisor of one attempt: a small process that starts the ranks, ends them all, and records how.
 
 It outlives the server. Run as `python -m allgrad.server.shim RUN_DIR`; SIGTERM asks it to end the attempt.
 """
@@ -157,12 +157,12 @@ class Supervisor:
             return 0, ""
         failure = self._run.failure()
         if failure is not None:
-            return (
-                failure.exit_code or ending.exit_code,
-                f"rank {failure.rank} on {failure.host}: {failure.error}",
-            )
+            code = failure.exit_code or ending.exit_code
+            told = f"exit code {code}" if failure.error.startswith("SystemExit") else failure.error
+            return code, f"rank {failure.rank} on {failure.host}: {told}"
         if ending.signal is not None:
-            return ending.exit_code, f"killed by {_signal_name(ending.signal)}"
+            rank = "" if ending.rank is None else f"rank {ending.rank} was "
+            return ending.exit_code, f"{rank}killed by {_signal_name(ending.signal)}"
         words = _last_words(self._run.log(LAUNCHER_LOG)) if not self._run.log(0).exists() else ""
         return ending.exit_code, f"exit code {ending.exit_code}" + (f": {words}" if words else "")
 

@@ -1,4 +1,4 @@
-"""The server's hold on supervisor processes: starting one, finding one again, waiting for its end, stopping it."""
+"""The server's hold on supervisor processes: starting one, finding it again, waiting for it, stopping it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _settle(ended: asyncio.Future[None]) -> None:
 
 
 def start(run: RunDir, order: Order) -> Supervised:
-    """Start a supervisor for *order*: a session of its own, no pipes to this process, nothing that ties its life."""
+    """Start a supervisor for *order*: in its own session and without pipes, so that it outlives this process."""
     run.prepare(order)
     with run.supervisor_log.open("ab") as log:
         child = subprocess.Popen(

@@ -11,7 +11,7 @@ from .supervision import Supervised
 class Tracked:
     """One unfinished job, its last cursor, and those who wait for more.
 
-    Whoever changes it holds *lock*, writes to disk, and only then calls advance(): so what is seen here is durable.
+    Whoever changes it holds *lock*, writes to disk, and only then calls advance(): what is seen is durable.
     """
 
     def __init__(self, number: int, job: Job, cursor: int) -> None:

@@ -25,6 +25,8 @@ class Ending:
 
     exit_code: int
     signal: int | None = None
+    rank: int | None = None
+    """The rank that failed first, if the launcher tells."""
 
 
 class Launcher(Protocol):

