@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from .errors import AllgradError, ServerUnreachable, Unauthenticated
+from .errors import ServerUnreachable, Unauthenticated
 from .home import Home
 from .job import Event, Heartbeat, Job, JobSpec, JobState, LogChunk, ServerInfo, StateChanged
 
@@ -198,30 +198,44 @@ class Client:
         try:
             return call(connection)
         except grpc.RpcError as error:
-            self.close()
-            raise connection.explain(error) from None
+            explained = connection.explain(error)
+        if isinstance(explained, ServerUnreachable) and self._moved(connection):
+            return self._call(call)
+        raise explained
 
     def _stream(self, resume: Callable[[Connection], Iterator[Answer]]) -> Iterator[Answer]:
         """Yield from resume(connection), called again after every lost connection until patience ends."""
         import grpc
 
-        connected, lost_at, pause = False, 0.0, FIRST_PAUSE
+        give_up_at, pause = 0.0, FIRST_PAUSE
         while True:
-            connection = self._connect()
+            connection = self._connection
             try:
+                connection = self._connect()
                 for answer in resume(connection):
-                    connected, lost_at, pause = True, 0.0, FIRST_PAUSE
+                    give_up_at, pause = float("inf"), FIRST_PAUSE
                     yield answer
             except grpc.RpcError as error:
-                self.close()
+                assert connection is not None
                 explained = connection.explain(error)
+            except ServerUnreachable as error:
+                explained = error
             else:
                 return
-            lost_at = lost_at or time.monotonic()
-            if not connected or not self._worth_waiting(explained, lost_at):
+            if not isinstance(explained, ServerUnreachable):
                 raise explained
+            give_up_at = min(give_up_at, time.monotonic() + self._patience)
+            if time.monotonic() >= give_up_at and not self._moved(connection):
+                raise explained
+            self._moved(connection)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _worth_waiting(self, error: AllgradError, lost_at: float) -> bool:
-        return isinstance(error, ServerUnreachable) and time.monotonic() - lost_at < self._patience
+    def _moved(self, connection: Connection | None) -> bool:
+        """Drop *connection* if the server has come back at another address since; return whether it has."""
+        now = self._address or self._home.address()
+        if connection is None or now in (None, connection.address):
+            return False
+        if self._connection is connection:
+            self.close()
+        return True

@@ -71,6 +71,7 @@ class Home:
     def prepare(self) -> str:
         """Make the folder and the token if they are missing; return the token."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "jobs").mkdir(mode=0o700, exist_ok=True)
         token = self.token()
         if not token:
             token = secrets.token_urlsafe(32)

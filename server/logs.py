@@ -60,7 +60,7 @@ def read_log(path: Path, rank: int, offset: int, *, final: bool) -> LogChunk | N
         start = os.lseek(fd, offset, os.SEEK_DATA)
         hole = os.lseek(fd, start, os.SEEK_HOLE)
         data = os.pread(fd, min(CHUNK, hole - start), start)
-        before_hole = start + len(data) == hole < os.fstat(fd).st_size
+        end, size = start + len(data), os.fstat(fd).st_size
         if start != offset:
             cut = data.find(b"\n") + 1  # the first line after a hole is a torn one
             start, data = start + cut, data[cut:]
@@ -70,8 +70,9 @@ def read_log(path: Path, rank: int, offset: int, *, final: bool) -> LogChunk | N
         raise
     finally:
         os.close(fd)
-    if not before_hole and (not final or len(data) == CHUNK):
+    nothing_follows = (final and end >= size) or end == hole < size
+    if not nothing_follows:
         whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if whole or len(data) < CHUNK:
+        if whole or end >= size:
             data = data[:whole]
     return LogChunk(rank, start, data) if data else None

@@ -46,6 +46,10 @@ _OPTIONS = (
 log = logging.getLogger(__name__)
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def serve(
     home: str | os.PathLike[str] | None = None,
     *,
@@ -54,7 +58,7 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[str], None] = _say,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Jobs go on running afterwards, and the next server takes them up.
 

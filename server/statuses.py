@@ -52,7 +52,8 @@ def error_of(call: grpc.RpcError, address: str) -> AllgradError:
             parts = (info.metadata["what"], info.metadata["found"], info.metadata["fix"])
             return _BY_REASON.get(info.reason, AllgradError)(*parts)
     match call.code():
-        case grpc.StatusCode.UNAVAILABLE:
+        # A connection that breaks in the middle of a call ends it as CANCELLED or UNKNOWN, without details.
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED | grpc.StatusCode.UNKNOWN:
             return unreachable(address)
         case grpc.StatusCode.UNAUTHENTICATED:
             return Unauthenticated(call.details() or "the server refused the token")

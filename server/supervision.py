@@ -64,7 +64,7 @@ def _settle(ended: asyncio.Future[None]) -> None:
 
 
 def start(run: RunDir, order: Order) -> Supervised:
-    """Start a supervisor for *order*: in its own session and without pipes, so that it outlives this process."""
+    """Start a supervisor for *order*: in its own session, without pipes, so that it outlives this process."""
     run.prepare(order)
     with run.supervisor_log.open("ab") as log:
         child = subprocess.Popen(

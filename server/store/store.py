@@ -68,12 +68,12 @@ class Store:
         return await self._writer.write(change)
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
-        """Write the job as it is now, with the events that made it so; return the last cursor."""
+        """Write the job as it is now and the events that made it so; return the last cursor, or 0."""
 
         def change(transaction: Transaction) -> int:
             columns = ", ".join(f"{column} = ?" for column in COLUMNS.split(", "))
             transaction.state.execute(f"UPDATE jobs SET {columns} WHERE number = ?", (*row_of(job), number))
-            return max(_append(transaction, number, event) for event in events)
+            return max((_append(transaction, number, event) for event in events), default=0)
 
         return await self._writer.write(change)
 
