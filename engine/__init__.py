@@ -8,7 +8,7 @@ name of a public function or class (hence tensors/, devices.py), since importing
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _load() -> dict[str, Any]:
 
 def __getattr__(name: str) -> Any:
     if not name.startswith("__"):
-        if find_spec(f"{__name__}.{name}") is not None:
+        if PathFinder.find_spec(f"{__name__}.{name}", globals()["__path__"]) is not None:
             return import_module(f".{name}", __name__)
         names = _load()
         if name in names:

