@@ -3,9 +3,10 @@
 # ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; __all__ gathers them below
 from math import e, inf, nan, pi
 
-from . import autograd, cuda, operations
+from . import autograd, cuda, func, operations
 from .autograd import (
     enable_grad,
+    forward_ad,  # torch.autograd.forward_ad, without an import of its own
     inference_mode,
     is_grad_enabled,
     is_inference_mode_enabled,

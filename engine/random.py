@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .devices import CPU, device
+from .tape.mode import mode
 from .tensors.tensor import Tensor
 
 _STATE_LENGTH = 14  # uint64 words: counter (4), key (2), buffer (4), buffer position, uinteger, has_uint32, seed
@@ -87,7 +88,12 @@ default_generator = Generator()
 
 
 def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator behind *generator*, or behind the default one."""
+    """The NumPy generator behind *generator*, or behind the default one. RuntimeError where ``vmap`` refuses random numbers."""
+    if mode.random_refused:
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+            "randomness flags on vmap or perform the randomness operation out of vmap"
+        )
     return (generator or default_generator).numpy
 
 

@@ -17,6 +17,7 @@ class GradMode(threading.local):
 
     enabled = True  # operations on tensors that require grad are recorded
     inference = False  # inside inference_mode
+    random_refused = False  # inside vmap(randomness="error")
     rules_on_arrays = False  # a backward pass is running derivative rules on raw arrays
 
 

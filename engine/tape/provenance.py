@@ -11,6 +11,7 @@ from typing import NamedTuple
 INTERNAL_PACKAGES: set[str | None] = {
     "allgrad",
     "allgrad.autograd",
+    "allgrad.func",
     "allgrad.nn",
     "allgrad.operations",
     "allgrad.optim",
