@@ -1,13 +1,46 @@
-"""Sliding windows over images: what convolution and pooling are made of."""
+"""Sliding windows over images: what convolution and pooling are made of, on arrays (N, C, H, W)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 Pair = tuple[int, int]
+
+_BLOCK_BYTES = 1 << 20  # columns of as many images are made at a time as stay in the cache until they are multiplied
+
+
+class Geometry(NamedTuple):
+    """How windows lie on an image: all pairs are (height, width), *padding* the same at both ends."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    count: Pair
+
+    @property
+    def area(self) -> int:
+        """The number of places in a window."""
+        return self.kernel[0] * self.kernel[1]
+
+    def slices(self, i: int, j: int) -> tuple[slice, slice]:
+        """The rows and columns of a padded image that lie at place (*i*, *j*) of the windows, one per window."""
+        top, left = i * self.dilation[0], j * self.dilation[1]
+        (sh, sw), (oh, ow) = self.stride, self.count
+        return slice(top, top + sh * (oh - 1) + 1, sh), slice(left, left + sw * (ow - 1) + 1, sw)
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Every place in a window, row by row."""
+        return ((i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1]))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether each window is one element, and they are all of the image."""
+        return self.kernel == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0)
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False) -> Pair:
@@ -22,53 +55,61 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
     return counts[0], counts[1]
 
 
-def padded(images: Array, padding: Pair, value: float = 0.0) -> Array:
-    """*images* (N, C, H, W) with *value* around height and width."""
-    (top, left) = padding
-    if not top and not left:
-        return images
+def padded_size(size: Pair, geometry: Geometry) -> Pair:
+    """Height and width with *padding* before, and after as much as that or as the last window needs."""
+    reach = [max(n + 2 * p, (c - 1) * s + d * (k - 1) + 1) for n, k, s, p, d, c in zip(size, *geometry, strict=True)]
+    return reach[0], reach[1]
+
+
+def padded(images: Array, geometry: Geometry, value: float = 0.0) -> Array:
+    """*images* with *value* around them, of ``padded_size``."""
     n, c, h, w = images.shape
-    wide = np.full((n, c, h + 2 * top, w + 2 * left), value, dtype=images.dtype)
+    size = padded_size((h, w), geometry)
+    if size == (h, w):
+        return images
+    wide = np.full((n, c, *size), value, dtype=images.dtype)
+    top, left = geometry.padding
     wide[:, :, top : top + h, left : left + w] = images
     return wide
 
 
-def windows(images: Array, kernel: Pair, stride: Pair, dilation: Pair, count: Pair) -> Array:
-    """A read-only view (N, C, count_h, count_w, kernel_h, kernel_w) of *images* (N, C, H, W)."""
+def windows(images: Array, geometry: Geometry) -> Array:
+    """A read-only view (N, C, kernel_h, kernel_w, count_h, count_w) of padded *images*."""
     n, c, _, _ = images.shape
     sn, sc, sh, sw = images.strides
-    strides = (sn, sc, sh * stride[0], sw * stride[1], sh * dilation[0], sw * dilation[1])
-    return np.lib.stride_tricks.as_strided(images, (n, c, *count, *kernel), strides, writeable=False)
+    (dh, dw), (th, tw) = geometry.dilation, geometry.stride
+    strides = (sn, sc, sh * dh, sw * dw, sh * th, sw * tw)
+    return np.lib.stride_tricks.as_strided(images, (n, c, *geometry.kernel, *geometry.count), strides, writeable=False)
 
 
-def columns(images: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, count: Pair) -> Array:
-    """The windows of *images* (N, C, H, W) as rows: (N · count_h · count_w, C · kernel_h · kernel_w), contiguous."""
-    view = windows(padded(images, padding), kernel, stride, dilation, count)
+def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Array]]:
+    """The windows of *images* as matrices (places · C, windows), for a few images at a time.
+
+    Yields which images they are, and an array (images, C · kernel_h · kernel_w, count_h · count_w) that is only
+    valid until the next. Windows lie along the last dimension, so that memory is copied in whole rows and the
+    product of a filter matrix with it is laid out as images.
+    """
     n, c = images.shape[:2]
-    return np.ascontiguousarray(view.transpose(0, 2, 3, 1, 4, 5)).reshape(
-        n * count[0] * count[1], c * kernel[0] * kernel[1]
-    )
+    rows, places = c * geometry.area, geometry.count[0] * geometry.count[1]
+    if geometry.is_identity and images.flags.c_contiguous:
+        yield slice(0, n), images.reshape(n, rows, places)
+        return
+    view = windows(padded(images, geometry), geometry)
+    step = max(1, min(n, _BLOCK_BYTES // max(rows * places * images.itemsize, 1)))
+    buffer = np.empty((step, c, *geometry.kernel, *geometry.count), dtype=images.dtype)
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
+        part = buffer[: block.stop - start]
+        np.copyto(part, view[block])
+        yield block, part.reshape(block.stop - start, rows, places)
 
 
-def sum_columns(
-    rows: Array,
-    shape: tuple[int, ...],
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    count: Pair,
-) -> Array:
-    """The transpose of ``columns``: each row's elements added where its window was, giving images of *shape*."""
+def sum_windows_back(patches: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """The transpose of ``windows``: *patches* (N, C, kernel_h, kernel_w, count_h, count_w) added up in images of *shape*."""
     n, c, h, w = shape
-    (kh, kw), (oh, ow) = kernel, count
-    patches = rows.reshape(n, oh, ow, c, kh, kw).transpose(0, 3, 4, 5, 1, 2)
-    wide = np.zeros((n, c, h + 2 * padding[0], w + 2 * padding[1]), dtype=rows.dtype)
-    for i in range(kh):
-        top = i * dilation[0]
-        for j in range(kw):
-            left = j * dilation[1]
-            wide[:, :, top : top + stride[0] * oh : stride[0], left : left + stride[1] * ow : stride[1]] += patches[
-                :, :, i, j
-            ]
-    return wide[:, :, padding[0] : padding[0] + h, padding[1] : padding[1] + w]
+    (top, left) = geometry.padding
+    wide = np.zeros((n, c, *padded_size((h, w), geometry)), dtype=patches.dtype)
+    for i, j in geometry.places():
+        rows, columns = geometry.slices(i, j)
+        wide[:, :, rows, columns] += patches[:, :, i, j]
+    return wide[:, :, top : top + h, left : left + w]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.windows import columns, output_size, padded, sum_columns, windows
+from ..kernels.convolution import correlate, correlate_filters, correlate_images
+from ..kernels.pooling import max_windows
+from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, windows
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
@@ -24,12 +26,11 @@ def pair(value: int | Sequence[int]) -> Pair:
     return int(height), int(width)
 
 
-def _split_groups(array: Array, groups: int, axis: int) -> list[Array]:
-    return np.split(array, groups, axis=axis) if groups > 1 else [array]
-
-
-def _count(size: Pair, weight_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair) -> Pair:
-    return output_size(size, (weight_shape[2], weight_shape[3]), stride, padding, dilation)
+def _geometry(size: Any, kernel: Any, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False) -> Geometry:
+    """The windows of *kernel* on images of *size*."""
+    window = (int(kernel[0]), int(kernel[1]))
+    count = output_size((size[0], size[1]), window, stride, padding, dilation, ceil)
+    return Geometry(window, stride, padding, dilation, count)
 
 
 @operation(
@@ -49,15 +50,7 @@ def _count(size: Pair, weight_shape: tuple[int, ...], stride: Pair, padding: Pai
 )
 def convolve(input: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
     """The cross-correlation of images (N, C, H, W) with filters (O, C / groups, kh, kw)."""
-    n, _, h, w = input.shape
-    out, _, kh, kw = weight.shape
-    oh, ow = _count((h, w), weight.shape, stride, padding, dilation)
-    outputs = [
-        columns(x, (kh, kw), stride, padding, dilation, (oh, ow)) @ f.reshape(out // groups, -1).T
-        for x, f in zip(_split_groups(input, groups, 1), _split_groups(weight, groups, 0), strict=True)
-    ]
-    rows = outputs[0] if groups == 1 else np.concatenate(outputs, axis=1)
-    return np.ascontiguousarray(rows.reshape(n, oh, ow, out).transpose(0, 3, 1, 2))
+    return correlate(input, weight, _geometry(input.shape[2:], weight.shape[2:], stride, padding, dilation), groups)
 
 
 @operation(
@@ -78,14 +71,9 @@ def conv2d_input(
     groups: int,
 ) -> Array:
     """The gradient with respect to images of *shape*, from the gradient of the result of ``convolve``."""
-    n, _, oh, ow = input.shape
-    out, _, kh, kw = weight.shape
-    images = []
-    for g, f in zip(_split_groups(input, groups, 1), _split_groups(weight, groups, 0), strict=True):
-        rows = g.transpose(0, 2, 3, 1).reshape(n * oh * ow, out // groups) @ f.reshape(out // groups, -1)
-        part = (n, shape[1] // groups, *shape[2:])
-        images.append(sum_columns(rows, part, (kh, kw), stride, padding, dilation, (oh, ow)))
-    return images[0] if groups == 1 else np.concatenate(images, axis=1)
+    return correlate_images(
+        input, weight, shape, _geometry(shape[2:], weight.shape[2:], stride, padding, dilation), groups
+    )
 
 
 @operation(
@@ -106,13 +94,9 @@ def conv2d_weight(
     groups: int,
 ) -> Array:
     """The gradient with respect to filters of *shape*, from the gradient of the result of ``convolve``."""
-    n, out, oh, ow = grad.shape
-    filters = []
-    for g, x in zip(_split_groups(grad, groups, 1), _split_groups(input, groups, 1), strict=True):
-        rows = columns(x, (shape[2], shape[3]), stride, padding, dilation, (oh, ow))
-        flat = g.transpose(1, 0, 2, 3).reshape(out // groups, n * oh * ow)
-        filters.append((flat @ rows).reshape(out // groups, *shape[1:]))
-    return filters[0] if groups == 1 else np.concatenate(filters, axis=0)
+    return correlate_filters(
+        grad, input, shape, _geometry(input.shape[2:], shape[2:], stride, padding, dilation), groups
+    )
 
 
 def _same_padding(kernel: Pair, dilation: Pair) -> tuple[Pair, Pair]:
@@ -217,31 +201,6 @@ def zero_pad(input: Array, margins: tuple[int, int, int, int]) -> Array:
     return np.pad(input, ((0, 0), (0, 0), (top, bottom), (left, right)))
 
 
-def _window_grid(
-    shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, count: Pair
-) -> Array:
-    """For each window and place in it, the flat index into the unpadded image, -1 in the padding: (oh, ow, kh · kw)."""
-    h, w = shape[-2:]
-    flat = np.arange(h * w).reshape(1, 1, h, w)
-    view = windows(
-        _pad_to(padded(flat, padding, -1), kernel, stride, dilation, count, -1),
-        kernel,
-        stride,
-        dilation,
-        count,
-    )
-    return view.reshape(*count, kernel[0] * kernel[1])
-
-
-def _pad_to(images: Array, kernel: Pair, stride: Pair, dilation: Pair, count: Pair, value: float) -> Array:
-    """*images* widened at the far ends, where with ceil_mode the last windows reach out."""
-    needed = [(c - 1) * s + d * (k - 1) + 1 for c, s, k, d in zip(count, stride, kernel, dilation, strict=True)]
-    extra = [max(n - have, 0) for n, have in zip(needed, images.shape[2:], strict=True)]
-    if not any(extra):
-        return images
-    return np.pad(images, ((0, 0), (0, 0), (0, extra[0]), (0, extra[1])), constant_values=value)
-
-
 @operation(
     lambda g, y1, input_shape: scatter_flat(g[0], y1, input_shape),
     outputs=ValuesAndIndices,
@@ -256,16 +215,7 @@ def max_pool_images(
     input: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool
 ) -> tuple[Array, Array]:
     """The greatest element of each window, and where in its image (flat) it was."""
-    count = output_size(input.shape[2:], kernel, stride, padding, dilation, ceil)
-    lowest = -np.inf if input.dtype.kind == "f" else np.iinfo(input.dtype).min
-    wide = _pad_to(padded(input, padding, lowest), kernel, stride, dilation, count, lowest)
-    view = windows(wide, kernel, stride, dilation, count)
-    flat = view.reshape(*view.shape[:4], kernel[0] * kernel[1])
-    best = flat.argmax(axis=-1)
-    values = np.take_along_axis(flat, best[..., None], -1)[..., 0]
-    grid = _window_grid(input.shape, kernel, stride, padding, dilation, count)
-    indices = np.take_along_axis(np.broadcast_to(grid, (*best.shape, grid.shape[-1])), best[..., None], -1)[..., 0]
-    return values, indices
+    return max_windows(input, _geometry(input.shape[2:], kernel, stride, padding, dilation, ceil))
 
 
 @operation(
@@ -340,9 +290,8 @@ def _check_pool(input: Tensor, name: str, kernel: Pair, padding: Pair) -> None:
 )
 def sum_windows(input: Array, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Array:
     """The sum of each window, divided by *divisor* (a number, or an array over the windows)."""
-    count = output_size(input.shape[2:], kernel, stride, padding, (1, 1))
-    view = windows(padded(input, padding), kernel, stride, (1, 1), count)
-    return view.sum(axis=(4, 5)) / np.asarray(divisor, dtype=input.dtype)
+    geometry = _geometry(input.shape[2:], kernel, stride, padding, (1, 1))
+    return windows(padded(input, geometry), geometry).sum(axis=(2, 3)) / np.asarray(divisor, dtype=input.dtype)
 
 
 @operation(
@@ -354,10 +303,9 @@ def spread_windows(
     input: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, divisor: Any
 ) -> Array:
     """The transpose of ``sum_windows``: each element given to all places of its window."""
-    n, c, oh, ow = input.shape
-    part = input / np.asarray(divisor, dtype=input.dtype)
-    rows = np.broadcast_to(part.transpose(0, 2, 3, 1)[..., None, None], (n, oh, ow, c, *kernel))
-    return sum_columns(rows, shape, kernel, stride, padding, (1, 1), (oh, ow))
+    geometry = _geometry(shape[2:], kernel, stride, padding, (1, 1))
+    part = (input / np.asarray(divisor, dtype=input.dtype))[:, :, None, None]
+    return sum_windows_back(np.broadcast_to(part, (*input.shape[:2], *kernel, *input.shape[2:])), shape, geometry)
 
 
 @composite(
