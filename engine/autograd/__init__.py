@@ -11,15 +11,19 @@ from ..tape.mode import (
 from ..tensors.tensor import Tensor as Variable
 from . import functional, graph
 from .function import Function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .gradients import backward, grad
 
 __all__ = [
     "Function",
+    "GradcheckError",
     "Variable",
     "backward",
     "enable_grad",
     "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "is_grad_enabled",
