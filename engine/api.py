@@ -13,6 +13,7 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .autograd.inspection import memory
 from .devices import device
 from .dtypes import (
     bool_ as bool,
