@@ -1,12 +1,14 @@
 """PyTorch-like automatic differentiation on NumPy: the lazy face of the engine, whose names are listed in api.py.
 
 Importing a sister room (``allgrad.server``) executes this module, so it must not load NumPy. The first use of any
-name loads the engine once and fills these globals; later look-ups cost nothing.
+name loads the engine once and fills these globals; later look-ups cost nothing. A module of the engine never bears the
+name of a public function or class (hence tensors/, devices.py), since importing it would put it in that place.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ def _load() -> dict[str, Any]:
 
 def __getattr__(name: str) -> Any:
     if not name.startswith("__"):
+        if PathFinder.find_spec(f"{__name__}.{name}", globals()["__path__"]) is not None:
+            return import_module(f".{name}", __name__)
         names = _load()
         if name in names:
             return names[name]

@@ -1,3 +1,335 @@
 """The public names of allgrad, grouped like a table of contents."""
 
-__all__: list[str] = []
+# ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; __all__ gathers them below
+from math import e, inf, nan, pi
+
+from . import autograd, cuda, func, operations
+from .autograd import (
+    enable_grad,
+    forward_ad,  # torch.autograd.forward_ad, without an import of its own
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .autograd.inspection import memory
+from .devices import device
+from .dtypes import (
+    bool_ as bool,
+)
+from .dtypes import (
+    can_cast,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from .dtypes import (
+    complex64 as cfloat,
+)
+from .dtypes import (
+    complex128 as cdouble,
+)
+from .dtypes import (
+    float16 as half,
+)
+from .dtypes import (
+    float32 as float,
+)
+from .dtypes import (
+    float64 as double,
+)
+from .dtypes import (
+    int16 as short,
+)
+from .dtypes import (
+    int32 as int,
+)
+from .dtypes import (
+    int64 as long,
+)
+from .operations.arithmetic import (
+    add,
+    div,
+    floor_divide,
+    fmod,
+    mul,
+    pow,
+    remainder,
+    rsub,
+    sub,
+)
+from .operations.arithmetic import (
+    div as divide,
+)
+from .operations.arithmetic import (
+    div as true_divide,
+)
+from .operations.arithmetic import (
+    mul as multiply,
+)
+from .operations.arithmetic import (
+    sub as subtract,
+)
+from .operations.comparison import (
+    allclose,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    clamp,
+    eq,
+    equal,
+    ge,
+    gt,
+    isclose,
+    le,
+    logical_and,
+    logical_or,
+    logical_xor,
+    lt,
+    maximum,
+    minimum,
+    ne,
+    where,
+)
+from .operations.comparison import (
+    clamp as clip,
+)
+from .operations.comparison import (
+    ge as greater_equal,
+)
+from .operations.comparison import (
+    gt as greater,
+)
+from .operations.comparison import (
+    le as less_equal,
+)
+from .operations.comparison import (
+    lt as less,
+)
+from .operations.comparison import (
+    ne as not_equal,
+)
+from .operations.conversion import (
+    clone,
+    conj,
+    real,
+)
+from .operations.conversion import (
+    conj as conj_physical,
+)
+from .operations.conversion import (
+    conj as resolve_conj,
+)
+from .operations.convolution import (
+    conv2d,
+    max_pool2d,
+)
+from .operations.creation import (
+    arange,
+    as_tensor,
+    asarray,
+    bernoulli,
+    dropout,
+    empty,
+    empty_like,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    multinomial,
+    normal,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .operations.elementwise import (
+    abs,
+    acos,
+    asin,
+    atan,
+    bitwise_not,
+    ceil,
+    cos,
+    cosh,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    isfinite,
+    isinf,
+    isnan,
+    log,
+    log1p,
+    log2,
+    log10,
+    logical_not,
+    neg,
+    positive,
+    reciprocal,
+    relu,
+    round,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+    trunc,
+)
+from .operations.elementwise import (
+    abs as absolute,
+)
+from .operations.elementwise import (
+    acos as arccos,
+)
+from .operations.elementwise import (
+    asin as arcsin,
+)
+from .operations.elementwise import (
+    atan as arctan,
+)
+from .operations.elementwise import (
+    neg as negative,
+)
+from .operations.elementwise import (
+    trunc as fix,
+)
+from .operations.indexing import (
+    argsort,
+    bincount,
+    embedding,
+    gather,
+    index_select,
+    masked_fill,
+    masked_select,
+    nonzero,
+    scatter,
+    scatter_add,
+    sort,
+    take_along_dim,
+    topk,
+)
+from .operations.linear import (
+    addmm,
+    bmm,
+    dot,
+    einsum,
+    matmul,
+    mm,
+    mv,
+    outer,
+)
+from .operations.linear import (
+    outer as ger,
+)
+from .operations.loss import (
+    binary_cross_entropy_with_logits,
+    log_softmax,
+    softmax,
+)
+from .operations.reduction import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    cumprod,
+    cumsum,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    std,
+    sum,
+    var,
+)
+from .operations.shape import (
+    broadcast_to,
+    cat,
+    chunk,
+    flatten,
+    flip,
+    movedim,
+    narrow,
+    permute,
+    reshape,
+    roll,
+    select,
+    split,
+    squeeze,
+    stack,
+    t,
+    tile,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unflatten,
+    unsqueeze,
+)
+from .operations.shape import (
+    cat as concat,
+)
+from .operations.shape import (
+    cat as concatenate,
+)
+from .operations.shape import (
+    transpose as swapaxes,
+)
+from .operations.shape import (
+    transpose as swapdims,
+)
+from .random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
+from .tensors.printing import set_printoptions
+from .tensors.size import Size
+from .tensors.tensor import Tensor
+from .torch_names import as_torch
+
+newaxis = None
+
+__all__ = [name for name in dir() if not name.startswith("_")]

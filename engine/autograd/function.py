@@ -1,0 +1,266 @@
+"""Custom operations: a forward and a backward written by the user on Tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..registry.nodes import check_unchanged, released
+from ..tape.mode import mode
+from ..tape.nodes import RELEASED, Node, Output
+from ..tape.provenance import caller
+from ..tape.version import tick
+from ..tensors.tensor import Tensor
+
+
+class FunctionNode(Node):
+    """The node of one ``Function.apply``, which is also the *ctx* its forward and backward share.
+
+    Besides the methods below, any attribute may be set on it to carry other values to the backward.
+    """
+
+    __slots__ = ("__dict__", "_outputs", "_saved")
+
+    function: ClassVar[type[Function]]
+
+    def __init__(self) -> None:
+        self.edges = ()
+        self.seq = 0
+        self.code, self.lasti = None, 0
+        self.hooks = self.version = None
+        self._saved: Any = ()
+        self._outputs: list[tuple[int, ...]] = []
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self._materialize = True
+        self._dirty: tuple[Tensor, ...] = ()
+        self._constant: tuple[Tensor, ...] = ()
+
+    def name(self) -> str:
+        return self.function.__name__ + "Backward"
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep *tensors* (inputs, outputs or others) for the backward; a later in-place change of one is noticed."""
+        self._saved = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The tensors kept by ``save_for_backward``."""
+        if self._saved is RELEASED:
+            released(self)
+        for tensor in self._saved:
+            if isinstance(tensor, Tensor):
+                check_unchanged(self, tensor, "a tensor")
+        return tuple(self._unpacked(t) for t in self._saved)
+
+    def _unpacked(self, tensor: Any) -> Any:
+        """An output of this node was saved without its node, to keep clear of a cycle: give that back."""
+        if isinstance(tensor, _SavedOutput):
+            node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
+            return Tensor._wrap(tensor.array, node)
+        return tensor
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say that the forward changed these inputs in place."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Say that no gradient goes through these outputs."""
+        self._constant = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether a missing output gradient reaches the backward as zeros (the default) or as None."""
+        self._materialize = value
+
+    def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        incoming = [None if x is None else Tensor._wrap(np.asarray(x)) for x in self._gathered(g)]
+        return [None if x is None else x._array for x in self._backward(incoming)]
+
+    def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        return self._backward(self._gathered(g))
+
+    def _gathered(self, g: Any) -> list[Any]:
+        return list(g) if isinstance(g, list) else [g]
+
+    def _backward(self, incoming: list[Any]) -> list[Any]:
+        if self._materialize:
+            for i, (x, shape) in enumerate(zip(incoming, self._outputs, strict=True)):
+                if x is None:
+                    incoming[i] = Tensor._wrap(np.zeros(shape, dtype=_dtype_of(incoming)))
+        arrays, mode.rules_on_arrays = mode.rules_on_arrays, False
+        try:
+            results = self.function.backward(self, *incoming)
+        finally:
+            mode.rules_on_arrays = arrays
+        listed = list(results) if isinstance(results, (tuple, list)) else [results]
+        while len(listed) > len(self.edges) and listed[-1] is None:
+            listed.pop()
+        if len(listed) != len(self.edges):
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got {len(listed)})"
+            )
+        return listed
+
+    def release(self) -> None:
+        if self._saved:
+            self._saved = RELEASED
+
+
+def _dtype_of(incoming: list[Any]) -> np.dtype[Any]:
+    return next((x._array.dtype for x in incoming if x is not None), np.dtype(np.float32))
+
+
+class _SavedOutput:
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Any, index: int) -> None:
+        self.array, self.index = array, index
+
+
+class Function:
+    """A custom operation: subclass it with static methods ``forward`` and ``backward``, and call ``apply``.
+
+    ``forward(ctx, *inputs)`` computes on Tensors without recording (or ``forward(*inputs)`` together with
+    ``setup_context(ctx, inputs, output)``); ``backward(ctx, *grad_outputs)`` returns one gradient per input, None
+    where there is none. Under ``create_graph`` the backward is recorded like any other code.
+
+    >>> import allgrad as torch
+    >>> class Double(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         return g * 2
+    >>> x = torch.tensor([3.0], requires_grad=True)
+    >>> Double.apply(x).backward(); x.grad
+    tensor([2.])
+    """
+
+    _node_type: ClassVar[type[FunctionNode] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._node_type = None
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the result; to be overridden."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Save what the backward needs, where ``forward`` has no *ctx* argument; to be overridden."""
+        raise NotImplementedError("setup_context is not implemented for this Function.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Compute the gradients of the inputs from those of the outputs; to be overridden."""
+        raise NotImplementedError("You must implement the backward function for custom autograd.Function.")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Call the operation on *args*; Tensors among them are its differentiable inputs."""
+        if cls._node_type is None:
+            cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"function": cls, "__slots__": ()})
+        node = cls._node_type()
+        edges = tuple(_edge(a) for a in args)
+        recording = mode.enabled and any(edge is not None for edge in edges)
+        node.needs_input_grad = tuple(edge is not None for edge in edges)
+        result = cls._run_forward(node, args)
+        outputs = result if isinstance(result, tuple) else (result,)
+        if recording:
+            node.edges, node.seq = edges, tick()
+            node.code, node.lasti = caller()
+            node._outputs = [o._array.shape if isinstance(o, Tensor) else () for o in outputs]
+        made = tuple(_output(node, o, i, args, recording) for i, o in enumerate(outputs))
+        if recording:
+            _forget_own_outputs(node, outputs, made)
+        return made if isinstance(result, tuple) else made[0]
+
+    @classmethod
+    def _run_forward(cls, node: FunctionNode, args: tuple[Any, ...]) -> Any:
+        before, mode.enabled = mode.enabled, False
+        try:
+            if cls.setup_context is Function.setup_context:
+                return cls.forward(node, *args)
+            result = cls.forward(*args)
+            cls.setup_context(node, args, result)
+            return result
+        finally:
+            mode.enabled = before
+
+
+def _edge(value: Any) -> Node | None:
+    if not isinstance(value, Tensor):
+        return None
+    if value._view is not None:
+        value._view.refresh(value)
+    return value._node
+
+
+def _output(node: FunctionNode, value: Any, index: int, args: tuple[Any, ...], recording: bool) -> Any:
+    """*value* as the caller gets it: made by *node*, unless it is no tensor, or not differentiable."""
+    if not isinstance(value, Tensor):
+        return value
+    dirty = any(value is t for t in node._dirty)
+    if dirty:
+        from ..registry.inplace import check_may_change, rewrite_history
+
+        check_may_change(value)
+    differentiable = recording and value._array.dtype.kind in "fc" and not any(value is t for t in node._constant)
+    made_by: Node | None = None
+    if differentiable:
+        made_by = node if len(node._outputs) == 1 else Output(node, index, len(node._outputs))
+    if dirty:
+        rewrite_history(value, made_by)
+        return value
+    returned_input = any(value is a for a in args)
+    made = Tensor._wrap(value._array, made_by)
+    if returned_input or value._version is not None:
+        made._version = value._version_or_new()
+    return made
+
+
+def _forget_own_outputs(node: FunctionNode, raw: tuple[Any, ...], made: tuple[Any, ...]) -> None:
+    """Replace outputs among the saved tensors by their arrays, so that node and output form no cycle."""
+    kept = list(node._saved)
+    for position, tensor in enumerate(kept):
+        for index, (before, after) in enumerate(zip(raw, made, strict=True)):
+            if tensor is not None and (tensor is before or tensor is after) and isinstance(after, Tensor):
+                if any(after is d for d in node._dirty) or after._node is not None:
+                    kept[position] = _SavedOutput(after._array, index)
+                break
+    node._saved = tuple(kept)
+    node._dirty = node._constant = ()
+
+
+def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a backward that computes outside of allgrad: differentiating it again raises RuntimeError."""
+
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        recording, mode.enabled = mode.enabled, False
+        try:
+            results = function(ctx, *grads)
+        finally:
+            mode.enabled = recording
+        if not recording:
+            return results
+        several = isinstance(results, tuple)
+        return _DifferentiatedTwice.apply(*(results if several else (results,)), *grads) if several else \
+            _DifferentiatedTwice.apply(results, *grads)[0]  # fmt: skip
+
+    return wrapped
+
+
+class _DifferentiatedTwice(Function):
+    """Passes gradients on, and raises when it is differentiated itself."""
+
+    @staticmethod
+    def forward(ctx: Any, *values: Any) -> Any:
+        return tuple(Tensor._wrap(v._array) if isinstance(v, Tensor) else v for v in values)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")

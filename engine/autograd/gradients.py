@@ -1,0 +1,225 @@
+"""``backward`` and ``grad``: the ways to ask for gradients, checked and handed to the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..tape.mode import mode
+from ..tape.nodes import AccumulateGrad, Node
+from ..tensors.tensor import Tensor, add_method
+from .backward import run
+
+Tensors = Tensor | Sequence[Tensor]
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the derivative of *tensors* to the ``.grad`` of the leaves they were made from.
+
+    *grad_tensors* weighs them: one tensor of its shape for each, None for a single element. *retain_graph* keeps what
+    was saved for another pass (default: *create_graph*); *create_graph* records the derivative itself, so that it
+    can be differentiated again. With *inputs*, only these tensors' ``.grad`` is added to.
+
+    >>> import allgrad as torch
+    >>> x = torch.tensor([2.0], requires_grad=True)
+    >>> torch.autograd.backward(x ** 2)
+    >>> x.grad
+    tensor([4.])
+    """
+    outputs = _listed(tensors)
+    roots = _roots(outputs, _listed_or_none(grad_tensors, len(outputs), "grad_tensors"), create_graph)
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        run(roots, retain_graph=keep, create_graph=create_graph)
+        return
+    wanted = _listed(inputs)
+    if not wanted:
+        raise RuntimeError("'inputs' argument to backward cannot be empty.")
+    nodes = [_node_of_input(t) for t in wanted]
+    found = run(roots, retain_graph=keep, create_graph=create_graph, targets=nodes, accumulate=True)
+    for tensor, node in zip(wanted, nodes, strict=True):
+        if node in found and type(node) is not AccumulateGrad:
+            g = _as_tensor(found[node], tensor)
+            tensor._grad = g if tensor._grad is None else tensor._grad + g
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> Any:
+    """The derivatives of *outputs*, weighed by *grad_outputs*, with respect to *inputs*; no ``.grad`` is touched.
+
+    Returns a tuple like *inputs* (a dict for a dict). An input that was not used raises RuntimeError, gives None with
+    *allow_unused*, zeros with *materialize_grads*. With *is_grads_batched*, the first dimension of
+    *grad_outputs* is a batch of weights, and so is that of the results.
+
+    >>> import allgrad as torch
+    >>> x = torch.tensor([3.0], requires_grad=True)
+    >>> torch.autograd.grad(x ** 3, x)
+    (tensor([27.]),)
+    """
+    if isinstance(inputs, dict):
+        found = grad(outputs, tuple(inputs.values()), grad_outputs, retain_graph, create_graph, only_inputs,
+                     allow_unused, is_grads_batched, materialize_grads)  # fmt: skip
+        return dict(zip(inputs, found, strict=True))
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: False.")
+    listed, wanted = _listed(outputs), _listed(inputs)
+    keep = create_graph if retain_graph is None else retain_graph
+    nodes = [_node_of_input(t) for t in wanted]
+    weights = _listed_or_none(grad_outputs, len(listed), "grad_outputs")
+    if is_grads_batched:
+        found = _batched(listed, wanted, nodes, weights, create_graph)
+    else:
+        found = _once(listed, wanted, nodes, weights, keep, create_graph)
+    return tuple(_settled(g, t, bool(allow_unused), materialize_grads) for g, t in zip(found, wanted, strict=True))
+
+
+def _once(
+    outputs: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    nodes: list[Node],
+    weights: list[Any],
+    keep: bool,
+    create_graph: bool,
+) -> list[Tensor | None]:
+    roots = _roots(outputs, weights, create_graph)
+    found = run(roots, retain_graph=keep, create_graph=create_graph, targets=nodes, accumulate=False)
+    return [_as_tensor(found[n], t) if n in found else None for n, t in zip(nodes, wanted, strict=True)]
+
+
+def _batched(
+    outputs: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    nodes: list[Node],
+    weights: list[Any],
+    create_graph: bool,
+) -> list[Tensor | None]:
+    """One pass for each entry of the weights' first dimension, stacked."""
+    from ..operations.shape import stack
+
+    count = next(w._array.shape[0] for w in weights if w is not None)
+    rows = [
+        _once(outputs, wanted, nodes, [None if w is None else w[i] for w in weights], True, create_graph)
+        for i in range(count)
+    ]
+    return [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
+
+
+def _settled(g: Tensor | None, tensor: Tensor, allow_unused: bool, materialize: bool) -> Tensor | None:
+    if g is not None:
+        return g
+    if materialize:
+        return Tensor._wrap(np.zeros_like(tensor._array))
+    if not allow_unused:
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. "
+            f"Set allow_unused=True if this is the desired behavior (it is the one of shape {list(tensor.shape)})."
+        )
+    return None
+
+
+def _as_tensor(g: Any, like: Tensor) -> Tensor:
+    if isinstance(g, Tensor):
+        return g
+    array = np.asarray(g)
+    return Tensor._wrap(array if array.base is None and array.flags.writeable else array.copy())
+
+
+def _listed(tensors: Any) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _listed_or_none(weights: Any, count: int, name: str) -> list[Any]:
+    if weights is None:
+        return [None] * count
+    listed = [weights] if isinstance(weights, Tensor) else list(weights)
+    if len(listed) != count:
+        raise RuntimeError(f"got {count} tensors and {len(listed)} gradients: {name} wants one for each tensor")
+    return listed
+
+
+def _node_of_input(tensor: Tensor) -> Node:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"gradients can be taken with respect to Tensors only, found {type(tensor).__name__}")
+    if tensor._view is not None:
+        tensor._view.refresh(tensor)
+    if tensor._node is None:
+        raise RuntimeError(
+            "One of the differentiated Tensors does not require grad: call .requires_grad_() on it before it is used"
+        )
+    return tensor._node
+
+
+def _roots(outputs: Sequence[Tensor], weights: Sequence[Any], create_graph: bool) -> list[tuple[Node, Any]]:
+    roots = []
+    for position, (tensor, weight) in enumerate(zip(outputs, weights, strict=True)):
+        if tensor._view is not None:
+            tensor._view.refresh(tensor)
+        if tensor._node is None:
+            raise RuntimeError(
+                f"element {position} of tensors does not require grad and does not have a grad_fn: {_why_constant(tensor)}"
+            )
+        g = _weight(tensor, weight, position)
+        roots.append((tensor._node, g if create_graph else g._array))
+    return roots
+
+
+def _why_constant(tensor: Tensor) -> str:
+    if tensor._array.dtype.kind not in "fc":
+        return f"it is of type {tensor.dtype}, and only floating-point tensors can be differentiated"
+    if not mode.enabled:
+        return "recording is off here (torch.no_grad or set_grad_enabled(False))"
+    return (
+        "none of the tensors it was made from requires grad, or it was made inside torch.no_grad(), detached, or "
+        "made from numbers: mark a parameter with requires_grad=True before the computation"
+    )
+
+
+def _weight(tensor: Tensor, weight: Any, position: int) -> Tensor:
+    if weight is None:
+        if tensor._array.size != 1:
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs: this one has shape {list(tensor.shape)}. "
+                "Reduce it (.sum(), .mean()), or pass its gradient: backward(gradient=...)"
+            )
+        return Tensor._wrap(np.ones_like(tensor._array))
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(weight).__name__}")
+    if weight._array.shape != tensor._array.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{position}] has a shape of {weight.shape} and output[{position}] has a "
+            f"shape of {tensor.shape}."
+        )
+    converted: Tensor = weight.to(tensor.dtype)
+    return converted
+
+
+def _backward_method(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+_backward_method.__name__ = "backward"
+_backward_method.__doc__ = backward.__doc__
+add_method("backward", _backward_method)

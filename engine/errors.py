@@ -1,0 +1,65 @@
+"""Turning what NumPy says of bad operands into PyTorch's kind of error, with what was asked and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
+    """The exception that PyTorch would raise where the forward of operation *name* raised *error* on *arrays*."""
+    found = [a for a in arrays if isinstance(a, np.ndarray)]
+    if isinstance(error, np.exceptions.AxisError):
+        return _bad_dimension(name, error)
+    if isinstance(error, ValueError) and "broadcast" in str(error):
+        return RuntimeError(_mismatch(name, [a.shape for a in found]))
+    if isinstance(error, TypeError) and "ufunc" in str(error):
+        kinds = ", ".join(a.dtype.name for a in found)
+        return RuntimeError(f"{name}() is not implemented for operands of type {kinds}: convert them first")
+    return error
+
+
+def _bad_dimension(name: str, error: np.exceptions.AxisError) -> IndexError:
+    ndim = error.ndim or 0
+    low, high = (-ndim, ndim - 1) if ndim else (-1, 0)
+    return IndexError(
+        f"Dimension out of range (expected to be in range of [{low}, {high}], but got {error.axis}), in {name}()"
+    )
+
+
+def _mismatch(name: str, shapes: Sequence[Shape]) -> str:
+    listed = " and ".join(str(list(s)) for s in shapes)
+    for a, b in pairwise(shapes):
+        for back in range(1, min(len(a), len(b)) + 1):
+            if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+                dim = max(len(a), len(b)) - back
+                return (
+                    f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) at non-singleton "
+                    f"dimension {dim}, in {name}() of shapes {listed}"
+                )
+    return f"{name}() cannot broadcast shapes {listed} together"
+
+
+def normal_dim(dim: int, ndim: int) -> int:
+    """*dim* counted from the front; IndexError with PyTorch's words if a tensor of *ndim* dimensions has none such."""
+    span = max(ndim, 1)
+    if not -span <= dim < span:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {dim})")
+    return dim % span
+
+
+def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """The dimensions *dim* names, counted from the front: all of them for None; RuntimeError if one comes twice."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = tuple(normal_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else tuple(dim)))
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(
+            f"dim {next(d for d in dims if dims.count(d) > 1)} appears multiple times in the list of dims"
+        )
+    return dims

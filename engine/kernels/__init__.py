@@ -1,0 +1,1 @@
+"""Numeric kernels: functions of NumPy arrays only, the fast bodies of operations."""

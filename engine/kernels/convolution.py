@@ -1,0 +1,88 @@
+"""Convolution of images by matrix products: windows laid out as columns, a few images at a time, never leaving the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .windows import Geometry, column_blocks, sum_windows_back
+
+Array = np.ndarray[Any, Any]
+
+
+def _groups(array: Array, groups: int, axis: int) -> list[Array]:
+    return np.split(array, groups, axis=axis) if groups > 1 else [array]
+
+
+def _joined(parts: list[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+
+
+def correlate(images: Array, filters: Array, geometry: Geometry, groups: int) -> Array:
+    """The cross-correlation of *images* (N, C, H, W) with *filters* (O, C / groups, kh, kw): (N, O, count_h, count_w)."""
+    parts = [
+        _correlate_group(x, f, geometry)
+        for x, f in zip(_groups(images, groups, 1), _groups(filters, groups, 0), strict=True)
+    ]
+    return _joined(parts, 1)
+
+
+def _correlate_group(images: Array, filters: Array, geometry: Geometry) -> Array:
+    n, out = images.shape[0], filters.shape[0]
+    matrix = filters.reshape(out, -1)
+    result = np.empty((n, out, geometry.count[0] * geometry.count[1]), dtype=np.result_type(images, filters))
+    for block, columns in column_blocks(images, geometry):
+        np.matmul(matrix, columns, out=result[block])
+    return result.reshape(n, out, *geometry.count)
+
+
+def correlate_images(grad: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
+    """The gradient of ``correlate`` with respect to images of *shape*, from *grad*, that of its result."""
+    part = (shape[0], shape[1] // groups, *shape[2:])
+    parts = [
+        _spread_group(g, f, part, geometry)
+        for g, f in zip(_groups(grad, groups, 1), _groups(filters, groups, 0), strict=True)
+    ]
+    return _joined(parts, 1)
+
+
+def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    out, (n, c) = filters.shape[0], shape[:2]
+    matrix = np.ascontiguousarray(filters.reshape(out, -1).T)
+    flat = grad.reshape(n, out, -1)
+    if geometry.is_identity:
+        return np.matmul(matrix, flat).reshape(shape)
+    result = np.empty(shape, dtype=np.result_type(grad, filters))
+    for block in _blocks(n, matrix.shape[0] * flat.shape[2] * flat.itemsize):
+        patches = np.matmul(matrix, flat[block]).reshape(-1, c, *geometry.kernel, *geometry.count)
+        result[block] = sum_windows_back(patches, (len(patches), *shape[1:]), geometry)
+    return result
+
+
+def _blocks(n: int, bytes_each: int) -> Iterator[slice]:
+    """Slices of *n* images whose columns fit in the cache together."""
+    step = max(1, min(n, (1 << 20) // max(bytes_each, 1)))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def correlate_filters(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
+    """The gradient of ``correlate`` with respect to filters of *shape*, from *grad*, that of its result."""
+    part = (shape[0] // groups, *shape[1:])
+    parts = [
+        _gather_group(g, x, part, geometry)
+        for g, x in zip(_groups(grad, groups, 1), _groups(images, groups, 1), strict=True)
+    ]
+    return _joined(parts, 0)
+
+
+def _gather_group(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    n, out = grad.shape[:2]
+    flat = grad.reshape(n, out, -1)
+    total = np.zeros((out, shape[1] * geometry.area), dtype=np.result_type(grad, images))
+    product = np.empty_like(total)
+    for block, columns in column_blocks(images, geometry):
+        for g, c in zip(flat[block], columns, strict=True):
+            total += np.matmul(g, c.T, out=product)
+    return total.reshape(shape)

@@ -1,0 +1,52 @@
+"""Pooling of images: one pass over the image for each place in the window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .windows import Geometry, padded
+
+Array = np.ndarray[Any, Any]
+
+
+_BLOCK_BYTES = 1 << 19  # as much of the result at a time as stays in the cache through all passes
+
+
+def max_windows(images: Array, geometry: Geometry) -> tuple[Array, Array]:
+    """The greatest element of each window of *images* (N, C, H, W), and where in its image (flat, int64) it was.
+
+    The first of equal elements counts; nan is greater than all.
+    """
+    lowest = -np.inf if images.dtype.kind == "f" else np.iinfo(images.dtype).min
+    wide = padded(images, geometry, lowest)
+    n, c = images.shape[:2]
+    best = np.empty((n, c, *geometry.count), dtype=images.dtype)
+    place = np.empty(best.shape, dtype=np.int64)
+    (dh, dw), (sh, sw), (ph, pw) = geometry.dilation, geometry.stride, geometry.padding
+    width = images.shape[3]
+    offsets = np.array([i * dh * width + j * dw for i, j in geometry.places()], dtype=np.int64)
+    corners = (np.arange(geometry.count[0]) * sh - ph)[:, None] * width + np.arange(geometry.count[1]) * sw - pw
+    step = max(1, _BLOCK_BYTES // max(best[:1].nbytes, 1))
+    for start in range(0, n, step):
+        block = slice(start, start + step)
+        number = _max_block(wide[block], best[block], geometry)
+        np.add(offsets[number], corners, out=place[block])
+    return best, place
+
+
+def _max_block(wide: Array, best: Array, geometry: Geometry) -> Array:
+    """Fill *best* with the greatest of each window of *wide*, and return the number of its place in the window."""
+    candidates = [wide[:, :, rows, columns] for rows, columns in (geometry.slices(i, j) for i, j in geometry.places())]
+    np.copyto(best, candidates[0])
+    for candidate in candidates[1:]:
+        np.maximum(best, candidate, out=best)
+    undefined = np.isnan(best) if best.dtype.kind == "f" and np.isnan(best.max(initial=0)) else None
+    number = np.zeros(best.shape, dtype=np.int16 if len(candidates) > 127 else np.int8)
+    for k in range(len(candidates) - 1, -1, -1):
+        won = candidates[k] == best
+        if undefined is not None:
+            won |= undefined & np.isnan(candidates[k])
+        np.copyto(number, k, where=won)
+    return number

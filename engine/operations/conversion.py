@@ -1,0 +1,220 @@
+"""Converting types, copying, and filling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..devices import device
+from ..registry import Array, composite, operation
+from ..registry.inplace import check_may_change, rewrite_history, write
+from ..registry.samples import on, unary
+from ..registry.samples import real as reals
+from ..tape.mode import mode
+from ..tensors.tensor import Tensor, add_method
+
+
+def _uncast(g: Any, input_dtype: dtypes.dtype) -> Any:
+    """The gradient of a cast, in the type it was cast from; the real part where that is real."""
+    if not input_dtype.is_complex and g.dtype in (
+        dtypes.complex64,
+        dtypes.complex128,
+        np.complex64,
+        np.complex128,
+    ):
+        g = np.real(g)
+    return cast_to(g, input_dtype, input_dtype)
+
+
+@operation(
+    lambda g, source: _uncast(g, source),
+    node_name="ToCopyBackward0",
+    public=False,
+    samples=on(reals(3, 4), dtypes.float64, dtypes.float64),
+)
+def cast_to(input: Array, target: dtypes.dtype, source: dtypes.dtype) -> Array:
+    """A copy of input as type *target*; *source* is the type it has."""
+    return input.astype(target.numpy)
+
+
+def _converted(input: Tensor, target: dtypes.dtype, copy: bool = False) -> Tensor:
+    if input._array.dtype == target.numpy and not copy:
+        return input
+    return cast_to(input, target, input.dtype)
+
+
+@composite()
+def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """input as another dtype, on a device (the CPU), or like another tensor; itself where nothing changes.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([1.7]).to(torch.int64)
+    tensor([1])
+    """
+    target: Any = kwargs.pop("dtype", None)
+    where: Any = kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    kwargs.pop("non_blocking", None), kwargs.pop("memory_format", None)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument {next(iter(kwargs))!r}")
+    for value in args:
+        if isinstance(value, Tensor):
+            target = value.dtype
+        elif isinstance(value, (str, device)):
+            where = value
+        elif isinstance(value, bool):
+            copy = copy or (value and value is args[-1] and len(args) > 2)
+        elif value is not None:
+            target = value
+    if where is not None:
+        device(where)
+    return _converted(input, input.dtype if target is None else dtypes.as_dtype(target), copy)
+
+
+@composite(samples=on(reals(3, 4), dtypes.float64))
+def type(input: Tensor, dtype: Any = None) -> Any:
+    """input as *dtype*; without it, PyTorch's name for its class."""
+    if dtype is None:
+        from ..registry.inplace import _title
+
+        return f"torch.{_title(input.dtype)}Tensor"
+    return _converted(input, dtypes.as_dtype(dtype))
+
+
+@composite(samples=on(reals(3), reals(2)))
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """input as the type of *other*."""
+    return _converted(input, other.dtype)
+
+
+def _shorthand(name: str, target: dtypes.dtype) -> None:
+    def method(self: Tensor) -> Tensor:
+        return _converted(self, target)
+
+    method.__name__ = name
+    method.__doc__ = f"This tensor as {target}."
+    add_method(name, method)
+
+
+for _name, _target in {
+    "bool": dtypes.bool_, "byte": dtypes.uint8, "char": dtypes.int8, "short": dtypes.int16, "int": dtypes.int32,
+    "long": dtypes.int64, "half": dtypes.float16, "float": dtypes.float32, "double": dtypes.float64,
+    "cfloat": dtypes.complex64, "cdouble": dtypes.complex128,
+}.items():  # fmt: skip
+    _shorthand(_name, _target)
+
+
+@operation(lambda g: g, samples=unary())
+def clone(input: Array, *, memory_format: Any = None) -> Array:
+    """A copy of input with memory of its own; gradients pass through.
+
+    >>> import allgrad as torch
+    >>> a = torch.tensor([1.]); b = a.clone(); b += 1; a
+    tensor([1.])
+    """
+    return input.copy(order="K")
+
+
+def _copied(self: Tensor) -> Tensor:
+    return self.detach().requires_grad_(self.requires_grad) if self.is_leaf else self.clone()
+
+
+add_method("__copy__", _copied)
+
+
+@composite(samples=unary())
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """input itself if its elements lie in row-major order without gaps, else such a copy."""
+    return input if input._array.flags.c_contiguous else _in_row_major_order(input)
+
+
+@operation(lambda g: g, public=False, node_name="CloneBackward0", samples=unary())
+def _in_row_major_order(input: Array) -> Array:
+    """A copy of input in row-major order."""
+    return np.array(input, order="C")
+
+
+def _copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Copy the elements of *src*, broadcast and converted, into this tensor; gradients go to *src*."""
+    check_may_change(self)
+    source = src if isinstance(src, Tensor) else Tensor._wrap(np.asarray(src))
+    if mode.enabled and (source._node is not None or self._node is not None):
+        source = source.to(self.dtype)
+        source = source if source._array.shape == self._array.shape else source.expand(tuple(self.shape))
+        write(self, overwritten(Tensor._wrap(self._array, self._node), source), "copy_")
+        return self
+    try:
+        np.copyto(self._array, source._array, casting="unsafe")
+    except ValueError:
+        raise RuntimeError(
+            f"copy_(): a tensor of shape {list(source.shape)} cannot be broadcast into one of {list(self.shape)}"
+        ) from None
+    rewrite_history(self, None)
+    return self
+
+
+add_method("copy_", _copy_)
+
+
+@operation(
+    lambda g: np.zeros_like(g),
+    lambda g: g,
+    public=False,
+    node_name="CopyBackwards",
+    samples=on(reals(3), reals(3)),
+)
+def overwritten(input: Array, source: Array) -> Array:
+    """source: what input becomes when it is overwritten."""
+    return source.copy()
+
+
+@operation(lambda g: np.zeros_like(g), public=False, node_name="FillBackward0", samples=on(reals(3, 4), 2.0))
+def filled(input: Array, value: Any) -> Array:
+    """An array like input, full of the number *value*."""
+    return np.full_like(input, value)
+
+
+def _fill_(self: Tensor, value: Any) -> Tensor:
+    """Set every element to *value*, a number or 0-d tensor, in place."""
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions."
+            )
+        return _copy_(self, value)
+    check_may_change(self)
+    if mode.enabled and self._node is not None:
+        write(self, filled(Tensor._wrap(self._array, self._node), value), "fill_")
+    else:
+        self._array.fill(value)
+        rewrite_history(self, None)
+    return self
+
+
+def _zero_(self: Tensor) -> Tensor:
+    """Set every element to 0, in place."""
+    return _fill_(self, 0)
+
+
+add_method("fill_", _fill_)
+add_method("zero_", _zero_)
+
+
+@operation(lambda g: g + 0j, node_name="RealBackward0", public=False, samples=None)
+def real_part(input: Array) -> Array:
+    """The real part of complex numbers."""
+    return np.real(input).copy()
+
+
+@composite()
+def real(input: Tensor) -> Tensor:
+    """The real part; a real tensor as it is."""
+    return real_part(input) if input.is_complex() else input
+
+
+@operation(lambda g: np.conjugate(g), ufunc=np.conjugate, aliases=("conj_physical", "resolve_conj"), samples=unary())
+def conj(input: Array) -> Array:
+    """The complex conjugate; a real tensor as it is."""
+    return np.conjugate(input)

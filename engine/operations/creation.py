@@ -1,0 +1,480 @@
+"""Making tensors: from data, of a value, of a range, at random."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import devices, dtypes
+from ..random import Generator, numpy_generator
+from ..registry import composite
+from ..registry.inplace import check_may_change, rewrite_history
+from ..tensors.tensor import Tensor, add_method
+
+
+def _finished(array: Any, requires_grad: builtins.bool = False, device: Any = None) -> Tensor:
+    if device is not None:
+        devices.device(device)
+    made = Tensor._wrap(array)
+    return made.requires_grad_() if requires_grad else made
+
+
+def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    return (dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)).numpy
+
+
+def _sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    shape = tuple(int(n) for n in size)
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return shape
+
+
+def _untensored(data: Any) -> Any:
+    """*data* with the tensors in its nested lists as NumPy values."""
+    if isinstance(data, Tensor):
+        return data._array
+    if isinstance(data, (list, tuple)):
+        return [_untensored(item) for item in data]
+    return data
+
+
+def _array_from(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """A new array of *data*, with PyTorch's choice of type where *dtype* is None."""
+    if isinstance(data, Tensor):
+        data = data._array
+    if isinstance(data, (np.ndarray, np.generic)):
+        target = dtypes.from_numpy_dtype(data.dtype) if dtype is None else dtypes.as_dtype(dtype)
+        return np.array(data, dtype=target.numpy)
+    try:
+        array = np.array(_untensored(data))
+    except ValueError:
+        raise ValueError("expected sequences of equal length at every depth: the nested lists are ragged") from None
+    if array.dtype.kind in "OUS":
+        array = _of_large_integers(data, array)
+    if dtype is not None:
+        return array.astype(dtypes.as_dtype(dtype).numpy)
+    return array.astype(_inferred(data, array).numpy, copy=False)
+
+
+def _of_large_integers(data: Any, array: Any) -> Any:
+    kind = "str" if array.dtype.kind in "US" else type(array.flat[0]).__name__ if array.size else "object"
+    if kind == "int":
+        raise RuntimeError("Overflow when unpacking long: an integer does not fit into 64 bits")
+    raise TypeError(f"new(): invalid data type '{kind}': a tensor is made of numbers and bools")
+
+
+def _inferred(data: Any, array: np.ndarray[Any, Any]) -> dtypes.dtype:
+    """Python numbers give int64, the default floating type and its complex twin; NumPy values keep theirs."""
+    first = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if isinstance(first, (np.ndarray, np.generic, Tensor)):
+        return dtypes.from_numpy_dtype(array.dtype)
+    if not array.size and array.dtype.kind == "f":
+        return dtypes.get_default_dtype()
+    categories = {
+        "b": dtypes.BOOL,
+        "i": dtypes.INTEGER,
+        "u": dtypes.INTEGER,
+        "f": dtypes.FLOATING,
+        "c": dtypes.COMPLEX,
+    }
+    return dtypes.default_of_category(categories[array.dtype.kind])
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+    pin_memory: builtins.bool = False,
+) -> Tensor:
+    """A new tensor of *data*: numbers, nested lists, arrays or tensors, always copied.
+
+    Python integers give int64, floats the default type (float32); *dtype* overrides. TypeError for strings and
+    other objects, ValueError for ragged lists.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    return _finished(_array_from(data, dtype), requires_grad, device)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """*data* as a tensor: itself if it is one of the wanted type, over the same memory if it is a NumPy array."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if isinstance(data, np.ndarray) and (dtype is None or dtypes.as_dtype(dtype).numpy == data.dtype):
+        return from_numpy(data)
+    return tensor(data, dtype=dtype, device=device)
+
+
+asarray = as_tensor
+
+
+def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor over the memory of *ndarray*, whatever its layout: a change of one is seen in the other.
+
+    >>> import numpy as np, allgrad as torch
+    >>> a = np.zeros(2); t = torch.from_numpy(a[::-1]); a[0] = 1; t
+    tensor([0., 1.], dtype=torch.float64)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    kind = dtypes.from_numpy_dtype(ndarray.dtype)
+    return Tensor._wrap(ndarray if ndarray.dtype == kind.numpy else ndarray.astype(kind.numpy))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of any object with ``__dlpack__``."""
+    return Tensor._wrap(np.from_dlpack(ext_tensor))
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """The 0-d tensor of the number *s*, of the default floating type."""
+    return _finished(np.asarray(s, dtype=_numpy_dtype(dtype)), requires_grad, device)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A tensor of shape *size* full of *fill_value*, whose type decides unless *dtype* is given."""
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    kind = dtypes.default_of_category(dtypes.category_of_scalar(value)) if dtype is None else dtypes.as_dtype(dtype)
+    return _finished(np.full(_sizes((size,)), value, dtype=kind.numpy), requires_grad, device)
+
+
+def _filler(name: str, make: Callable[..., Any], what: str) -> Callable[..., Tensor]:
+    def create(
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+        **options: Any,
+    ) -> Tensor:
+        shape = _sizes((options.pop("size"),) if "size" in options else size)
+        for ignored in ("pin_memory", "layout", "memory_format"):
+            options.pop(ignored, None)
+        if options:
+            raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(options))!r}")
+        return _finished(make(shape, dtype=_numpy_dtype(dtype)), requires_grad, device)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = (
+        f"A tensor of {what} of the given shape, of the default floating type unless *dtype* says otherwise."
+    )
+    return create
+
+
+zeros = _filler("zeros", np.zeros, "zeros")
+ones = _filler("ones", np.ones, "ones")
+empty = _filler("empty", np.empty, "uninitialised elements")
+
+
+def _like(input: Tensor, array_of: Callable[..., Any], dtype: Any, requires_grad: builtins.bool, device: Any) -> Tensor:
+    kind = input.dtype if dtype is None else dtypes.as_dtype(dtype)
+    return _finished(array_of(input._array.shape, dtype=kind.numpy), requires_grad, device)
+
+
+@composite(method=False)
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Zeros of the shape and type of input."""
+    return _like(input, np.zeros, dtype, requires_grad, device)
+
+
+@composite(method=False)
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Ones of the shape and type of input."""
+    return _like(input, np.ones, dtype, requires_grad, device)
+
+
+@composite(method=False)
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Uninitialised elements of the shape and type of input."""
+    return _like(input, np.empty, dtype, requires_grad, device)
+
+
+@composite(method=False)
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """Elements equal to *fill_value*, of the shape and type of input."""
+    return _like(input, lambda shape, dtype: np.full(shape, fill_value, dtype=dtype), dtype, requires_grad, device)
+
+
+def _new(name: str, function: Callable[..., Tensor]) -> None:
+    def method(self: Tensor, *size: Any, **options: Any) -> Tensor:
+        options.setdefault("dtype", self.dtype)
+        return function(*size, **options)
+
+    method.__name__ = name
+    method.__doc__ = f"Like ``{name.removeprefix('new_')}``, of this tensor's type unless *dtype* is given."
+    add_method(name, method)
+
+
+_new("new_zeros", zeros)
+_new("new_ones", ones)
+_new("new_empty", empty)
+_new("new_full", full)
+_new("new_tensor", tensor)
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """The numbers from *start* (0 if only *end* is given) up to, not including, *end*, by *step*.
+
+    >>> import allgrad as torch
+    >>> torch.arange(1, 4)
+    tensor([1, 2, 3])
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    kind = (dtypes.int64 if whole else dtypes.get_default_dtype()) if dtype is None else dtypes.as_dtype(dtype)
+    count = -((start - end) // step) if whole else int(np.ceil((end - start) / step))
+    array = np.arange(count) * step + start if not whole else np.arange(start, end, step)
+    return _finished(array.astype(kind.numpy), requires_grad, device)
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """*steps* numbers from *start* to *end*, both included, evenly spaced."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return _finished(np.linspace(float(start), float(end), steps).astype(_numpy_dtype(dtype)), requires_grad, device)
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """*steps* powers of *base*, with exponents from *start* to *end* evenly spaced."""
+    return _finished(
+        np.logspace(float(start), float(end), steps, base=base).astype(_numpy_dtype(dtype)),
+        requires_grad,
+        device,
+    )
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """The (n, m) matrix with ones on the diagonal and zeros elsewhere; square if *m* is None."""
+    return _finished(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad, device)
+
+
+def _random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
+    """Numbers drawn in float32 where that is the type (half the random bits), else in float64 and converted."""
+    precise = np.float32 if kind == np.float32 else np.float64
+    return np.asarray(draw(shape, dtype=precise)).astype(kind, copy=False)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """Random numbers evenly distributed over [0, 1)."""
+    return _finished(
+        _random_array(numpy_generator(generator).random, _sizes(size), _numpy_dtype(dtype)),
+        requires_grad,
+        device,
+    )
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:
+    """Random numbers from the standard normal distribution."""
+    array = _random_array(numpy_generator(generator).standard_normal, _sizes(size), _numpy_dtype(dtype))
+    return _finished(array, requires_grad, device)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+    device: Any = None, requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """Random whole numbers from *low* (0 if only *high* is given) up to, not including, *high*, of shape *size*."""
+    if size is None:
+        low, high, size = 0, low, high
+    if high <= low:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    array = numpy_generator(generator).integers(low, high, size=_sizes((size,)))
+    kind = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    return _finished(array.astype(kind.numpy), requires_grad, device)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """The whole numbers from 0 to n - 1 in random order."""
+    kind = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
+    return _finished(numpy_generator(generator).permutation(n).astype(kind.numpy), device=device)
+
+
+@composite(method=False)
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """Random numbers over [0, 1) of the shape and type of input."""
+    return rand(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+@composite(method=False)
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """Standard normal random numbers of the shape and type of input."""
+    return randn(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
+    """Normal random numbers: *mean* and *std* are numbers (with *size*) or tensors that broadcast."""
+    if size is not None:
+        return randn(size, generator=generator, dtype=dtype) * std + mean
+    shape = np.broadcast_shapes(*(v._array.shape for v in (mean, std) if isinstance(v, Tensor)))
+    return randn(shape, generator=generator, dtype=dtype) * std + mean
+
+
+@composite()
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """Ones with the probabilities that input holds (or *p*), zeros otherwise."""
+    chance = input._array if p is None else p
+    if p is None and input._array.size and (input._array.min() < 0 or input._array.max() > 1):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 for every element of the input")
+    drawn = numpy_generator(generator).random(input._array.shape)
+    return Tensor._wrap(np.less(drawn, chance).astype(input._array.dtype))
+
+
+@composite()
+def multinomial(
+    input: Tensor, num_samples: int, replacement: builtins.bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """*num_samples* indices drawn with the weights in each row of input, (n) or (m, n)."""
+    weights = np.atleast_2d(input._array).astype(np.float64)
+    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
+        raise RuntimeError("invalid multinomial distribution: weights must be finite, not negative, and not all zero")
+    if not replacement and num_samples > (weights > 0).sum(1).min():
+        raise RuntimeError(
+            "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"
+        )
+    source = numpy_generator(generator)
+    rows = [source.choice(w.size, num_samples, replacement, w / w.sum()) for w in weights]
+    return Tensor._wrap(np.stack(rows).reshape(*input._array.shape[:-1], num_samples).astype(np.int64))
+
+
+def _random_in_place(name: str, draw: Callable[..., Any], doc: str) -> None:
+    def method(self: Tensor, *parameters: Any, generator: Generator | None = None, **named: Any) -> Tensor:
+        check_may_change(self)
+        self._array[...] = draw(numpy_generator(generator), self._array, *parameters, **named)
+        rewrite_history(self, None)
+        return self
+
+    method.__name__, method.__doc__ = name, doc
+    add_method(name, method)
+
+
+def _uniform(source: np.random.Generator, array: Any, a: float = 0.0, b: float = 1.0, **names: float) -> Any:
+    low, high = names.get("from", a), names.get("to", b)
+    return _random_array(source.random, array.shape, array.dtype) * array.dtype.type(high - low) + array.dtype.type(low)
+
+
+def _normal(source: np.random.Generator, array: Any, mean: float = 0.0, std: float = 1.0) -> Any:
+    return _random_array(source.standard_normal, array.shape, array.dtype) * array.dtype.type(std) + array.dtype.type(
+        mean
+    )
+
+
+_random_in_place("uniform_", _uniform, "Fill with random numbers evenly distributed over [a, b), in place.")
+_random_in_place("normal_", _normal, "Fill with normal random numbers, in place.")
+_random_in_place(
+    "bernoulli_",
+    lambda source, array, p=0.5: source.random(array.shape) < (p._array if isinstance(p, Tensor) else p),
+    "Fill with ones with probability *p*, else zeros, in place.",
+)
+_random_in_place(
+    "exponential_",
+    lambda source, array, lambd=1.0: source.exponential(1.0 / lambd, array.shape),
+    "Fill with exponentially distributed random numbers of rate *lambd*, in place.",
+)
+_random_in_place(
+    "random_",
+    lambda source, array, low=0, high=None: source.integers(
+        *((0, low) if high is None and low else (low, high or 2**24)), array.shape
+    ),
+    "Fill with random whole numbers from *low* up to, not including, *high*, in place.",
+)
+
+
+@composite(method=False)
+def dropout(input: Tensor, p: float = 0.5, training: builtins.bool = True, inplace: builtins.bool = False) -> Tensor:
+    """input with each element set to 0 with probability *p* and the others divided by 1 - p, while *training*."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return input
+    kept = numpy_generator(None).random(input._array.shape, dtype=np.float32) >= p
+    scale = kept.astype(input._array.dtype) * input._array.dtype.type(0 if p == 1 else 1 / (1 - p))
+    mask = Tensor._wrap(scale)
+    return input.mul_(mask) if inplace else input * mask

@@ -1,0 +1,423 @@
+"""Reading and writing by index: subscripts, gather and scatter, masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import normal_dim
+from ..registry import Array, Index, composite, operation
+from ..registry.inplace import check_may_change, rewrite_history, write
+from ..registry.samples import each, on, real, truth, whole
+from ..tape.mode import mode
+from ..tensors.tensor import Tensor, add_method
+from .reduction import ValuesAndIndices
+
+_PLAIN = (int, slice, type(None), type(Ellipsis))
+
+
+def _plain(item: Any) -> Any:
+    """One part of a subscript as NumPy takes it: tensors and lists become arrays."""
+    if isinstance(item, Tensor):
+        array = item._array
+        if array.dtype.kind not in "iub":
+            raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, found {item.dtype}")
+        return array if array.ndim or array.dtype.kind == "b" else int(array)
+    if isinstance(item, (list, range)):
+        return np.asarray([_plain(part) for part in item], dtype=None if len(item) else np.int64)
+    return item
+
+
+def plain_index(index: Any) -> tuple[Any, ...]:
+    """The subscript *index* as a tuple of what NumPy takes."""
+    if not isinstance(index, tuple):
+        return (index if isinstance(index, _PLAIN) else _plain(index),)
+    return tuple(item if isinstance(item, _PLAIN) else _plain(item) for item in index)
+
+
+def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+    """*index* as a basic one and a following one of arrays, where it mixes whole numbers with arrays.
+
+    NumPy takes a whole number beside an array as an array, which can move dimensions; PyTorch selects first.
+    """
+    arrays = [isinstance(i, np.ndarray) for i in index]
+    if not any(arrays) or not any(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in index):
+        return None
+    used = sum(
+        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
+        for i in index
+        if i is not None and i is not Ellipsis
+    )
+    full: list[Any] = []
+    for item in index:
+        full += [slice(None)] * (ndim - used) if item is Ellipsis else [item]
+    basic: list[Any] = []
+    rest: list[Any] = []
+    for item in full:
+        if isinstance(item, np.ndarray):
+            basic += [slice(None)] * (item.ndim if item.dtype == bool else 1)
+            rest.append(item)
+        else:
+            basic.append(item)
+            if not isinstance(item, (int, np.integer)):
+                rest.append(slice(None))
+    return tuple(basic), tuple(rest)
+
+
+@operation(
+    lambda g, input_shape, index: index_zeros(g, input_shape, index),
+    view=True,
+    node_name="IndexBackward0",
+    public=False,
+    samples=each(
+        on(real(4, 3), (1,)),
+        on(real(4, 3), (slice(1, 3), slice(None, None, 2))),
+        on(real(4, 3), (Ellipsis, 0)),
+        on(real(4, 3), (None, slice(None))),
+        on(real(4, 3), (np.array([0, 2, 2]),)),
+        on(real(4, 3), (slice(None), np.array([[0, 1], [2, 0]]))),
+        on(real(4, 3), (np.array([True, False, True, True]),)),
+    ),
+)
+def index_by(input: Array, index: tuple[Any, ...]) -> Array:
+    """input at the plain *index*: a view for whole numbers and slices, a copy for arrays."""
+    return input[index]
+
+
+@operation(
+    lambda g, index: index_by(g, index),
+    public=False,
+    samples=each(on(real(3), (4, 3), (1,)), on(real(2, 3), (4, 3), (np.array([1, 1]),))),
+)
+def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
+    """Zeros of *shape* with *g* added at *index*: what getting by index sends back."""
+    result = np.zeros(shape, dtype=g.dtype)
+    if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
+        np.add.at(result, index, g)
+    else:
+        result[index] = g
+    return result
+
+
+def _getitem(self: Tensor, index: Any) -> Tensor:
+    plain = plain_index(index)
+    steps = _in_two_steps(plain, self._array.ndim)
+    if steps is None:
+        return index_by(self, plain)
+    return index_by(index_by(self, steps[0]), steps[1])
+
+
+@operation(
+    lambda g, index: _zeroed_at(g, index),
+    lambda g, index, value_shape: _reduced(index_by(g, index), value_shape),
+    node_name="IndexPutBackward0",
+    public=False,
+    samples=each(on(real(4, 3), real(3), (1,)), on(real(4, 3), real(2, 3), (np.array([3, 1]),))),
+)
+def index_put_by(input: Array, value: Array, index: tuple[Any, ...]) -> Array:
+    """A copy of input with *value* (broadcast) at the plain *index*."""
+    result = input.copy()
+    result[index] = value
+    return result
+
+
+def _reduced(g: Any, shape: tuple[int, ...]) -> Any:
+    from ..registry.nodes import reduce_to
+
+    return reduce_to(g, shape)
+
+
+def _zeroed_at(g: Any, index: tuple[Any, ...]) -> Any:
+    return index_put_by(g, np.zeros_like(g[index]), index)
+
+
+def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    check_may_change(self)
+    plain = plain_index(index)
+    steps = _in_two_steps(plain, self._array.ndim)
+    if steps is not None:
+        view = index_by(self, steps[0])
+        view[steps[1]] = value
+        return
+    source = value if isinstance(value, Tensor) else None
+    if source is not None and source._array.dtype != self._array.dtype:
+        source = source.to(self.dtype)
+    if mode.enabled and source is not None and (source._node is not None or self._node is not None):
+        before = Tensor._wrap(self._array, self._node)
+        _check_value(self, plain, source._array)
+        write(self, index_put_by(before, source, plain), "__setitem__")
+    elif mode.enabled and self._node is not None:
+        before = Tensor._wrap(self._array, self._node)
+        constant = Tensor._wrap(np.asarray(value, dtype=self._array.dtype))
+        write(self, index_put_by(before, constant, plain), "__setitem__")
+    else:
+        array = np.asarray(value) if source is None else source._array
+        _check_value(self, plain, array)
+        self._array[plain] = array
+        rewrite_history(self, None)
+
+
+def _check_value(target: Tensor, index: tuple[Any, ...], value: Array) -> None:
+    if not target._array.flags.writeable:
+        raise RuntimeError("__setitem__ on a tensor over read-only memory (an expanded view?): .clone() it first")
+    place = target._array[index].shape
+    squeezed = value.shape[len(value.shape) - len(place) :] if value.ndim > len(place) else value.shape
+    try:
+        fits = np.broadcast_shapes(squeezed, place) == place
+    except ValueError:
+        fits = False
+    if not fits:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to {list(place)}"
+        )
+
+
+add_method("__getitem__", _getitem)
+add_method("__setitem__", _setitem)
+
+
+@operation(
+    lambda g, input_shape, dim, index: scatter_zeros(g, index, input_shape, dim),
+    samples=each(on(real(3, 4), 1, whole(3, 2, below=4)), on(real(3, 4), 0, whole(2, 4, below=3))),
+)
+def gather(input: Array, dim: int, index: Index) -> Array:
+    """The elements of input at *index* (int64, as many dimensions as input) along *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0], [1]]))
+    tensor([[1],
+            [4]])
+    """
+    if index.dtype != np.int64:
+        raise RuntimeError(f"gather(): Expected dtype int64 for index, found {index.dtype}")
+    if index.ndim != input.ndim:
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input tensor: "
+            f"index {list(index.shape)}, input {list(input.shape)}"
+        )
+    if not input.ndim:
+        return input.copy()
+    return input[_grid(index, normal_dim(dim, input.ndim), input.shape)]
+
+
+def _grid(index: Array, dim: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The advanced index that takes *index* along *dim* and each other position as it is."""
+    length = shape[dim]
+    if index.size and (index.min() < 0 or index.max() >= length):
+        bad = int(index.min() if index.min() < 0 else index.max())
+        raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {length}")
+    grids = np.ogrid[tuple(slice(n) for n in index.shape)]
+    return tuple(index if d == dim else grid for d, grid in enumerate(grids))
+
+
+@operation(
+    lambda g, index, dim: gather(g, dim, index),
+    public=False,
+    samples=on(real(3, 2), whole(3, 2, below=4), (3, 4), 1),
+)
+def scatter_zeros(g: Array, index: Index, shape: tuple[int, ...], dim: int) -> Array:
+    """Zeros of *shape* with *g* added at *index* along *dim*: what ``gather`` sends back."""
+    result = np.zeros(shape, dtype=g.dtype)
+    if not shape:
+        result[...] = g.sum()
+        return result
+    np.add.at(result, _grid(index, normal_dim(dim, len(shape)), shape), g)
+    return result
+
+
+@composite(samples=on(real(4, 3), 0, np.array([0, 2, 2])))
+def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
+    """The slices of input along *dim* at the whole numbers in the vector *index*."""
+    array = index._array if isinstance(index, Tensor) else np.asarray(index)
+    if array.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    d = normal_dim(dim, input._array.ndim)
+    length = input._array.shape[d]
+    if array.size and (array.min() < 0 or array.max() >= length):
+        raise IndexError("index out of range in self")
+    return index_by(input, (slice(None),) * d + (array.reshape(-1),))
+
+
+@operation(
+    lambda g: g,
+    None,
+    lambda g, index, dim: gather(g, dim, index),
+    inplace=True,
+    node_name="ScatterAddBackward0",
+    samples=on(real(3, 4), 1, whole(3, 2, below=4), real(3, 2)),
+)
+def scatter_add(input: Array, dim: int, index: Index, src: Array) -> Array:
+    """A copy of input with *src* added at *index* along *dim*."""
+    result = input.copy()
+    np.add.at(result, _grid(index, normal_dim(dim, input.ndim), input.shape), src[tuple(map(slice, index.shape))])
+    return result
+
+
+@operation(
+    lambda g, index, dim: _zero_along(g, dim, index),
+    None,
+    lambda g, index, dim: gather(g, dim, index),
+    public=False,
+    node_name="ScatterBackward0",
+    samples=on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), real(3, 2)),
+)
+def scatter_tensor(input: Array, dim: int, index: Index, src: Array) -> Array:
+    """A copy of input with *src* put at *index* along *dim*."""
+    result = input.copy()
+    if index.size:
+        result[_grid(index, normal_dim(dim, input.ndim), input.shape)] = src[tuple(map(slice, index.shape))]
+    return result
+
+
+def _zero_along(g: Any, dim: int, index: Any) -> Any:
+    return scatter_tensor(g, dim, index, np.zeros_like(gather(g, dim, index)))
+
+
+@composite(inplace=True, samples=on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), 1.5))
+def scatter(input: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
+    """A copy of input with *src*, a tensor or number, put at *index* along *dim*."""
+    source = value if src is None else src
+    if not isinstance(source, Tensor):
+        shape = index._array.shape if isinstance(index, Tensor) else np.shape(index)
+        source = Tensor._wrap(np.full(shape, source, dtype=input._array.dtype))
+    return scatter_tensor(input, dim, index, source)
+
+
+@operation(
+    lambda g, mask: np.where(mask, 0.0, g),
+    node_name="MaskedFillBackward0",
+    broadcasts=True,
+    public=False,
+    samples=each(on(real(3, 4), truth(3, 4), -1.0), on(real(3, 4), truth(4), 2.0)),
+)
+def masked_fill_number(input: Array, mask: Index, value: Any) -> Array:
+    """A copy of input with the number *value* where *mask* holds."""
+    if mask.dtype != np.bool_:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+    result = np.broadcast_to(input, np.broadcast_shapes(input.shape, mask.shape)).copy()
+    result[np.broadcast_to(mask, result.shape)] = value
+    return result
+
+
+@composite(inplace=True, samples=on(real(3, 4), truth(3, 4), -1.0))
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """A copy of input with *value*, a number or 0-d tensor, where the bool tensor *mask* holds."""
+    if isinstance(value, Tensor):
+        from .comparison import choose
+
+        if value._array.ndim:
+            raise RuntimeError(
+                f"masked_fill only supports a 0-dimensional value tensor, but got {value._array.ndim} dimensions"
+            )
+        return choose(mask, value, input)
+    return masked_fill_number(input, mask, value)
+
+
+@composite(samples=on(real(3, 4), truth(3, 4)))
+def masked_select(input: Tensor, mask: Any) -> Tensor:
+    """The elements of input where *mask* holds, in a vector."""
+    array = mask._array if isinstance(mask, Tensor) else np.asarray(mask)
+    if array.dtype != np.bool_:
+        raise RuntimeError(f"masked_select: expected BoolTensor for mask, found {array.dtype}")
+    shape = np.broadcast_shapes(input._array.shape, array.shape)
+    return input.expand(shape)[np.broadcast_to(array, shape)]
+
+
+@composite(samples=on(real(3, 4), np.array([[0, 1]]), 1))
+def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tensor:
+    """The elements of input at *indices*, broadcast against it, along *dim* (flattened for None)."""
+    array = indices._array if isinstance(indices, Tensor) else np.asarray(indices)
+    if dim is None:
+        return gather(input.reshape(-1), 0, Tensor._wrap(array.reshape(-1)))
+    d = normal_dim(dim, input._array.ndim)
+    shape = list(np.broadcast_shapes(tuple(1 if i == d else n for i, n in enumerate(input._array.shape)),
+                                     tuple(1 if i == d else n for i, n in enumerate(array.shape))))  # fmt: skip
+    shape[d] = array.shape[d]
+    wide = Tensor._wrap(np.broadcast_to(array, shape))
+    shape[d] = input._array.shape[d]
+    return gather(input.expand(tuple(shape)), d, wide)
+
+
+@composite()
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """Where input is not zero: one row of indices per element, or a tuple of vectors if *as_tuple*."""
+    places = np.nonzero(np.atleast_1d(input._array))
+    if as_tuple:
+        return tuple(Tensor._wrap(p) for p in places)
+    return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
+
+
+@operation(
+    lambda g, y1, input_shape, dim: scatter_zeros(g[0], y1, input_shape, dim),
+    node_name="SortBackward0",
+    outputs=ValuesAndIndices,
+    public=False,
+    samples=each(on(real(3, 4), 1, False), on(real(5), 0, True)),
+)
+def sort_along(input: Array, dim: int, descending: bool) -> tuple[Array, Array]:
+    """The elements in order along *dim*, and where they were; equal ones keep their order."""
+    if not input.ndim:
+        return input.copy(), np.zeros((), np.int64)
+    indices = np.argsort(np.flip(input, dim) if descending else input, axis=dim, kind="stable")
+    if descending:
+        indices = input.shape[dim] - 1 - np.flip(indices, dim)
+    return np.take_along_axis(input, indices, dim), indices
+
+
+@composite(samples=on(real(3, 4)))
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The pair (values, indices) of the elements in order along *dim*; always stable."""
+    return sort_along(input, dim, descending)
+
+
+@composite()
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """Where the elements in order along *dim* were."""
+    found: Tensor = sort(input, dim, descending).indices
+    return found
+
+
+@composite(samples=on(real(3, 5), 2))
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The pair (values, indices) of the *k* greatest (or least) elements along *dim*, in order."""
+    length = input._array.shape[normal_dim(dim, input._array.ndim)] if input._array.ndim else 1
+    if not 0 <= k <= length:
+        raise RuntimeError(f"selected index k out of range: {k} of {length} elements along dimension {dim}")
+    values, indices = sort_along(input, dim, largest)
+    return ValuesAndIndices(values.narrow(dim, 0, k), indices.narrow(dim, 0, k))
+
+
+@composite(method=False, samples=on(whole(2, 3, below=5), real(5, 4)))
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """The rows of *weight* (rows, width) at the whole numbers of input; the row *padding_idx* gets no gradient."""
+    array = input._array
+    if array.dtype.kind not in "iu":
+        raise RuntimeError(f"embedding: expected indices of type int64 or int32, found {input.dtype}")
+    rows = weight._array.shape[0]
+    if array.size and (array.min() < 0 or array.max() >= rows):
+        raise IndexError(f"index out of range in self: embedding has {rows} rows, found index {int(array.max())}")
+    found = index_by(weight, (array,))
+    if padding_idx is None:
+        return found
+    from .comparison import choose
+
+    padding = Tensor._wrap((array == padding_idx % rows)[..., None])
+    return choose(padding, found.detach(), found)
+
+
+@operation(samples=None)
+def bincount(input: Array, weights: Any = None, minlength: int = 0) -> Array:
+    """How often each whole number from 0 on occurs in the vector input."""
+    return np.bincount(input, None if weights is None else weights._array, minlength)
+
+
+@operation(method=False)
+def one_hot(input: Array, num_classes: int = -1) -> Array:
+    """Rows of zeros with a one at each whole number of input (int64); as many columns as *num_classes* or needed."""
+    if input.dtype != np.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    count = int(input.max()) + 1 if num_classes == -1 and input.size else num_classes
+    if input.size and (input.min() < 0 or input.max() >= count):
+        raise RuntimeError("Class values must be non-negative and smaller than num_classes.")
+    return (input[..., None] == np.arange(count)).astype(np.int64)

@@ -1,0 +1,248 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..registry import Array, Arrays, composite, operation
+from ..registry.operation import Promotion
+from ..registry.samples import each, on, real
+from ..tensors.tensor import Tensor, add_method
+
+ARITHMETIC = Promotion.ARITHMETIC
+
+
+@operation(
+    lambda g, other: np.matmul(g, np.swapaxes(other, -1, -2)),
+    lambda g, input: np.matmul(np.swapaxes(input, -1, -2), g),
+    promotion=ARITHMETIC,
+    broadcasts=True,
+    node_name="MmBackward0",
+    public=False,
+    samples=each(
+        on(real(3, 4), real(4, 2)),
+        on(real(5, 3, 4), real(4, 2)),
+        on(real(5, 3, 4), real(5, 4, 2)),
+        on(real(2, 1, 3, 4), real(5, 4, 2)),
+    ),
+)
+def matrix_product(input: Array, other: Array) -> Array:
+    """The product of matrices in the last two dimensions, the others broadcast."""
+    if input.shape[-1] != other.shape[-2]:
+        raise RuntimeError(
+            "mat1 and mat2 shapes cannot be multiplied "
+            f"({'x'.join(map(str, input.shape))} and {'x'.join(map(str, other.shape))})"
+        )
+    return np.matmul(input, other)
+
+
+@operation(
+    lambda g, other: g * other,
+    lambda g, input: g * input,
+    promotion=ARITHMETIC,
+    node_name="DotBackward0",
+    samples=on(real(4), real(4)),
+)
+def dot(input: Array, other: Array) -> Array:
+    """The sum of the products of two vectors."""
+    if input.ndim != 1 or other.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
+    if input.shape != other.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(other.shape)} to have the "
+            "same number of elements"
+        )
+    return np.dot(input, other)
+
+
+@composite(
+    dunder="__matmul__",
+    samples=each(
+        on(real(3), real(3)), on(real(3, 4), real(4)), on(real(3), real(3, 4)), on(real(3, 4), real(4, 2)),
+        on(real(2, 3, 4), real(4)), on(real(3), real(2, 3, 4)), on(real(2, 3, 4), real(4, 2)),
+    ),
+)  # fmt: skip
+def matmul(input: Tensor, other: Any) -> Tensor:
+    """The matrix product input @ other: of two vectors their dot product; leading dimensions broadcast.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([[1., 2.]]) @ torch.tensor([[3.], [4.]])
+    tensor([[11.]])
+    """
+    if isinstance(other, np.ndarray):
+        other = Tensor._wrap(other)
+    if not isinstance(other, Tensor) or not isinstance(input, Tensor):
+        wrong = other if isinstance(input, Tensor) else input
+        raise TypeError(f"matmul(): argument must be Tensor, not {type(wrong).__name__}")
+    left, right = input._array.ndim, other._array.ndim
+    if left > 1 and right > 1:
+        return matrix_product(input, other)
+    if not left or not right:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {left}D and {right}D")
+    if left == 1 and right == 1:
+        return dot(input, other)
+    if left == 1:
+        return matrix_product(input.unsqueeze(0), other).squeeze(-2)
+    return matrix_product(input, other.unsqueeze(1)).squeeze(-1)
+
+
+def _rmatmul(self: Tensor, other: Any) -> Tensor:
+    return matmul(Tensor._wrap(np.asarray(other)), self)
+
+
+add_method("__rmatmul__", _rmatmul)
+
+
+def _expect_dims(name: str, input: Tensor, other: Tensor, dims: int) -> None:
+    for position, tensor in (("self", input), ("mat2", other)):
+        if tensor._array.ndim != dims:
+            raise RuntimeError(f"{name}: {position} must be a {dims}-D tensor, found {list(tensor.shape)}")
+
+
+@composite(samples=on(real(3, 4), real(4, 2)))
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices, (n, m) and (m, p)."""
+    _expect_dims("mm", input, mat2, 2)
+    return matrix_product(input, mat2)
+
+
+@composite(samples=on(real(2, 3, 4), real(2, 4, 2)))
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of matrices pair by pair, (b, n, m) and (b, m, p)."""
+    _expect_dims("batch1", input, mat2, 3)
+    if input._array.shape[0] != mat2._array.shape[0]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] "
+            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
+        )
+    return matrix_product(input, mat2)
+
+
+@composite(samples=on(real(3, 4), real(4)))
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix (n, m) and a vector (m)."""
+    if input._array.ndim != 2 or vec._array.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {input._array.ndim}, {vec._array.ndim}")
+    return matmul(input, vec)
+
+
+@composite(inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta · input + alpha · (mat1 @ mat2)."""
+    product = mm(mat1, mat2)
+    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
+
+
+@composite(aliases=("ger",), samples=on(real(3), real(4)))
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """Every product of an element of the vector input and one of *vec2*: (n, m)."""
+    if input._array.ndim != 1 or vec2._array.ndim != 1:
+        raise RuntimeError(f"outer: Expected 1-D argument self, but got {input._array.ndim}-D and {vec2._array.ndim}-D")
+    return input.unsqueeze(1) * vec2
+
+
+def _rows(x: Any) -> Any:
+    """*x* as a matrix of its last dimension."""
+    return np.reshape(x, (-1, tuple(x.shape)[-1]))
+
+
+@operation(
+    lambda g, weight: np.matmul(g, weight),
+    lambda g, input: np.matmul(np.swapaxes(_rows(g), 0, 1), _rows(input)),
+    lambda g: np.sum(_rows(g), axis=0),
+    promotion=ARITHMETIC,
+    node_name="AddmmBackward0",
+    method=False,
+    samples=each(
+        on(real(3, 4), real(2, 4), real(2)), on(real(2, 3, 4), real(2, 4)), on(real(1, 4), real(2, 4), real(2)),
+    ),
+)  # fmt: skip
+def linear_rows(input: Array, weight: Array, bias: Array | None = None) -> Array:
+    """input @ weightᵀ + bias for an input of at least two dimensions."""
+    if input.shape[-1] != weight.shape[1]:
+        rows = input.size // input.shape[-1] if input.shape[-1] else 0
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and {weight.shape[1]}x{weight.shape[0]})"
+        )
+    product = np.matmul(input.reshape(-1, input.shape[-1]), weight.T)
+    if bias is not None:
+        product += bias
+    return product.reshape(*input.shape[:-1], weight.shape[0])
+
+
+@composite(method=False, samples=each(on(real(3, 4), real(2, 4), real(2)), on(real(4), real(2, 4), real(2))))
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weightᵀ + bias: (…, in) with a weight (out, in) and a bias (out) gives (…, out).
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.linear(torch.ones(1, 2), torch.ones(3, 2))
+    tensor([[2., 2., 2.]])
+    """
+    if input._array.ndim > 1 and weight._array.ndim == 2:
+        return linear_rows(input, weight, bias)
+    product = matmul(input, weight.t())
+    return product if bias is None else product + bias
+
+
+@composite(method=False, samples=on("ij,jk->ik", real(3, 4), real(4, 2)))
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products in Einstein's notation, e.g. ``einsum("bij,bjk->bik", a, b)``; one operand after the other."""
+    tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    return contract(tuple(tensors), equation.replace(" ", ""))
+
+
+def _einsum_rule(g: Any, tensors: Any, equation: str) -> list[Any]:
+    """For each operand, the contraction of *g* with the others; letters it alone had are stretched back."""
+    inputs, output = _explicit(equation, [len(tuple(x.shape)) for x in tensors])
+    results = []
+    for i, letters in enumerate(inputs):
+        others = [(inputs[j], tensors[j]) for j in range(len(inputs)) if j != i]
+        available = set(output).union(*(set(name) for name, _ in others))
+        kept = "".join(c for c in dict.fromkeys(letters) if c in available)
+        if len(set(letters)) != len(letters):
+            raise NotImplementedError(f"einsum: the derivative with a repeated index in one operand ({letters})")
+        specification = ",".join([output, *(name for name, _ in others)]) + "->" + kept
+        partial = contract((g, *(x for _, x in others)), specification)
+        shape = tuple(tensors[i].shape)
+        partial = np.reshape(partial, tuple(n if c in kept else 1 for c, n in zip(letters, shape, strict=True)))
+        results.append(np.broadcast_to(partial, shape))
+    return results
+
+
+def _explicit(equation: str, ndims: list[int]) -> tuple[list[str], str]:
+    """The letters of each operand and of the output, with ``...`` and a missing output written out."""
+    left, arrow, right = equation.partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(ndims):
+        raise RuntimeError(f"einsum(): {equation!r} names {len(inputs)} operands, but {len(ndims)} were given")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
+    widest = max((n - len(s.replace("...", "")) for s, n in zip(inputs, ndims, strict=True) if "..." in s), default=0)
+    names = "".join(spare[:widest])
+    filled = []
+    for s, n in zip(inputs, ndims, strict=True):
+        hidden = n - len(s.replace("...", ""))
+        filled.append(s.replace("...", names[len(names) - hidden :] if hidden else ""))
+    if not arrow:
+        joined = "".join(filled)
+        right = names + "".join(sorted(c for c in set(joined) - set(names) if joined.count(c) == 1))
+    return filled, right.replace("...", names)
+
+
+@operation(
+    _einsum_rule,
+    promotion=ARITHMETIC,
+    public=False,
+    node_name="EinsumBackward0",
+    samples=each(
+        on([real(3, 4), real(4, 2)], "ij,jk->ik"), on([real(3, 4)], "ij->j"), on([real(2, 3, 4), real(2, 4)], "bij,bj->bi"),
+    ),
+)  # fmt: skip
+def contract(tensors: Arrays, equation: str) -> Array:
+    """The contraction that *equation* writes."""
+    inputs, output = _explicit(equation, [a.ndim for a in tensors])
+    try:
+        return np.einsum(f"{','.join(inputs)}->{output}", *tensors, optimize=True)
+    except ValueError as error:
+        raise RuntimeError(f"einsum(): {error}") from None

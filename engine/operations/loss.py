@@ -1,0 +1,332 @@
+"""Probabilities and losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import normal_dim
+from ..registry import Array, Index, composite, operation
+from ..registry.operation import Promotion
+from ..registry.samples import each, on, positive, real, unit, whole
+from ..tensors.tensor import Tensor
+
+
+def _softmax_rule(g: Any, y: Any, dim: int) -> Any:
+    weighted = g * y
+    return weighted - y * np.sum(weighted, axis=dim, keepdims=True)
+
+
+@operation(
+    _softmax_rule,
+    promotion=Promotion.NONE,
+    node_name="SoftmaxBackward0",
+    public=False,
+    samples=each(on(real(3, 4), 1), on(real(2, 3, 4), 0)),
+)
+def softmax_along(input: Array, dim: int) -> Array:
+    """exp(input), normalised to a sum of 1 along *dim*."""
+    _check_floating("softmax", input)
+    dim = normal_dim(dim, input.ndim)
+    if not input.size:
+        return input.copy()
+    powers = np.exp(input - np.max(input, axis=dim if input.ndim else None, keepdims=True))
+    powers /= np.sum(powers, axis=dim if input.ndim else None, keepdims=True)
+    return powers
+
+
+@operation(
+    lambda g, y, dim: g - np.exp(y) * np.sum(g, axis=dim, keepdims=True),
+    node_name="LogSoftmaxBackward0",
+    public=False,
+    samples=each(on(real(3, 4), 1), on(real(2, 3, 4), 0)),
+)
+def log_softmax_along(input: Array, dim: int) -> Array:
+    """The logarithm of the softmax along *dim*, without overflow."""
+    _check_floating("log_softmax", input)
+    dim = normal_dim(dim, input.ndim)
+    if not input.size:
+        return input.copy()
+    axis = dim if input.ndim else None
+    shifted = input - np.max(input, axis=axis, keepdims=True)
+    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted
+
+
+def _check_floating(name: str, input: Array) -> None:
+    if input.dtype.kind != "f":
+        raise RuntimeError(f'"{name}_lastdim_kernel_impl" not implemented for {input.dtype}: use .float() first')
+
+
+@composite(samples=on(real(3, 4), 1))
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """exp(input), normalised to a sum of 1 along *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.softmax(torch.tensor([0., 0.]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return softmax_along(input if dtype is None else input.to(dtype), _implicit(input, dim))
+
+
+@composite(samples=on(real(3, 4), 1))
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of the softmax along *dim*, without overflow."""
+    return log_softmax_along(input if dtype is None else input.to(dtype), _implicit(input, dim))
+
+
+def _implicit(input: Tensor, dim: int | None) -> int:
+    """The dimension PyTorch takes where none is named."""
+    if dim is not None:
+        return dim
+    return 0 if input._array.ndim in (0, 1, 3) else 1
+
+
+def reduced(loss: Any, reduction: str) -> Any:
+    """*loss* as "mean", "sum" or "none" of its elements."""
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "none":
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'mean', 'sum' or 'none'")
+    return loss
+
+
+@operation(
+    lambda g, target, weights, input_shape: _picked_zeros(g, target, weights, input_shape),
+    node_name="NllLossBackward0",
+    public=False,
+    samples=each(
+        on(real(4, 3), whole(4, below=3), np.array([0.5, 1.0, 2.0, 1.0])),
+        on(real(2, 3, 2), whole(2, 2, below=3), np.ones((2, 2))),
+    ),
+)
+def negative_picked(input: Array, target: Index, weights: Any) -> Array:
+    """-weights · input at the class *target*, for input (N, C, …), target and weights (N, …)."""
+    picked = np.take_along_axis(input, np.expand_dims(target, 1), 1)[:, 0]
+    return -picked * weights.astype(input.dtype, copy=False)
+
+
+@operation(
+    lambda g, target, weights: negative_picked(g, target, weights),
+    public=False,
+    samples=on(real(4), whole(4, below=3), np.ones(4), (4, 3)),
+)
+def _picked_zeros(g: Array, target: Index, weights: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of *shape* with -weights · g at the class *target*: what ``negative_picked`` sends back."""
+    result = np.zeros(shape, dtype=g.dtype)
+    np.put_along_axis(result, np.expand_dims(target, 1), np.expand_dims(-g * weights.astype(g.dtype, copy=False), 1), 1)
+    return result
+
+
+def _check_classes(input: Tensor, target: Tensor, ignore_index: int) -> None:
+    shape, classes = input._array.shape, target._array
+    if classes.dtype != np.int64:
+        raise RuntimeError(
+            f"expected scalar type Long but found {target.dtype}: class targets are whole numbers, use .long()"
+        )
+    expected = (shape[0], *shape[2:])
+    if classes.shape != expected:
+        raise ValueError(
+            f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes.shape[0] if classes.ndim else 1})."
+            if not classes.ndim or classes.shape[0] != shape[0]
+            else f"Expected target size {list(expected)}, got {list(classes.shape)}"
+        )
+    known = classes[classes != ignore_index]
+    if known.size and (known.min() < 0 or known.max() >= shape[1]):
+        bad = int(known.min() if known.min() < 0 else known.max())
+        raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes.")
+
+
+@composite(method=False, samples=on(real(4, 3), whole(4, below=3)))
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of classes: input (N, C, …) or (C) of log-probabilities, target (N, …) int64.
+
+    *weight* (C) weighs classes, targets equal to *ignore_index* do not count; "mean" divides by the total weight.
+    """
+    if input._array.ndim == 1:
+        whole_batch = "none" if reduction == "none" else reduction
+        loss = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, None, ignore_index, None, whole_batch)
+        return loss.squeeze(0) if reduction == "none" else loss
+    _check_classes(input, target, ignore_index)
+    classes = target._array
+    counted = classes != ignore_index
+    safe = classes if counted.all() else np.where(counted, classes, 0)
+    weights = np.ones(classes.shape, input._array.dtype) if weight is None else weight._array[safe]
+    if safe is not classes:
+        weights = np.where(counted, weights, 0)
+    losses = negative_picked(input, Tensor._wrap(safe), weights)
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    return losses.sum() / float(weights.sum())
+
+
+@composite(
+    method=False,
+    samples=each(on(real(4, 3), whole(4, below=3)), on(real(4, 3), whole(4, below=3), label_smoothing=0.1)),
+)
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The cross entropy of logits input (N, C, …) or (C) and classes target (N, …), or probabilities of input's shape.
+
+    *weight* (C) weighs classes, targets equal to *ignore_index* do not count; *label_smoothing* spreads that part
+    of the target evenly over the classes.
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
+    tensor(0.6931)
+    """
+    axis = 0 if input._array.ndim == 1 else 1
+    logs = log_softmax_along(input, axis)
+    if target.is_floating_point():
+        return _soft_cross_entropy(logs, target, weight, reduction, label_smoothing, axis)
+    loss = nll_loss(logs, target, weight, None, ignore_index, None, reduction)
+    if not label_smoothing:
+        return loss
+    counted = Tensor._wrap(target._array != ignore_index)
+    weighted = logs if weight is None else logs * weight.reshape([-1] + [1] * (input._array.ndim - axis - 1))
+    even = -weighted.sum(axis) * counted
+    if reduction == "mean":
+        total = counted.sum() if weight is None else weight[target.masked_fill(~counted, 0)].mul(counted).sum()
+        even = even.sum() / total
+    else:
+        even = reduced(even, reduction)
+    classes = input._array.shape[axis]
+    return loss * (1 - label_smoothing) + even * (label_smoothing / classes)
+
+
+def _soft_cross_entropy(
+    logs: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float, axis: int
+) -> Tensor:
+    if target._array.shape != logs._array.shape:
+        raise RuntimeError(
+            f"cross_entropy: probabilities of shape {list(target.shape)} do not fit an input of shape {list(logs.shape)}"
+        )
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / target._array.shape[axis]
+    weighted = logs if weight is None else logs * weight.reshape([-1] + [1] * (logs._array.ndim - axis - 1))
+    losses = -(weighted * target).sum(axis)
+    if reduction == "mean":
+        return losses.sum() / max(losses._array.size, 1)
+    return reduced(losses, reduction)
+
+
+def _warn_broadcast(name: str, input: Tensor, target: Tensor) -> None:
+    if input._array.shape != target._array.shape:
+        import warnings
+
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
+            "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+@composite(method=False, samples=on(real(3, 4), positive(3, 4)))
+def mse_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """The mean of (input - target)², or its "sum" or "none"."""
+    _warn_broadcast("mse_loss", input, target)
+    return reduced((input - target).square(), reduction)
+
+
+@composite(method=False, samples=on(real(3, 4), positive(3, 4)))
+def l1_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """The mean of |input - target|, or its "sum" or "none"."""
+    _warn_broadcast("l1_loss", input, target)
+    return reduced((input - target).abs(), reduction)
+
+
+@composite(method=False, samples=on(real(3, 4), positive(3, 4)))
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """|d| - beta / 2 for differences |d| of at least *beta*, d² / (2 · beta) below (Girshick 2015, eq. 3)."""
+    _warn_broadcast("smooth_l1_loss", input, target)
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    size = (input - target).abs()
+    from .comparison import choose
+
+    return reduced(choose(size < beta, size.square() * (0.5 / beta), size - 0.5 * beta), reduction)
+
+
+@composite(method=False, samples=on(real(3, 4), positive(3, 4)))
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Any = None
+) -> Tensor:
+    """d² / 2 for differences |d| of at most *delta*, delta · (|d| - delta / 2) above (Huber 1964)."""
+    _warn_broadcast("huber_loss", input, target)
+    size = (input - target).abs()
+    from .comparison import choose
+
+    losses = choose(size <= delta, size.square() * 0.5, (size - 0.5 * delta) * delta)
+    return reduced(losses if weight is None else losses * weight, reduction)
+
+
+@composite(method=False, samples=on(unit(3, 4), unit(3, 4)))
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """The cross entropy of the probabilities sigmoid(input) and *target* in [0, 1], without overflow."""
+    if target._array.shape != input._array.shape:
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    tail = (-input.abs()).exp().log1p() + (-input).clamp(min=0)
+    if pos_weight is not None:
+        tail = tail * (target * (pos_weight - 1) + 1)
+    losses = (1 - target) * input + tail
+    return reduced(losses if weight is None else losses * weight, reduction)
+
+
+@composite(method=False, samples=on(real(3, 4, low=0.1, high=0.9), real(3, 4, low=0.1, high=0.9)))
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The cross entropy of probabilities input and *target*, both in [0, 1]; logarithms are held above -100."""
+    if target._array.shape != input._array.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
+            "Please ensure they have the same size."
+        )
+    if input._array.size and (input._array.min() < 0 or input._array.max() > 1):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    losses = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
+    return reduced(losses if weight is None else losses * weight, reduction)

@@ -1,0 +1,451 @@
+"""Reductions over dimensions, and running sums."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import normal_dim, normal_dims
+from ..registry import Array, composite, operation
+from ..registry.samples import each, on, positive, real
+from ..tensors.tensor import Tensor
+
+Dims = int | Sequence[int] | None
+
+OVER_DIMS = each(
+    on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, -1), True), on(real()), on(real(5), 0, True)
+)  # fmt: skip
+
+
+def spread(g: Any, shape: tuple[int, ...], dim: Dims, keepdim: builtins.bool) -> Any:
+    """The gradient *g* of a reduction over *dim*, spread back over *shape* (a view)."""
+    if not shape:
+        return np.reshape(g, ())
+    if not keepdim:
+        g = np.reshape(g, kept_shape(shape, dim))
+    return np.broadcast_to(g, shape)
+
+
+def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
+    """*shape* with length 1 along the reduced *dim* (all, for None or an empty list)."""
+    dims = _dims(dim, len(shape))
+    return tuple(1 if i in dims else n for i, n in enumerate(shape))
+
+
+def _dims(dim: Dims, ndim: int) -> tuple[int, ...]:
+    """The dimensions a reduction goes over; PyTorch takes an empty list as all."""
+    return normal_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim) if ndim else ()
+
+
+def _axes(input: Array, dim: Dims) -> tuple[int, ...]:
+    if not input.ndim and dim is not None:
+        for d in (dim,) if isinstance(dim, int) else dim:
+            normal_dim(d, 0)
+    return _dims(dim, input.ndim)
+
+
+def _count(shape: tuple[int, ...], dim: Dims) -> int:
+    count = 1
+    for d in _dims(dim, len(shape)):
+        count *= shape[d]
+    return count
+
+
+@operation(
+    lambda g, input_shape, dim, keepdim: spread(g, input_shape, dim, keepdim),
+    node_name="SumBackward0",
+    public=False,
+    samples=OVER_DIMS,
+)
+def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
+    """The sum over *dim*; of bools and integers as int64."""
+    kind = input.dtype.kind
+    accumulate = np.int64 if kind in "biu" else None
+    return np.asarray(np.sum(input, axis=_axes(input, dim), keepdims=keepdim, dtype=accumulate))
+
+
+@composite(samples=OVER_DIMS)
+def sum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of all elements, or over the dimensions *dim*; *dtype* is converted to first.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([[1, 2], [3, 4]]).sum(dim=0)
+    tensor([4, 6])
+    """
+    return sum_over(input if dtype is None else input.to(dtype), dim, keepdim)
+
+
+def _mean_rule(g: Any, input_shape: tuple[int, ...], dim: Dims, keepdim: builtins.bool) -> Any:
+    return spread(g / builtins.max(_count(input_shape, dim), 1), input_shape, dim, keepdim)
+
+
+@operation(_mean_rule, node_name="MeanBackward0", public=False, samples=OVER_DIMS)
+def mean_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
+    """The mean over *dim* of floating-point or complex elements."""
+    if input.dtype.kind not in "fc":
+        found = dtypes.from_numpy_dtype(input.dtype)
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {found}: convert it first, for instance with .float()"
+        )
+    axes = _axes(input, dim)
+    return np.sum(input, axis=axes, keepdims=keepdim) / input.dtype.type(_count(input.shape, dim))
+
+
+@composite(samples=OVER_DIMS)
+def mean(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of all elements, or over the dimensions *dim*; nan of nothing.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([1., 2., 6.]).mean()
+    tensor(3.)
+    """
+    return mean_over(input if dtype is None else input.to(dtype), dim, keepdim)
+
+
+def _variance_rule(g: Any, input: Any, dim: Dims, correction: Any, keepdim: builtins.bool) -> Any:
+    shape = tuple(input.shape)
+    degrees = _count(shape, dim) - correction
+    centred = input - np.mean(input, axis=_dims(dim, len(shape)), keepdims=True)
+    return spread(g, shape, dim, keepdim) * centred * (2.0 / degrees if degrees > 0 else float("nan"))
+
+
+@operation(
+    _variance_rule,
+    node_name="VarBackward0",
+    public=False,
+    samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), 0, True)),
+)
+def var_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: builtins.bool = False) -> Array:
+    """The variance over *dim*: squared deviations, divided by the count less *correction*."""
+    axes = _axes(input, dim)
+    degrees = builtins.max(_count(input.shape, dim) - correction, 0)
+    centred = input - np.sum(input, axis=axes, keepdims=True) / input.dtype.type(_count(input.shape, dim))
+    squares = np.square(np.absolute(centred)) if input.dtype.kind == "c" else np.square(centred)
+    return np.sum(squares, axis=axes, keepdims=keepdim) / squares.dtype.type(degrees)
+
+
+def _correction(dim: Any, unbiased: builtins.bool | None, correction: Any) -> tuple[Any, Any]:
+    """PyTorch's two spellings: ``var(unbiased)``, ``var(dim, unbiased)`` and ``correction=``."""
+    if isinstance(dim, builtins.bool):
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(unbiased)
+    return dim, 1 if correction is None else correction
+
+
+@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), correction=0, keepdim=True)))
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: Any = None,
+) -> Tensor:
+    """The variance of all elements or over *dim*, divided by their number less *correction* (default 1)."""
+    dim, correction = _correction(dim, unbiased, correction)
+    return var_over(input, dim, correction, keepdim)
+
+
+@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1)))
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: builtins.bool | None = None,
+    keepdim: builtins.bool = False,
+    *,
+    correction: Any = None,
+) -> Tensor:
+    """The standard deviation: the square root of ``var``."""
+    deviation: Tensor = var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+    return deviation
+
+
+@operation(
+    lambda g, input, dim, keepdim: spread(g, tuple(input.shape), dim, keepdim) * _others(input, dim),
+    node_name="ProdBackward0",
+    public=False,
+    samples=each(on(positive(3, 4)), on(real(3, 4), 1), on(real(2, 3), 0, True)),
+)
+def prod_over(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
+    """The product over *dim*."""
+    accumulate = np.int64 if input.dtype.kind in "biu" else None
+    return np.prod(input, axis=_axes(input, dim), keepdims=keepdim, dtype=accumulate)
+
+
+def _others(input: Any, dim: int | None) -> Any:
+    """For each element, the product of all others along *dim*: exact also where some are zero."""
+    if not input.shape:
+        return np.ones_like(input)
+    shape = tuple(input.shape)
+    flat = np.reshape(input, (-1, 1)) if dim is None else np.moveaxis(input, dim, 0)
+    ones = np.ones_like(flat[:1])
+    before = np.cumprod(np.concatenate([ones, flat[:-1]]), axis=0)
+    after = np.flip(np.cumprod(np.concatenate([ones, np.flip(flat[1:], 0)]), axis=0), 0)
+    product = before * after
+    return np.reshape(product, shape) if dim is None else np.moveaxis(product, 0, dim)
+
+
+@composite(samples=each(on(positive(3, 4)), on(real(3, 4), 1)))
+def prod(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements, or over one dimension."""
+    return prod_over(input if dtype is None else input.to(dtype), dim, keepdim)
+
+
+class ValuesAndIndices(NamedTuple):
+    """What ``max``, ``min``, ``sort`` and their kin return over a dimension."""
+
+    values: Any
+    indices: Any
+
+
+def _put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
+    """Zeros of *shape* with *g* at *indices* along *dim*."""
+    from .indexing import scatter_zeros
+
+    if not shape:
+        return np.reshape(g, ())
+    if not keepdim:
+        g, indices = np.expand_dims(g, dim), np.expand_dims(indices, dim)
+    return scatter_zeros(g, indices, shape, dim)
+
+
+def _extreme(argument: Any, input: Array, dim: int, keepdim: builtins.bool) -> tuple[Array, Array]:
+    if not input.ndim:
+        normal_dim(dim, 0)
+        return input.copy(), np.zeros((), np.int64)
+    if not input.shape[normal_dim(dim, input.ndim)]:
+        raise IndexError(f"max/min(): Expected reduction dim {dim} to have non-zero size.")
+    indices = np.expand_dims(argument(input, axis=dim), dim)
+    values = np.take_along_axis(input, indices, dim)
+    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
+
+
+ALONG_DIM = each(on(real(3, 4), 1), on(real(3, 4), 0, True), on(real(2, 3, 4), -2), on(real(), 0))
+
+
+@operation(
+    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    node_name="MaxBackward0",
+    outputs=ValuesAndIndices,
+    public=False,
+    samples=ALONG_DIM,
+)
+def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
+    """The greatest element along *dim* and its first index."""
+    return _extreme(np.argmax, input, dim, keepdim)
+
+
+@operation(
+    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    node_name="MinBackward0",
+    outputs=ValuesAndIndices,
+    public=False,
+    samples=ALONG_DIM,
+)
+def min_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
+    """The least element along *dim* and its first index."""
+    return _extreme(np.argmin, input, dim, keepdim)
+
+
+def _evenly(g: Any, input: Any, y: Any, dim: Dims, keepdim: builtins.bool) -> Any:
+    """*g* shared evenly among the elements that equal the extreme *y*."""
+    shape = tuple(input.shape)
+    won = input == spread(y, shape, dim, keepdim)
+    return spread(g, shape, dim, keepdim) * won / _count_true(won, _dims(dim, len(shape)), g)
+
+
+def _count_true(won: Any, axes: tuple[int, ...], like: Any) -> Any:
+    """How many of *won* are true over *axes*, as numbers of the type of *like*."""
+    return np.sum(won * np.ones_like(np.sum(like)), axis=axes, keepdims=True)
+
+
+@operation(_evenly, samples=OVER_DIMS)
+def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
+    """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
+    return np.max(input, axis=_axes(input, dim), keepdims=keepdim)
+
+
+@operation(_evenly, samples=OVER_DIMS)
+def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
+    """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
+    return np.min(input, axis=_axes(input, dim), keepdims=keepdim)
+
+
+def _max_or_min(name: str, input: Tensor, dim: Any, keepdim: builtins.bool) -> Any:
+    from .comparison import maximum, minimum
+
+    if isinstance(dim, Tensor):
+        return (maximum if name == "max" else minimum)(input, dim)
+    if dim is not None:
+        return (max_along if name == "max" else min_along)(input, dim, keepdim)
+    if not input._array.size:
+        raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+    return (amax if name == "max" else amin)(input)
+
+
+@composite(samples=each(on(real(3, 4)), ALONG_DIM))
+def max(input: Tensor, dim: Any = None, keepdim: builtins.bool = False) -> Any:
+    """The greatest element; along *dim*, the pair (values, indices); of two tensors, ``maximum``.
+
+    >>> import allgrad as torch
+    >>> torch.max(torch.tensor([[1., 5.], [7., 2.]]), 1).indices
+    tensor([1, 0])
+    """
+    return _max_or_min("max", input, dim, keepdim)
+
+
+@composite(samples=each(on(real(3, 4)), ALONG_DIM))
+def min(input: Tensor, dim: Any = None, keepdim: builtins.bool = False) -> Any:
+    """The least element; along *dim*, the pair (values, indices); of two tensors, ``minimum``."""
+    return _max_or_min("min", input, dim, keepdim)
+
+
+def _argument(function: Any, input: Array, dim: int | None, keepdim: builtins.bool) -> Array:
+    if not input.size and (dim is None or not input.shape[dim]):
+        raise IndexError("argmax/argmin(): Expected reduction dim to have non-zero size.")
+    if not input.ndim:
+        return np.zeros((), np.int64)
+    found: Array = np.asarray(function(input, axis=dim))
+    if keepdim:
+        return found.reshape((1,) * input.ndim) if dim is None else np.expand_dims(found, dim)
+    return found
+
+
+@operation()
+def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
+    """The index of the greatest element along *dim*, or among all elements flattened; the first of equals.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([[1., 5.], [7., 2.]]).argmax(1)
+    tensor([1, 0])
+    """
+    return _argument(np.argmax, input, dim, keepdim)
+
+
+@operation()
+def argmin(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
+    """The index of the least element along *dim*, or among all elements flattened; the first of equals."""
+    return _argument(np.argmin, input, dim, keepdim)
+
+
+@operation()
+def all(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
+    """Whether all elements are true (not zero), over all dimensions or *dim*."""
+    return np.all(input, axis=_axes(input, dim), keepdims=keepdim)
+
+
+@operation()
+def any(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
+    """Whether any element is true (not zero), over all dimensions or *dim*."""
+    return np.any(input, axis=_axes(input, dim), keepdims=keepdim)
+
+
+@operation()
+def count_nonzero(input: Array, dim: Dims = None) -> Array:
+    """How many elements are not zero, over all dimensions or *dim*."""
+    return np.asarray(np.count_nonzero(input, axis=_axes(input, dim)), dtype=np.int64)
+
+
+@operation(
+    lambda g, input, y, dim, keepdim: (
+        spread(g, tuple(input.shape), dim, keepdim) * np.exp(input - spread(y, tuple(input.shape), dim, keepdim))
+    ),
+    samples=each(on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), True)),
+)
+def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
+    """The logarithm of the sum of exponentials over *dim*, without overflow."""
+    axes = _axes(input, dim)
+    top = np.max(input, axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0).astype(input.dtype)
+    total = np.log(np.sum(np.exp(input - top), axis=axes, keepdims=True)) + top
+    return total if keepdim else np.squeeze(total, axes)
+
+
+@operation(
+    lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim),
+    inplace=True,
+    samples=each(on(real(3, 4), 1), on(real(3, 4), 0)),
+)
+def cumsum(input: Array, dim: int) -> Array:
+    """The sum of the elements so far, along *dim*."""
+    if not input.ndim:
+        return input.copy()
+    return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
+
+
+@composite(samples=on(real(3, 4), 1))
+def cumprod(input: Tensor, dim: int) -> Tensor:
+    """The product of the elements so far, along *dim*."""
+    return cumprod_along(input, dim)
+
+
+def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
+    """d y_k / d x_i is the product of x_0..x_k without x_i, for k >= i: summed pair by pair, exact at zeros."""
+    x, h = np.moveaxis(input, dim, 0), np.moveaxis(g, dim, 0)
+    n = x.shape[0]
+    rows = []
+    for i in range(n):
+        factors = np.concatenate([x[:i], np.ones_like(x[i : i + 1]), x[i + 1 :]])
+        rows.append(np.sum((h * np.cumprod(factors, axis=0))[i:], axis=0))
+    return np.moveaxis(np.stack(rows), 0, dim) if n else np.zeros_like(g)
+
+
+@operation(_cumprod_rule, node_name="CumprodBackward0", public=False, samples=each(on(real(3, 4), 1), on(real(4), 0)))
+def cumprod_along(input: Array, dim: int) -> Array:
+    """The product of the elements so far, along *dim*."""
+    return np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
+
+
+def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtins.bool) -> Any:
+    shape = tuple(input.shape)
+    g, norm = spread(g, shape, dim, keepdim), spread(y, shape, dim, keepdim)
+    safe = np.where(norm == 0, 1.0, norm)
+    if p == 2:
+        return np.where(norm == 0, 0.0, g * input / safe)
+    if p == 1:
+        return g * np.sign(input)
+    if p == float("inf"):
+        return _evenly_absolute(g, input, norm, dim)
+    scaled = np.absolute(input) / safe
+    return np.where(norm == 0, 0.0, g * np.sign(input) * scaled ** (p - 1))
+
+
+def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
+    won = np.absolute(input) == norm
+    return g * np.sign(input) * won / _count_true(won, _dims(dim, len(tuple(input.shape))), g)
+
+
+@operation(
+    _norm_rule,
+    node_name="LinalgVectorNormBackward0",
+    public=False,
+    samples=each(on(real(3, 4)), on(real(3, 4), 1.0, 1), on(real(3, 4), 3.0, 0, True), on(real(5), float("inf"))),
+)
+def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
+    """The *p*-norm of the elements over *dim*."""
+    axes = _axes(input, dim)
+    size = np.absolute(input)
+    if p == float("inf"):
+        return np.max(size, axis=axes, keepdims=keepdim)
+    if p == 0:
+        return np.sum(size != 0, axis=axes, keepdims=keepdim).astype(size.dtype)
+    if p == 1:
+        return np.sum(size, axis=axes, keepdims=keepdim)
+    return np.sum(size**p, axis=axes, keepdims=keepdim) ** (1.0 / p)
+
+
+@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1, 1)))
+def norm(
+    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The *p*-norm ("fro" is 2) of all elements or over *dim*."""
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm expected p to be 'fro' or a number, found {p!r}")
+    order = 2.0 if p == "fro" else float(p)
+    return vector_norm(input if dtype is None else input.to(dtype), order, dim, keepdim)

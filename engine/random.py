@@ -1,0 +1,122 @@
+"""Random numbers: NumPy's counter-based Philox behind ``manual_seed`` and ``Generator``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+
+from .devices import CPU, device
+from .tape.mode import mode
+from .tensors.tensor import Tensor
+
+_STATE_LENGTH = 14  # uint64 words: counter (4), key (2), buffer (4), buffer position, uinteger, has_uint32, seed
+
+
+class Generator:
+    """A stream of random numbers of its own.
+
+    The same seed gives the same numbers on every machine; they are not PyTorch's numbers.
+
+    >>> import allgrad as torch
+    >>> a = torch.rand(2, generator=torch.Generator().manual_seed(1))
+    >>> b = torch.rand(2, generator=torch.Generator().manual_seed(1))
+    >>> torch.equal(a, b)
+    True
+    """
+
+    def __init__(self, device: str | device = "cpu") -> None:
+        self._seed = 67280421310721  # PyTorch's default seed
+        self._source: np.random.Generator | None = None
+
+    @property
+    def device(self) -> device:
+        """The CPU."""
+        return CPU
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start over from *seed*, any 64-bit integer, and return this generator."""
+        self._seed = int(seed) % (1 << 64)
+        self._source = None
+        return self
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """The NumPy generator that draws the numbers; made when it is first needed."""
+        if self._source is None:
+            self._source = np.random.Generator(np.random.Philox(key=self._seed))
+        return self._source
+
+    def seed(self) -> int:
+        """Start over from a seed that nobody knows, and return it."""
+        self.manual_seed(secrets.randbits(63))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed it started from."""
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """Where it is in its stream, as a vector of bytes (uint8)."""
+        state: dict[str, Any] = dict(self.numpy.bit_generator.state)
+        words = [*state["state"]["counter"], *state["state"]["key"], *state["buffer"], state["buffer_pos"],
+                 state["uinteger"], state["has_uint32"], self._seed]  # fmt: skip
+        return Tensor._wrap(np.array(words, dtype=np.uint64).view(np.uint8))
+
+    def set_state(self, state: Tensor) -> Generator:
+        """Go to the place in the stream that ``get_state`` returned. RuntimeError for anything else."""
+        array = np.ascontiguousarray(state._array)
+        if array.dtype != np.uint8 or array.size != 8 * _STATE_LENGTH:
+            raise RuntimeError(
+                f"set_state expected the {8 * _STATE_LENGTH} bytes that get_state returns, found {array.size} of {array.dtype}"
+            )
+        words = array.view(np.uint64)
+        self.manual_seed(int(words[13]))
+        self.numpy.bit_generator.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": words[0:4].copy(), "key": words[4:6].copy()},
+            "buffer": words[6:10].copy(),
+            "buffer_pos": int(words[10]),
+            "uinteger": int(words[11]),
+            "has_uint32": int(words[12]),
+        }  # fmt: skip
+        return self
+
+
+default_generator = Generator()
+
+
+def numpy_generator(generator: Generator | None) -> np.random.Generator:
+    """The NumPy generator behind *generator*, or behind the default one. RuntimeError where ``vmap`` refuses random numbers."""
+    if mode.random_refused:
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+            "randomness flags on vmap or perform the randomness operation out of vmap"
+        )
+    return (generator or default_generator).numpy
+
+
+def manual_seed(seed: int) -> Generator:
+    """Let the random numbers of this process start over from *seed*."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Let the random numbers of this process start over from a seed that nobody knows, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the random numbers of this process started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """Where the random numbers of this process are in their stream, as a vector of bytes."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Tensor) -> None:
+    """Continue the random numbers of this process from *state*."""
+    default_generator.set_state(state)

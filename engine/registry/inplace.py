@@ -1,0 +1,151 @@
+"""In-place variants: the result is written into the tensor's memory, and its history, or its base's, is rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..tape.mode import mode
+from ..tape.nodes import AccumulateGrad, Node
+from ..tape.provenance import caller
+from ..tape.version import tick
+from ..tensors.tensor import Tensor
+from ..tensors.view import View
+from .operation import Operation
+
+
+def variant(op: Operation) -> Callable[..., Tensor]:
+    """The method ``op_`` that changes its tensor in place and returns it."""
+    first = op.operands[0] if op.operands else op.parameters[0]
+    copies = first in op.saved_names() or not op.differentiable
+
+    def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return apply(op.call, op.name + "_", self, args, kwargs, copies)
+
+    in_place.__name__ = op.name + "_"
+    in_place.__qualname__ = "Tensor." + op.name + "_"
+    in_place.__doc__ = f"In-place version of :func:`{op.name}`: changes this tensor and returns it."
+    return in_place
+
+
+def apply(
+    function: Callable[..., Any],
+    name: str,
+    target: Tensor,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    copies: bool,
+) -> Tensor:
+    """Let *target* become ``function(target, *args, **kwargs)``; *copies*: the old values are saved by a rule."""
+    check_may_change(target)
+    before = target
+    if mode.enabled and copies and (target._node is not None or any(_needs_grad(a) for a in args)):
+        before = Tensor._wrap(target._array.copy(), target._node)
+    elif target._node is not None:
+        before = Tensor._wrap(target._array, target._node)
+    write(target, function(before, *args, **kwargs), name)
+    return target
+
+
+def _needs_grad(value: Any) -> bool:
+    return isinstance(value, Tensor) and value._node is not None
+
+
+def check_may_change(target: Tensor) -> None:
+    """RuntimeError if *target* is a leaf that requires grad, or a view of one, and operations are recorded."""
+    if target._view is not None:
+        target._view.refresh(target)
+    if not mode.enabled:
+        return
+    if type(target._node) is AccumulateGrad:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation: "
+            "do it inside torch.no_grad(), or write x = x + 1 rather than x += 1"
+        )
+    if target._view is not None and type(target._view.base._node) is AccumulateGrad:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation: "
+            "do it inside torch.no_grad()"
+        )
+
+
+def write(target: Tensor, result: Tensor, name: str) -> None:
+    """Put the values of *result* into the memory of *target*, which takes over the history of *result*."""
+    array = target._array
+    if result._array.shape != array.shape:
+        raise RuntimeError(
+            f"output with shape {list(array.shape)} doesn't match the broadcast shape {list(result._array.shape)}, "
+            f"in {name}()"
+        )
+    if result._array.dtype != array.dtype:
+        if not dtypes.can_cast(result.dtype, target.dtype):
+            raise RuntimeError(
+                f"result type {_title(result.dtype)} can't be cast to the desired output type {_title(target.dtype)}, "
+                f"in {name}(): use the out-of-place form"
+            )
+        result = result.to(target.dtype)
+    if not array.flags.writeable:
+        raise RuntimeError(
+            f"{name}() would change a tensor over read-only memory (an expanded view, or an array that is not "
+            "writeable): .clone() it first"
+        )
+    np.copyto(array, result._array)
+    rewrite_history(target, result._node)
+
+
+def rewrite_history(target: Tensor, made_by: Node | None) -> None:
+    """Note that the memory of *target* was just overwritten by values that *made_by* recorded."""
+    target._version_or_new().bump(caller())
+    if made_by is None or not mode.enabled:
+        return
+    if target._view is None:
+        target._node = made_by
+        return
+    base = target._view.base
+    base._node = CopySlices(base._node, made_by, target._view)
+    target._view.refresh(target)
+
+
+def _title(d: dtypes.dtype) -> str:
+    names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool",
+             "int16": "Short", "int8": "Char", "uint8": "Byte", "complex64": "ComplexFloat",
+             "complex128": "ComplexDouble"}  # fmt: skip
+    return names.get(d.name, d.name)
+
+
+class CopySlices(Node):
+    """A tensor after one of its views was overwritten: the old values where the view is not, the new ones where it is."""
+
+    __slots__ = ("axes", "replay")
+
+    def __init__(self, before: Node | None, written: Node, view: View) -> None:
+        self.edges = (before, written)
+        self.replay = view.replay
+        strides = view.base._array.strides
+        self.axes = sorted(range(len(strides)), key=lambda axis: -strides[axis])
+        self.seq = tick()
+        self.code, self.lasti = caller()
+        self.hooks = self.version = None
+
+    def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        written = self.replay(g).copy() if wanted[1] is not None else None
+        if wanted[0] is None:
+            return None, written
+        kept = self._laid_out_as_base(g)
+        self.replay(kept)[...] = 0
+        return kept, written
+
+    def _laid_out_as_base(self, g: Any) -> Any:
+        """A copy of *g* in the base's memory order, in which a replayed reshape is a view where the base's was one."""
+        return np.array(np.transpose(g, self.axes), order="C").transpose(np.argsort(self.axes))
+
+    def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        written = self.replay(g) if wanted[1] is not None else None
+        if wanted[0] is None:
+            return None, written
+        kept = g.clone()
+        self.replay(kept).zero_()
+        return kept, written

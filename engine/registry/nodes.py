@@ -1,0 +1,137 @@
+"""The node an operation leaves in the graph: what it saved, and how its rules are run on arrays and on Tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+
+from ..tape.nodes import RELEASED, Node, Output
+from ..tensors.tensor import Tensor
+from .operation import Operation
+
+
+class OperationNode(Node):
+    """A recorded operation; each operation has a subclass of its own, with a slot ``_saved_x`` for each saved x."""
+
+    __slots__ = ("counts", "shapes")
+
+    operation: ClassVar[Operation]
+    shapes: tuple[tuple[int, ...], ...] | None  # of the inputs, where broadcasting must be undone
+    counts: tuple[int, ...] | None  # how many edges each operand has, where one of them is a list
+
+    def name(self) -> str:
+        return self.operation.node_name
+
+    def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        return self._run_rules(g, wanted, recorded=False)
+
+    def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        return self._run_rules(g, wanted, recorded=True)
+
+    def _run_rules(self, g: Any, wanted: Sequence[object], recorded: bool) -> list[Any]:
+        results: list[Any] = []
+        fetch = self._saved_tensor if recorded else self._saved_array
+        for position, rule in enumerate(self.operation.rules):
+            count = 1 if self.counts is None else self.counts[position]
+            start = len(results)
+            if rule is None or all(want is None for want in wanted[start : start + count]):
+                results += [None] * count
+                continue
+            computed = rule.function(g, *map(fetch, rule.saved))
+            several = self.operation.operands[position] in self.operation.several
+            results += list(computed) if several else [computed]
+            if self.shapes is not None:
+                results[start:] = map(reduce_to, results[start:], self.shapes[start : start + count])
+        return results
+
+    def _saved_array(self, name: str) -> Any:
+        value = self._checked(name)
+        if isinstance(value, tuple) and name in self.operation.several:
+            return [t._array for t in value]
+        return value._array if isinstance(value, Tensor) else value
+
+    def _saved_tensor(self, name: str) -> Any:
+        value = self._checked(name)
+        if not is_result(name):
+            return value
+        if name == "y":
+            return Tensor._wrap(value, self)
+        index, count = int(name[1:]), len(self._saved_dtypes())
+        return Tensor._wrap(value, Output(self, index, count) if value.dtype.kind in "fc" else None)
+
+    def _saved_dtypes(self) -> tuple[Any, ...]:
+        return self.operation.outputs._fields  # type: ignore[union-attr, no-any-return]
+
+    def _checked(self, name: str) -> Any:
+        """The saved value *name*, if it was neither freed nor changed since it was saved."""
+        value = getattr(self, "_saved_" + name)
+        if value is RELEASED:
+            released(self)
+        for tensor in value if isinstance(value, tuple) else (value,):
+            if isinstance(tensor, Tensor) and tensor._version is not None:
+                check_unchanged(self, tensor, name)
+        if is_result(name):
+            check_output(self)
+        return value
+
+    def release(self) -> None:
+        for name in self.operation.saved_names():
+            if _holds_memory(self.operation, name):
+                setattr(self, "_saved_" + name, RELEASED)
+
+
+def _holds_memory(op: Operation, name: str) -> bool:
+    """Whether the saved *name* is a value (an operand or a result), and not a shape or an attribute."""
+    return name in op.operands or is_result(name)
+
+
+def is_result(name: str) -> bool:
+    """Whether a rule's parameter *name* means the result, or one of several."""
+    return name == "y" or (name[0] == "y" and name[1:].isdigit())
+
+
+def reduce_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """*g* summed over the dimensions that broadcasting added or stretched, so that it has *shape* again."""
+    found = tuple(g.shape)
+    if found == shape:
+        return g
+    added = len(found) - len(shape)
+    stretched = tuple(i + added for i, length in enumerate(shape) if length == 1 and found[i + added] != 1)
+    dims = tuple(range(added)) + stretched
+    if dims:
+        g = np.sum(g, axis=dims, keepdims=True)
+    return np.reshape(g, shape)
+
+
+def check_unchanged(node: Node, tensor: Tensor, name: str) -> None:
+    """RuntimeError if *tensor*, saved by *node*, was changed in place since."""
+    version = tensor._version
+    if version is not None and version.stamp > node.seq:
+        _changed(node, tensor._array, name, version.place)
+
+
+def check_output(node: Node) -> None:
+    """RuntimeError if the output that *node* saved was changed in place since."""
+    version = node.version
+    if version is not None and version.stamp > node.seq:
+        _changed(node, None, "its result", version.place)
+
+
+def _changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
+    shape = "" if array is None else f" {list(array.shape)}"
+    raise RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"{name}{shape}, saved for {node.name()} at {node.place}, was overwritten at {place}. "
+        "Use the out-of-place form there, or .clone() before it."
+    )
+
+
+def released(node: Node) -> NoReturn:
+    """RuntimeError: the values that *node* saved are gone after a first backward pass."""
+    raise RuntimeError(
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+        f"been freed): the first stale value belongs to {node.name()}, recorded at {node.place}. "
+        "Specify retain_graph=True in the first backward, or compute that value again before the second."
+    )

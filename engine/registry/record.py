@@ -1,0 +1,242 @@
+"""The general way to call an operation: any operands, promoted, checked and recorded; the generated fast path falls back on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes, errors
+from ..tape.mode import mode
+from ..tape.nodes import Node, Output
+from ..tape.provenance import caller
+from ..tape.version import Version, tick
+from ..tensors.tensor import Tensor
+from ..tensors.view import attach
+from .nodes import OperationNode, is_result
+from .operation import Operation, Promotion
+
+_NUMBERS = (int, float, complex, bool, np.number, np.bool_)
+
+
+def call(op: Operation, values: tuple[Any, ...]) -> Any:
+    """Apply *op* to *values*, one for each of its parameters in order."""
+    arguments = dict(zip(op.parameters, values, strict=True))
+    if mode.rules_on_arrays and not _any_tensor(op, arguments):
+        return op.forward(*values[: op.positional], **dict(list(arguments.items())[op.positional :]))
+    _check_operands(op, arguments)
+    _promote(op, arguments)
+    arrays = {name: _array_of(value) if name in op.operands else value for name, value in arguments.items()}
+    result = _forward(op, arrays)
+    return _wrap(op, arguments, result)
+
+
+def _any_tensor(op: Operation, arguments: dict[str, Any]) -> bool:
+    for name in op.operands:
+        value = arguments[name]
+        if isinstance(value, Tensor) or (name in op.several and any(isinstance(v, Tensor) for v in value)):
+            return True
+    return False
+
+
+def _array_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value._array
+    return [v._array for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _check_operands(op: Operation, arguments: dict[str, Any]) -> None:
+    """TypeError unless every operand is something that can be a tensor; arrays beside tensors become constants."""
+    tensors = _any_tensor(op, arguments)
+    for position, name in enumerate(op.operands):
+        value = arguments[name]
+        if name in op.several:
+            if not isinstance(value, (list, tuple)):
+                raise TypeError(_wrong_type(op, position, name, "tuple of Tensors", value))
+            arguments[name] = tuple(_operand(op, position, name, v, tensors) for v in value)
+        else:
+            arguments[name] = _operand(op, position, name, value, tensors)
+
+
+def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool) -> Any:
+    if isinstance(value, Tensor):
+        if value._view is not None:
+            value._view.refresh(value)
+        return value
+    if value is None and name in op.optional:
+        return value
+    if tensors and isinstance(value, np.ndarray):
+        return Tensor._wrap(value)
+    if tensors and isinstance(value, _NUMBERS) and op.promotion is not Promotion.NONE:
+        return value
+    raise TypeError(_wrong_type(op, position, name, "Tensor", value))
+
+
+def _wrong_type(op: Operation, position: int, name: str, wanted: str, value: Any) -> str:
+    found = type(value).__name__
+    hint = ": make one with torch.from_numpy(...)" if isinstance(value, np.ndarray) else ""
+    return f"{op.name}(): argument '{name}' (position {position + 1}) must be {wanted}, not {found}{hint}"
+
+
+def _promote(op: Operation, arguments: dict[str, Any]) -> None:
+    """Cast the operands to PyTorch's common type; the casts are recorded, so gradients come back uncast."""
+    if op.promotion is Promotion.NONE:
+        return
+    taking_part = [n for n in op.operands if n not in op.indexes and arguments[n] is not None]
+    target = result_dtype([v for n in taking_part for v in _listed(arguments[n])])
+    if op.promotion is Promotion.FLOATING and target.category < dtypes.FLOATING:
+        target = dtypes.get_default_dtype()
+    for name in taking_part:
+        value = arguments[name]
+        arguments[name] = tuple(cast(v, target) for v in value) if isinstance(value, tuple) else cast(value, target)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def result_dtype(values: Sequence[Any]) -> dtypes.dtype:
+    """The type that an arithmetic operation on *values* (tensors and numbers) has."""
+    dimensioned: list[dtypes.dtype] = []
+    zero_dim: list[dtypes.dtype] = []
+    scalars: list[int] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            (dimensioned if value._array.ndim else zero_dim).append(value.dtype)
+        else:
+            scalars.append(dtypes.category_of_scalar(_python(value)))
+    return dtypes.result_dtype(dimensioned, zero_dim, scalars)
+
+
+def _python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def cast(value: Any, target: dtypes.dtype) -> Tensor:
+    """*value*, a tensor or number, as a tensor of type *target*; the same tensor if it is one already."""
+    if not isinstance(value, Tensor):
+        return Tensor._wrap(constant_array(_python(value), target))
+    if value._array.dtype == target.numpy:
+        return value
+    converted: Tensor = value.to(target)
+    return converted
+
+
+def constant_array(value: Any, target: dtypes.dtype) -> Any:
+    """The 0-d array of *value*, wrapped round where it is an integer that *target* cannot hold."""
+    if target.category == dtypes.INTEGER and isinstance(value, int):
+        return np.asarray(value % (1 << 64), dtype=np.uint64).astype(target.numpy)
+    return np.asarray(value).astype(target.numpy)
+
+
+def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
+    positional = [arrays[p] for p in op.parameters[: op.positional]]
+    named = {p: arrays[p] for p in op.parameters[op.positional :]}
+    try:
+        with np.errstate(all="ignore"):
+            return op.forward(*positional, **named)
+    except Exception as error:
+        better = errors.translated(op.name, error, [arrays[n] for n in op.operands])
+        if better is error:
+            raise
+        raise better from None
+
+
+def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:
+    node = _node_for(op, arguments, result)
+    if op.outputs is not None:
+        return _wrap_several(op, result, node, arguments)
+    made = Tensor._wrap(np.asarray(result), node)
+    if op.is_view:
+        attach_if_shared(op, made, arguments)
+    return made
+
+
+def _wrap_several(op: Operation, result: Any, node: OperationNode | None, arguments: dict[str, Any]) -> Any:
+    assert op.outputs is not None
+    made = []
+    for index, array in enumerate(map(np.asarray, result)):
+        own: Node | None = None
+        if node is not None and array.dtype.kind in "fc":
+            own = Output(node, index, len(result))
+        tensor = Tensor._wrap(array, own)
+        if node is not None and node.version is not None and f"y{index}" in op.saved_names():
+            tensor._version = node.version
+        if op.is_view:
+            attach_if_shared(op, tensor, arguments, index)
+        made.append(tensor)
+    return op.outputs(*made)
+
+
+def _node_for(op: Operation, arguments: dict[str, Any], result: Any) -> OperationNode | None:
+    """The node that records this call, or None where none of its inputs asks for a gradient."""
+    if not op.differentiable or not mode.enabled:
+        return None
+    edges: list[Node | None] = []
+    counts: list[int] = []
+    for name, rule in zip(op.operands, op.rules, strict=True):
+        values = _listed(arguments[name])
+        edges += [v._node if rule is not None and isinstance(v, Tensor) else None for v in values]
+        counts.append(len(values))
+    if all(edge is None for edge in edges):
+        return None
+    assert op.node_type is not None
+    node: OperationNode = object.__new__(op.node_type)
+    node.seq = tick()
+    node.edges = tuple(edges)
+    node.hooks = node.version = None
+    node.code, node.lasti = caller()
+    node.counts = tuple(counts) if op.several else None
+    node.shapes = _shapes(op, arguments) if op.broadcasts else None
+    _save(op, node, arguments, result)
+    return node
+
+
+def _shapes(op: Operation, arguments: dict[str, Any]) -> tuple[tuple[int, ...], ...]:
+    return tuple(() if v is None else v._array.shape for name in op.operands for v in _listed(arguments[name]))
+
+
+def _save(op: Operation, node: OperationNode, arguments: dict[str, Any], result: Any) -> None:
+    """Give *node* what the rules of the operands that need a gradient name."""
+    needed = _needed(op, node)
+    for name in op.saved_names():
+        value: Any = None
+        if is_result(name):
+            value = np.asarray(result) if name == "y" else np.asarray(result[int(name[1:])])
+            if name != "y":
+                node.version = node.version or Version()
+        elif name.endswith("_shape"):
+            operand = arguments[name.removesuffix("_shape")]
+            value = tuple(t._array.shape for t in operand) if isinstance(operand, tuple) else operand._array.shape
+        elif name in needed or name not in op.operands:
+            value = arguments[name]
+        setattr(node, "_saved_" + name, value)
+
+
+def _needed(op: Operation, node: OperationNode) -> set[str]:
+    start = 0
+    needed: set[str] = set()
+    for position, rule in enumerate(op.rules):
+        count = 1 if node.counts is None else node.counts[position]
+        if rule is not None and any(edge is not None for edge in node.edges[start : start + count]):
+            needed.update(rule.saved)
+        start += count
+    return needed
+
+
+def attach_if_shared(op: Operation, made: Tensor, arguments: dict[str, Any], index: int | None = None) -> None:
+    """Make *made* a view of the first operand if it really shares its memory."""
+    source = arguments[op.operands[0]]
+    array, base = source._array, made._array.base
+    if made._array is not array and (base is None or (base is not array and base is not array.base)):
+        return
+    others = [arguments[p] for p in op.parameters[1:]]
+    positional = others[: op.positional - 1]
+    named = dict(zip(op.parameters[op.positional :], others[op.positional - 1 :], strict=True))
+
+    def replay(base_tensor: Any) -> Any:
+        again = op.call(base_tensor, *positional, **named)
+        return again if index is None else again[index]
+
+    attach(made, source, replay)

@@ -1,0 +1,1 @@
+"""The tensor: a NumPy array that remembers how it was made, its views and its printed form."""

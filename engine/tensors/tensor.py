@@ -1,0 +1,487 @@
+"""The Tensor: a NumPy array, the node that made it, and its gradient. Operations add their methods themselves."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .. import dtypes
+from ..devices import CPU, device
+from ..tape.nodes import AccumulateGrad, Handle, Node, Output, hooks_of
+from ..tape.version import Version
+from .size import Size
+
+if TYPE_CHECKING:
+    from .view import View
+
+Array = np.ndarray[Any, Any]
+
+
+class Tensor:
+    """An n-dimensional array that can record the operations on it, and so be differentiated.
+
+    ``Tensor(data)`` makes one of the default floating type from nested lists, ``Tensor(2, 3)`` an uninitialised one
+    of that size; ``allgrad.tensor`` infers the type and is what most code wants. The memory is a NumPy array that
+    ``numpy()``, ``from_numpy`` and ``detach`` share without copying.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_array", "_grad", "_node", "_version", "_view")
+
+    _array: Array
+    _node: Node | None  # what made it; an AccumulateGrad for a leaf that requires grad; None where it does not
+    _grad: Tensor | None
+    _version: Version | None
+    _view: View | None
+
+    __array_priority__ = 1000
+
+    def __init__(self, *data: Any) -> None:
+        default = dtypes.get_default_dtype().numpy
+        if len(data) == 1 and not isinstance(data[0], int):
+            source = data[0]._array if isinstance(data[0], Tensor) else data[0]
+            self._array = np.array(source, dtype=default)
+        else:
+            self._array = np.empty(data or (0,), dtype=default)
+        self._node = self._grad = self._version = self._view = None
+
+    @classmethod
+    def _wrap(cls, array: Array, node: Node | None = None) -> Self:
+        """A tensor over *array*, not copied; made by *node*."""
+        made = object.__new__(cls)
+        made._array = array
+        made._node = node
+        made._grad = made._version = made._view = None
+        return made
+
+    # --- what it is
+
+    @property
+    def shape(self) -> Size:
+        """The length along each dimension."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The element type."""
+        return dtypes.from_numpy_dtype(self._array.dtype)
+
+    @property
+    def device(self) -> device:
+        """Where the memory is: the CPU."""
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """The size of an element in bytes."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all elements in bytes."""
+        return self._array.nbytes
+
+    @property
+    def is_cuda(self) -> bool:
+        """False: the memory is the CPU's."""
+        return False
+
+    @property
+    def is_sparse(self) -> bool:
+        """False: every tensor here is dense."""
+        return False
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its length along *dim*."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """The size of an element in bytes."""
+        return self._array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The steps between neighbours along each dimension (or *dim*), in elements."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return self._array.flags.c_contiguous
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self._array.__array_interface__["data"][0])
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether the elements are complex numbers."""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the elements can be negative."""
+        return self.dtype.is_signed
+
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # --- its place in a graph
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded."""
+        return self.grad_fn is not None or self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let operations on this leaf be recorded from now on, or no longer; in place.
+
+        RuntimeError if it is not a leaf, or its dtype is not floating or complex.
+        """
+        if not self.is_leaf:
+            if requires_grad:
+                return self
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
+                "a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        if not requires_grad:
+            self._node = None
+        elif self._node is None:
+            if self._array.dtype.kind not in "fc":
+                raise RuntimeError(
+                    f"only Tensors of floating point and complex dtype can require gradients, found {self.dtype}: "
+                    "convert it first, for instance with .float()"
+                )
+            self._node = AccumulateGrad(self)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user, not by a recorded operation."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that recorded how it was made; None for a leaf."""
+        if self._view is not None:
+            self._view.refresh(self)
+        node = self._node
+        if type(node) is Output:
+            return node.parent
+        return None if node is None or type(node) is AccumulateGrad else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which of its node's outputs it is."""
+        return self._node.index if type(self._node) is Output else 0
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient gathered by ``backward``, or None."""
+        if self._grad is None and not self.is_leaf and not self.retains_grad:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
+                "be populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
+                "non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value._array.shape != self._array.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: expected {list(self.shape)}, found {list(value.shape)}"
+                )
+            if value._array.dtype != self._array.dtype:
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: expected {self.dtype}, found {value.dtype}"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether ``retain_grad`` was called on this non-leaf."""
+        node = self._node
+        return node is not None and node.hooks is not None and node.hooks.retain is not None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in ``.grad`` when ``backward`` passes it; nothing to do for a leaf.
+
+        RuntimeError if it does not require grad.
+        """
+        node = self._recorded_node("can't retain_grad on Tensor that has requires_grad=False")
+        if type(node) is AccumulateGrad or self.retains_grad:
+            return
+        reference = weakref.ref(self)
+
+        def keep(g: Tensor) -> None:
+            kept = reference()
+            if kept is not None:
+                fresh = g if g._node is not None else Tensor._wrap(g._array.copy())
+                kept._grad = fresh if kept._grad is None else kept._grad + fresh
+
+        hooks_of(node).retain = keep
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call ``hook(grad)`` whenever the gradient of this tensor is computed; a returned Tensor replaces it.
+
+        RuntimeError if it does not require grad.
+        """
+        node = self._recorded_node("cannot register a hook on a tensor that doesn't require gradient")
+        return Handle(hooks_of(node).before, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Handle:
+        """Call ``hook(tensor)`` each time ``.grad`` of this leaf has been brought up to date by ``backward``."""
+        node = self._node
+        if type(node) is not AccumulateGrad:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if node.post_hooks is None:
+            node.post_hooks = {}
+        return Handle(node.post_hooks, hook)
+
+    def _recorded_node(self, complaint: str) -> Node:
+        if self._view is not None:
+            self._view.refresh(self)
+        if self._node is None:
+            raise RuntimeError(complaint)
+        return self._node
+
+    def _version_or_new(self) -> Version:
+        """The version this tensor shares with its aliases, made (and told to its node) on first use."""
+        if self._version is None:
+            self._version = Version()
+            if self._node is not None and self._node.saves_output:
+                self._node.version = self._version
+        return self._version
+
+    def detach(self) -> Tensor:
+        """A tensor over the same memory that is cut off from the graph: a leaf that does not require grad."""
+        alias = Tensor._wrap(self._array)
+        alias._version = self._version_or_new()
+        return alias
+
+    def detach_(self) -> Self:
+        """Cut this tensor off from the graph that made it, in place; it becomes a leaf. RuntimeError for a view."""
+        if self._view is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead")
+        self._node = None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history; in-place changes through it are not noticed by autograd."""
+        return Tensor._wrap(self._array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._array = value._array
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._view is None else self._view.base
+
+    def _is_view(self) -> bool:
+        return self._view is not None
+
+    # --- out of it
+
+    def numpy(self, *, force: bool = False) -> Array:
+        """The elements as a NumPy array over the same memory.
+
+        RuntimeError if it requires grad, unless *force* detaches it first.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return self._array
+
+    def item(self) -> Any:
+        """The only element as a Python number. RuntimeError if there is not exactly one."""
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar: "
+                "item() wants exactly one, tolist() takes any number"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists, or a number for a 0-d tensor."""
+        return self._array.tolist()
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            count = "more than one value" if self._array.size else "no values"
+            raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous: use any() or all()")
+        return bool(self._array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self._array.size != 1 or self._array.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __format__(self, specification: str) -> str:
+        if self._array.ndim == 0 and not self.requires_grad:
+            return format(self.item(), specification)
+        return format(str(self), specification)
+
+    def __repr__(self) -> str:
+        from .printing import format_tensor
+
+        return format_tensor(self)
+
+    def __contains__(self, element: Any) -> bool:
+        other = element._array if isinstance(element, Tensor) else element
+        return bool((self._array == other).any())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
+
+    # --- copies
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment. "
+                "Take a .detach().clone() of this one instead."
+            )
+        if id(self) in memo:
+            found: Self = memo[id(self)]
+            return found
+        twin = type(self)._wrap(self._array.copy())
+        memo[id(self)] = twin
+        if self._node is not None:
+            twin.requires_grad_()
+        if self._grad is not None:
+            twin._grad = self._grad.__deepcopy__(memo)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError("Cannot pickle a tensor that is not a leaf: pickle its .detach() instead")
+        return _unpickled, (type(self), self._array, self._node is not None, self.__dict__ or None)
+
+    # --- moving: there is one device
+
+    def cpu(self) -> Self:
+        """This tensor: it is on the CPU already."""
+        return self
+
+    def cuda(self, *_: Any, **__: Any) -> Self:
+        """RuntimeError: there is no accelerator."""
+        device("cuda")
+        raise AssertionError("unreachable")
+
+    def share_memory_(self) -> Self:
+        """This tensor; NumPy memory is shared with forked workers copy-on-write."""
+        return self
+
+    if TYPE_CHECKING:  # the methods that the registered operations add
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+
+
+def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool, state: dict[str, Any] | None) -> Tensor:
+    made = kind._wrap(array)
+    if requires_grad:
+        made.requires_grad_()
+    if state:
+        made.__dict__.update(state)
+    return made
+
+
+def add_method(name: str, function: Any) -> None:
+    """Give every Tensor the method (or property) *name*: how the floors above the tensor bring in theirs."""
+    setattr(Tensor, name, function)

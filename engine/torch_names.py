@@ -1,0 +1,62 @@
+"""Lets scripts that say ``import torch`` run on allgrad, unchanged."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# Where allgrad's module has another name than PyTorch's. The one place where the engine mentions another room.
+_RENAMED = {"distributed": "dist", "nn.parallel": "dist"}
+
+
+class _TorchFinder:
+    """Finds ``torch`` and ``torch.x`` as ``allgrad`` and ``allgrad.x``: the same module objects."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "torch" and not fullname.startswith("torch."):
+            return None
+        return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type] # a loader by its methods
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        counterpart = _counterpart(spec.name)
+        try:
+            module = importlib.import_module(counterpart)
+        except ModuleNotFoundError as error:
+            if error.name is None or not counterpart.startswith(error.name):
+                raise
+            raise ModuleNotFoundError(
+                f"{spec.name} has no counterpart in allgrad ({error.name} does not exist)", name=spec.name
+            ) from None
+        self._own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own_spec  # the import system has just put torch's in its place
+
+
+def _counterpart(fullname: str) -> str:
+    """The name of the allgrad module behind ``torch…``."""
+    inner = fullname.partition(".")[2]
+    return f"allgrad.{_RENAMED.get(inner, inner)}" if inner else "allgrad"
+
+
+def as_torch() -> None:
+    """Let ``import torch`` and its submodules give allgrad in this process from now on.
+
+    ``torch.distributed`` and ``torch.nn.parallel`` are ``allgrad.dist``, loaded when first asked for. A second call
+    does nothing. RuntimeError if PyTorch itself is imported already.
+
+    After ``allgrad.as_torch()``, ``import torch.nn.functional as F`` gives ``allgrad.nn.functional``.
+    """
+    found = sys.modules.get("torch")
+    if found is not None and found.__name__ != "allgrad":
+        raise RuntimeError(
+            "as_torch() was called, but PyTorch itself is imported already: call it before anything imports torch"
+        )
+    if not any(isinstance(finder, _TorchFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _TorchFinder())  # type: ignore[arg-type] # a finder by its methods
