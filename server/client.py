@@ -71,9 +71,7 @@ class Client:
         it with the same *request_id* (up to 64 characters; default: a new one) returns the same job.
         Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
         """
-        spec = JobSpec(
-            tuple(argv), ranks, name, dict(env or {}), str(Path(workdir or ".").absolute()), as_torch
-        )
+        spec = JobSpec(tuple(argv), ranks, name, dict(env or {}), str(Path(workdir or ".").absolute()), as_torch)
         request = request_id or uuid.uuid4().hex
         return self._call(lambda connection: connection.submit(spec, request))
 
@@ -131,9 +129,7 @@ class Client:
             if isinstance(event, StateChanged) and event.state.terminal:
                 return
 
-    def logs(
-        self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False
-    ) -> Iterator[LogChunk]:
+    def logs(self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False) -> Iterator[LogChunk]:
         """Yield what *rank* printed (None: every rank; LAUNCHER_LOG: mpirun itself), from byte *offset*.
 
         With *follow*, goes on until the job has ended. Reconnects by itself. A chunk whose offset lies beyond

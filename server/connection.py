@@ -81,16 +81,12 @@ class Connection:
     def cancel(self, job_id: str) -> Job:
         """Ask for a job to be ended."""
         request = pb.CancelJobRequest(job_id=job_id)
-        return messages.job_value(
-            self._stub.CancelJob(request, timeout=DEADLINE, metadata=self._metadata).job
-        )
+        return messages.job_value(self._stub.CancelJob(request, timeout=DEADLINE, metadata=self._metadata).job)
 
     def info(self) -> ServerInfo:
         """Return what the server says of itself."""
         request = pb.GetServerInfoRequest()
-        return messages.info_value(
-            self._stub.GetServerInfo(request, timeout=DEADLINE, metadata=self._metadata)
-        )
+        return messages.info_value(self._stub.GetServerInfo(request, timeout=DEADLINE, metadata=self._metadata))
 
     def watch(self, job_id: str, cursor: int) -> Iterator[Event]:
         """Yield the events of a job after *cursor*, until its end or the connection's."""
@@ -104,9 +100,7 @@ class Connection:
         finally:
             call.cancel()
 
-    def logs(
-        self, job_id: str, rank: int | None, offsets: Mapping[int, int], follow: bool
-    ) -> Iterator[LogChunk]:
+    def logs(self, job_id: str, rank: int | None, offsets: Mapping[int, int], follow: bool) -> Iterator[LogChunk]:
         """Yield log chunks from *offsets* on, until the end of the logs, the job, or the connection."""
         request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, follow=follow)
         call = self._stub.StreamLogs(request, metadata=self._metadata)

@@ -185,7 +185,8 @@ class Control:
     async def _schedule(self) -> None:
         async with self._scheduling:
             for job in scheduler.startable(self._queue(), self.free_slots(), self.settings.slots):
-                await self._apply(self._tracked[job.id], lifecycle.SlotsGranted(time.time()))
+                if tracked := self._tracked.get(job.id):  # it may have been cancelled meanwhile
+                    await self._apply(tracked, lifecycle.SlotsGranted(time.time()))
 
     async def _apply(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = ()) -> None:
         """Let something happen to a job: decide by the table, write down, show, act."""

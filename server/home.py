@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +73,8 @@ class Home:
         (self.path / "jobs").mkdir(mode=0o700, exist_ok=True)
         token = self.token()
         if not token:
+            import secrets  # loads OpenSSL, which a supervisor has no use for
+
             token = secrets.token_urlsafe(32)
             write_atomically(self.token_file, token.encode("ascii") + b"\n")
         return token

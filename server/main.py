@@ -81,9 +81,7 @@ def serve(
         asyncio.run(_serve(place, token, f"{host}:{port}", settings, announce))
 
 
-async def _serve(
-    home: Home, token: str, address: str, settings: Settings, announce: Callable[[str], None]
-) -> None:
+async def _serve(home: Home, token: str, address: str, settings: Settings, announce: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -60,9 +60,7 @@ def descendants(root: int) -> list[Process]:
         family |= children
         grown = bool(children)
     return [
-        process
-        for process in processes
-        if process.pid != root and (process.pid in family or process.session == root)
+        process for process in processes if process.pid != root and (process.pid in family or process.session == root)
     ]
 
 

@@ -29,9 +29,7 @@ class Reporter:
         self._job_id = job_id
         self._attempt = attempt
         self._metadata = (("authorization", f"Bearer {home.token()}"),)
-        self._channel = grpc.insecure_channel(
-            home.address() or "127.0.0.1:0", options=[("grpc.enable_http_proxy", 0)]
-        )
+        self._channel = grpc.insecure_channel(home.address() or "127.0.0.1:0", options=[("grpc.enable_http_proxy", 0)])
         self._stub = ReportingServiceStub(self._channel)
 
     def report(self, lines: Sequence[Line]) -> None:
@@ -39,9 +37,7 @@ class Reporter:
 
         Raises grpc.RpcError, and is then spent.
         """
-        request = pb.ReportRecordsRequest(
-            job_id=self._job_id, attempt=self._attempt, records=map(record_of, lines)
-        )
+        request = pb.ReportRecordsRequest(job_id=self._job_id, attempt=self._attempt, records=map(record_of, lines))
         try:
             self._stub.ReportRecords(request, timeout=DEADLINE, metadata=self._metadata)
         except grpc.RpcError:

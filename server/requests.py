@@ -19,6 +19,7 @@ NAME_LENGTH = 200
 REQUEST_ID_LENGTH = 64
 PAGE_LIMIT = 1000
 DEFAULT_PAGE = 100
+RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in ("JOB_ID", "ATTEMPT", "RUN_DIR", "LOG_DIR", "OUTPUT_DIR"))
 _FIRST_PAGE = 1 << 62
 
 
@@ -57,9 +58,7 @@ def page_start(token: str, state: JobState | None) -> int:
         found = "it belongs to a list with another state"
     except (ValueError, TypeError, binascii.Error):
         found = "this server did not make it"
-    raise InvalidRequest(
-        "the page token cannot be used", found, "begin again without one", field="page_token"
-    )
+    raise InvalidRequest("the page token cannot be used", found, "begin again without one", field="page_token")
 
 
 def page_length(size: int) -> int:
@@ -81,9 +80,7 @@ def _check_text(spec: JobSpec) -> None:
     )
     for field, noun, size, limit in sizes:
         if size > limit:
-            raise InvalidRequest(
-                f"the {noun} is too long", f"{size} of at most {limit} bytes", "", field=field
-            )
+            raise InvalidRequest(f"the {noun} is too long", f"{size} of at most {limit} bytes", "", field=field)
     if not spec.argv or not spec.argv[0]:
         raise InvalidRequest(
             "there is nothing to run",
@@ -95,10 +92,10 @@ def _check_text(spec: JobSpec) -> None:
         if "\0" in word:
             raise InvalidRequest("the job cannot run", "a NUL character stands in it", "", field="spec")
     for name in spec.env:
-        if not name or "=" in name or name.startswith("ALLGRAD_"):
+        if not name or "=" in name or name in RESERVED_ENV:
             raise InvalidRequest(
                 f"the environment variable {name!r} cannot be set",
-                "names are not empty, hold no '=', and do not begin with ALLGRAD_",
+                f"names are not empty, hold no '=', and are none of {', '.join(sorted(RESERVED_ENV))}",
                 "use another name",
                 field="spec.env",
             )
@@ -106,9 +103,7 @@ def _check_text(spec: JobSpec) -> None:
 
 def _check_ranks(spec: JobSpec, slots: int) -> None:
     if spec.ranks < 1:
-        raise InvalidRequest(
-            f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks"
-        )
+        raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
     if spec.ranks > slots:
         raise InvalidRequest(
             f"{spec.ranks} ranks cannot run here",

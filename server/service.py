@@ -24,7 +24,6 @@ from .job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
 from .journal import CheckpointLine, Line, MetricsLine
 from .logs import read_log
 from .requests import page_length, page_start, page_token
-from .tracked import Tracked
 
 Context = Any
 """grpc.aio's and the generated code's ideas of it differ."""
@@ -56,9 +55,7 @@ def _unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any
             async with asyncio.timeout(DEADLINE):
                 return await method(self, request)
         except TimeoutError:
-            await _refuse(
-                context, ServerBusy("the server did not answer", f"within {DEADLINE:g} s", "try again")
-            )
+            await _refuse(context, ServerBusy("the server did not answer", f"within {DEADLINE:g} s", "try again"))
         except Exception as error:  # noqa: BLE001 -- the client gets to know it
             await _refuse(context, error)
         return None
@@ -181,7 +178,8 @@ class JobService(JobServiceServicer):
                 yield pb.StreamLogsResponse()
                 quiet_since = time.monotonic()
             else:
-                await _pause(tracked)
+                assert tracked is not None
+                await tracked.wait_beyond(tracked.cursor, LOG_POLL)  # a file does not say when it grows
 
     async def _read_log(self, job: Job, rank: int, offset: int, final: bool) -> LogChunk | None:
         if job.attempt == 0:
@@ -210,13 +208,6 @@ def mpi_name() -> str:
     """Return implementation and version of the MPI that would start the ranks, or "" if there is none."""
     found = launchers.find_mpi()
     return found.name if found else ""
-
-
-async def _pause(tracked: Tracked | None) -> None:
-    """Wait until a log may have grown: they are files, which do not say so."""
-    cursor = tracked.cursor if tracked else 0
-    if tracked is not None:
-        await tracked.wait_beyond(cursor, LOG_POLL)
 
 
 def _log_offsets(request: pb.StreamLogsRequest, job: Job) -> dict[int, int]:

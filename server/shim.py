@@ -38,8 +38,7 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._trimmers = [
-            LogTrimmer(run.log(rank), self._order.log_limit)
-            for rank in (LAUNCHER_LOG, *range(self._order.ranks))
+            LogTrimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
 
     def __repr__(self) -> str:

@@ -9,9 +9,7 @@ from allgrad.proto import jobs_pb2 as pb
 from .. import messages
 from ..job import Job, JobState
 
-COLUMNS = (
-    "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning"
-)
+COLUMNS = "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning"
 
 
 def job_of(row: tuple[Any, ...]) -> Job:

@@ -77,9 +77,7 @@ class Store:
 
         return await self._writer.write(change)
 
-    async def append(
-        self, number: int, job: Job, lines: Sequence[Line], alert: Callable[[Job, Line], str]
-    ) -> Appended:
+    async def append(self, number: int, job: Job, lines: Sequence[Line], alert: Callable[[Job, Line], str]) -> Appended:
         """Write journal lines of the job's attempt; those that are on disk are passed over.
 
         *alert* says what a person should know about a line, or "". A gap in the numbers is such a thing too.

@@ -110,9 +110,7 @@ def test_a_terminal_state_is_written_once(job: Job, event: Happening) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=repr)
-@pytest.mark.parametrize(
-    "job", [QUEUED, STARTING, RUNNING, STOPPING, UNKNOWN], ids=lambda job: job.state.value
-)
+@pytest.mark.parametrize("job", [QUEUED, STARTING, RUNNING, STOPPING, UNKNOWN], ids=lambda job: job.state.value)
 def test_a_finished_job_has_an_end_and_an_unfinished_one_has_none(job: Job, event: Happening) -> None:
     then, _ = after(job, event)
     assert (then.finished is not None) == then.state.terminal

@@ -97,9 +97,7 @@ def test_following_a_log_ends_with_the_job_and_misses_nothing(client: Client, jo
     assert client.get(job.id).state.terminal
 
 
-def test_a_log_read_from_an_offset_gives_the_rest(
-    client: Client, job_script: Script, finished: Finished
-) -> None:
+def test_a_log_read_from_an_offset_gives_the_rest(client: Client, job_script: Script, finished: Finished) -> None:
     job = finished(client, client.submit([job_script("chatter"), "10"]))
     (chunk,) = client.logs(job.id, 0, 900)
     assert (chunk.offset, chunk.data) == (900, f"{9:099d}\n".encode())
@@ -180,9 +178,7 @@ def test_a_job_waits_for_its_slots_and_says_so(client: Client, job_script: Scrip
         (["true"], 5, "the server has 4 slots.*--slots 5"),
     ],
 )
-def test_what_could_never_run_is_refused_at_submit(
-    client: Client, argv: list[str], ranks: int, says: str
-) -> None:
+def test_what_could_never_run_is_refused_at_submit(client: Client, argv: list[str], ranks: int, says: str) -> None:
     with pytest.raises(errors.InvalidRequest, match=says) as refused:
         client.submit(argv, ranks=ranks)
     assert refused.value.exit_code == 2
@@ -262,9 +258,7 @@ def test_no_server_says_how_to_start_one(tmp_path: Path) -> None:
 def test_a_taken_port_is_refused_and_never_shared(server: ServerProcess, tmp_path: Path) -> None:
     port = int(Path(server.home, "server.json").read_text().split('"')[3].rpartition(":")[2])
     code = f"from allgrad.server import serve; serve({str(tmp_path)!r}, port={port})"
-    second = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
-    )
+    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
     assert second.returncode != 0
     assert f"cannot serve at 127.0.0.1:{port}; the port is taken" in second.stderr
 

@@ -54,9 +54,7 @@ def test_a_rank_that_heeds_the_signal_has_time_to_save(
     assert saved == [f"saved-{rank}" for rank in range(ranks)]
 
 
-def test_cancelling_twice_or_too_late_changes_nothing(
-    client: Client, job_script: Script, finished: Finished
-) -> None:
+def test_cancelling_twice_or_too_late_changes_nothing(client: Client, job_script: Script, finished: Finished) -> None:
     job = started(client, job_script("careful"), 1)
     client.cancel(job.id)
     client.cancel(job.id)

@@ -11,9 +11,7 @@ rank = int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") 
 journal = os.open(os.environ["ALLGRAD_RUN_DIR"] + "/journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 for step in range(1, steps + 1):
     loss = '"NaN"' if step == nan_at else repr(1 / step)
-    body = (
-        f'{{"seq":{step},"time":{time.time():.6f},"kind":"metrics","step":{step},"values":{{"loss":{loss}}}'
-    )
+    body = f'{{"seq":{step},"time":{time.time():.6f},"kind":"metrics","step":{step},"values":{{"loss":{loss}}}'
     if rank == 0:
         os.write(journal, f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'.encode())
     print(f"rank {rank} step {step}")
