@@ -175,12 +175,12 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
     promoting = op.promotion is not Promotion.NONE
     if promoting:
         lines.append(f"    _dtype = {promoted[0]}.dtype")
-        if len(promoted) > 1:
-            lines.append("    if " + " or ".join(f"{x}.dtype is not _dtype" for x in promoted[1:]) + ":")
-            lines.append(f"        {fallback}")
-        if any(n in op.optional for n in op.operands):
-            lines.append(f"    if {' or '.join(n + ' is not None' for n in op.operands if n in op.optional)}:")
-            lines.append(f"        {fallback}")
+        others = [f"{x}.dtype is not _dtype" for x in promoted[1:]]
+        others += [
+            f"({arrays[n]} is not None and {arrays[n]}.dtype is not _dtype)" for n in op.operands if n in op.optional
+        ]
+        if others:
+            lines += [f"    if {' or '.join(others)}:", f"        {fallback}"]
     passed = [arrays.get(p, p) for p in op.parameters[: op.positional]]
     passed += [f"{p}={arrays.get(p, p)}" for p in op.parameters[op.positional :]]
     lines += [f"    _y = _forward({', '.join(passed)})", "except Exception:", f"    {fallback}"]
