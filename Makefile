@@ -42,5 +42,14 @@ format: $(DEV_STAMP) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The virtual path makes generated code say "from allgrad.proto import ...".
+PROTOS := $(notdir $(wildcard proto/*.proto))
+proto: $(DEV_STAMP) ## generate Python from proto/*.proto
+	rm -rf build/proto && mkdir -p build/proto
+	$(BIN)/python -m grpc_tools.protoc -Iallgrad/proto=proto --python_out=build/proto --pyi_out=build/proto \
+		--grpc_python_out=build/proto --plugin=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=build/proto \
+		$(addprefix allgrad/proto/,$(PROTOS))
+	cp build/proto/allgrad/proto/*_pb2* proto/
+
 clean: ## remove what the targets made
 	rm -rf $(VENV) .venv-mpich build *.egg-info

@@ -1,0 +1,237 @@
+"""The Python client: submits jobs, follows them and their logs through lost connections and restarts."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from .errors import ServerUnreachable, Unauthenticated
+from .home import Home
+from .job import Event, Heartbeat, Job, JobSpec, JobState, LogChunk, ServerInfo, StateChanged
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+Answer = TypeVar("Answer")
+
+PAGE_SIZE = 100
+FIRST_PAUSE = 0.05
+"""Seconds before the first attempt to reconnect; doubled each time, up to LONGEST_PAUSE."""
+LONGEST_PAUSE = 1.0
+
+
+class Client:
+    """Talks to one allgrad server. Use it as a context manager, or call close().
+
+    *address* is `host:port`; if None, `$ALLGRAD_SERVER`, then what the server wrote into its folder, *home*
+    (if None, `$ALLGRAD_HOME`, then `~/.allgrad`). *token*: if None, `$ALLGRAD_TOKEN`, then the folder's.
+    *patience*: for how many seconds a broken stream tries to reconnect before ServerUnreachable is raised.
+
+        with Client() as client:
+            job = client.submit(["train.py", "--epochs", "3"], ranks=2)
+            for event in client.watch(job.id):
+                print(event)
+
+    Every method may raise ServerUnreachable or Unauthenticated.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        token: str | None = None,
+        home: str | os.PathLike[str] | None = None,
+        patience: float = 60.0,
+    ) -> None:
+        self._address = address or os.environ.get("ALLGRAD_SERVER")
+        self._token = token or os.environ.get("ALLGRAD_TOKEN")
+        self._home = Home.find(home)
+        self._patience = patience
+        self._connection: Connection | None = None
+
+    def submit(
+        self,
+        argv: Sequence[str],
+        *,
+        ranks: int = 1,
+        name: str = "",
+        env: Mapping[str, str] | None = None,
+        workdir: str | os.PathLike[str] | None = None,
+        request_id: str | None = None,
+        as_torch: bool = False,
+    ) -> Job:
+        """Submit *argv*, a script (or program) and its arguments, to run on *ranks* ranks.
+
+        It runs in *workdir* (default: here), with *env* added to the server's environment; *as_torch*: the
+        script's `import torch` means allgrad. When submit returns, the job is on the server's disk. Repeating
+        it with the same *request_id* (up to 64 characters; default: a new one) returns the same job.
+        Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
+        """
+        spec = JobSpec(tuple(argv), ranks, name, dict(env or {}), str(Path(workdir or ".").absolute()), as_torch)
+        request = request_id or uuid.uuid4().hex
+        return self._call(lambda connection: connection.submit(spec, request))
+
+    def get(self, job_id: str) -> Job:
+        """Return the job as it stands. Raises JobNotFound."""
+        return self._call(lambda connection: connection.get(job_id))
+
+    def list(self, state: JobState | None = None, page_size: int = PAGE_SIZE) -> Iterator[Job]:
+        """Yield the jobs, newest first; only those in *state*, if given.
+
+        Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest.
+        """
+        page_token = ""
+        while True:
+            jobs, page_token = self.page(state, page_size, page_token)
+            yield from jobs
+            if not page_token:
+                return
+
+    def page(
+        self, state: JobState | None = None, page_size: int = PAGE_SIZE, page_token: str = ""
+    ) -> tuple[Sequence[Job], str]:
+        """Return one page of list() and the token of the next page, empty on the last one."""
+        return self._call(lambda connection: connection.page(state, page_size, page_token))
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for the job to be ended and return it; watch() shows it end.
+
+        A finished job stays as it is. Raises JobNotFound.
+        """
+        return self._call(lambda connection: connection.cancel(job_id))
+
+    def info(self) -> ServerInfo:
+        """Return what the server says of itself."""
+        return self._call(lambda connection: connection.info())
+
+    def watch(self, job_id: str, cursor: int = 0, *, heartbeats: bool = False) -> Iterator[Event]:
+        """Yield the job's events after *cursor*, in order, each once; ends after that of the terminal state.
+
+        Reconnects by itself from the last cursor. *heartbeats* are yielded only if asked for.
+        Raises JobNotFound, CursorAhead.
+        """
+        last = cursor
+
+        def resume(connection: Connection) -> Iterator[Event]:
+            return connection.watch(job_id, last)
+
+        for event in self._stream(resume):
+            if isinstance(event, Heartbeat):
+                if heartbeats:
+                    yield event
+                continue
+            last = event.cursor
+            yield event
+            if isinstance(event, StateChanged) and event.state.terminal:
+                return
+
+    def logs(self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False) -> Iterator[LogChunk]:
+        """Yield what *rank* printed (None: every rank; LAUNCHER_LOG: mpirun itself), from byte *offset*.
+
+        With *follow*, goes on until the job has ended. Reconnects by itself. A chunk whose offset lies beyond
+        the end of the one before tells that the bytes between were dropped to save disk. An *offset* needs a
+        *rank*. Raises JobNotFound, InvalidRequest.
+        """
+        if rank is None and offset:
+            raise ValueError("logs(rank=None) reads all ranks from their beginning; an offset needs a rank")
+        offsets = {} if rank is None else {rank: offset}
+
+        def resume(connection: Connection) -> Iterator[LogChunk]:
+            return connection.logs(job_id, rank, offsets, follow)
+
+        for chunk in self._stream(resume):
+            if chunk.data:
+                offsets[chunk.rank] = chunk.offset + len(chunk.data)
+                yield chunk
+
+    def close(self) -> None:
+        """Close the connection. The client may be used again; it then reconnects."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self._address or self._home.path})"
+
+    def _connect(self) -> Connection:
+        """Return the connection; after a loss, a new one: the server may have come back on another port."""
+        if self._connection is None:
+            address = self._address or self._home.address()
+            if address is None:
+                raise ServerUnreachable(
+                    "cannot reach the allgrad server",
+                    f"no server has written its address into {self._home.path}",
+                    "start one with: allgrad serve, or name one with --server",
+                )
+            token = self._token or self._home.token()
+            if token is None:
+                raise Unauthenticated(
+                    f"the server at {address} wants a token",
+                    f"there is none in $ALLGRAD_TOKEN or {self._home.token_file}",
+                    "set ALLGRAD_TOKEN to what the server's token file holds",
+                )
+            from .connection import Connection  # gRPC takes 0.1 s to load: only when it is needed
+
+            self._connection = Connection(address, token)
+        return self._connection
+
+    def _call(self, call: Callable[[Connection], Answer]) -> Answer:
+        import grpc
+
+        connection = self._connect()
+        try:
+            return call(connection)
+        except grpc.RpcError as error:
+            explained = connection.explain(error)
+        if isinstance(explained, ServerUnreachable) and self._moved(connection):
+            return self._call(call)
+        raise explained
+
+    def _stream(self, resume: Callable[[Connection], Iterator[Answer]]) -> Iterator[Answer]:
+        """Yield from resume(connection), called again after every lost connection until patience ends."""
+        import grpc
+
+        give_up_at, pause = 0.0, FIRST_PAUSE
+        while True:
+            connection = self._connection
+            try:
+                connection = self._connect()
+                for answer in resume(connection):
+                    give_up_at, pause = float("inf"), FIRST_PAUSE
+                    yield answer
+            except grpc.RpcError as error:
+                assert connection is not None
+                explained = connection.explain(error)
+            except ServerUnreachable as error:
+                explained = error
+            else:
+                return
+            if not isinstance(explained, ServerUnreachable):
+                raise explained
+            give_up_at = min(give_up_at, time.monotonic() + self._patience)
+            if time.monotonic() >= give_up_at and not self._moved(connection):
+                raise explained
+            self._moved(connection)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _moved(self, connection: Connection | None) -> bool:
+        """Drop *connection* if the server has come back at another address since; return whether it has."""
+        now = self._address or self._home.address()
+        if connection is None or now in (None, connection.address):
+            return False
+        if self._connection is connection:
+            self.close()
+        return True

@@ -1,0 +1,114 @@
+"""One gRPC channel to a server, speaking in the values of job.py; loaded when a client first needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import grpc
+
+from allgrad.proto import jobs_pb2 as pb
+from allgrad.proto.jobs_pb2_grpc import JobServiceStub
+
+from . import messages, statuses
+from .errors import AllgradError
+from .job import Event, Job, JobSpec, JobState, LogChunk, ServerInfo
+
+DEADLINE = 15.0
+"""Seconds after which a call without an answer is given up."""
+
+# Submit may be retried because of its request id; the other calls change nothing twice.
+_RETRY: Mapping[str, Any] = {
+    "methodConfig": [
+        {
+            "name": [{"service": "allgrad.v1.JobService"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.service_config", json.dumps(_RETRY)),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 16 << 20),
+)
+
+
+class Connection:
+    """A channel, with the token that every call bears. Methods raise grpc.RpcError: see explain()."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._stub = JobServiceStub(self._channel)
+
+    def explain(self, error: grpc.RpcError) -> AllgradError:
+        """Return the error that a failed call tells."""
+        return statuses.error_of(error, self.address)
+
+    def submit(self, spec: JobSpec, request_id: str) -> Job:
+        """Submit a job."""
+        request = pb.SubmitJobRequest(request_id=request_id, spec=messages.spec_message(spec))
+        answer = self._stub.SubmitJob(request, timeout=DEADLINE, metadata=self._metadata)
+        return messages.job_value(answer.job)
+
+    def get(self, job_id: str) -> Job:
+        """Return a job."""
+        request = pb.GetJobRequest(job_id=job_id)
+        return messages.job_value(self._stub.GetJob(request, timeout=DEADLINE, metadata=self._metadata).job)
+
+    def page(self, state: JobState | None, page_size: int, page_token: str) -> tuple[Sequence[Job], str]:
+        """Return one page of jobs and the token of the next."""
+        request = pb.ListJobsRequest(
+            state=messages.state_message(state) if state else pb.JOB_STATE_UNSPECIFIED,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = self._stub.ListJobs(request, timeout=DEADLINE, metadata=self._metadata)
+        return [messages.job_value(job) for job in answer.jobs], answer.next_page_token
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job to be ended."""
+        request = pb.CancelJobRequest(job_id=job_id)
+        return messages.job_value(self._stub.CancelJob(request, timeout=DEADLINE, metadata=self._metadata).job)
+
+    def info(self) -> ServerInfo:
+        """Return what the server says of itself."""
+        request = pb.GetServerInfoRequest()
+        return messages.info_value(self._stub.GetServerInfo(request, timeout=DEADLINE, metadata=self._metadata))
+
+    def watch(self, job_id: str, cursor: int) -> Iterator[Event]:
+        """Yield the events of a job after *cursor*, until its end or the connection's."""
+        call = self._stub.WatchJob(pb.WatchJobRequest(job_id=job_id, cursor=cursor), metadata=self._metadata)
+        try:
+            for answer in call:
+                for message in answer.events:
+                    event = messages.event_value(message)
+                    if event is not None:
+                        yield event
+        finally:
+            call.cancel()
+
+    def logs(self, job_id: str, rank: int | None, offsets: Mapping[int, int], follow: bool) -> Iterator[LogChunk]:
+        """Yield log chunks from *offsets* on, until the end of the logs, the job, or the connection."""
+        request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, follow=follow)
+        call = self._stub.StreamLogs(request, metadata=self._metadata)
+        try:
+            yield from map(messages.chunk_value, call)
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Close the channel; calls in progress end as cancelled."""
+        self._channel.close()

@@ -1,0 +1,110 @@
+"""The errors of the server and its clients, each with the exit code that the command line gives it.
+
+AllgradError
+├── ServerUnreachable   no server answers
+├── Unauthenticated     the token is missing or wrong
+├── JobNotFound         no job has that id
+├── InvalidRequest      the request can never be satisfied as it is
+│   ├── RequestIdTaken  the request id belongs to a submit with another body
+│   └── CursorAhead     the cursor lies beyond the job's last event
+├── ServerBusy          the server cannot take this now: disk full, stopping, deadline passed
+├── CannotServe         the server cannot start: port taken, folder in use, address not allowed
+├── LauncherMissing     ranks were asked for, and no MPI is installed
+└── JournalDamaged      a line in the middle of a journal is not what was written
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AllgradError(Exception):
+    """Something that a person can act on: what was asked, what was found, what to do.
+
+    The three parts are attributes, and the message is those that are not empty, joined by semicolons.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "INTERNAL"
+    """Name of the gRPC status with which the server answers."""
+    reason: ClassVar[str] = "INTERNAL"
+    """`google.rpc.ErrorInfo.reason`, by which clients tell errors apart."""
+
+    def __init__(self, what: str, found: str = "", fix: str = "") -> None:
+        super().__init__("; ".join(part for part in (what, found, fix) if part))
+        self.what, self.found, self.fix = what, found, fix
+
+
+class ServerUnreachable(AllgradError):
+    """No server answers at the address."""
+
+    exit_code = 3
+    code = reason = "UNAVAILABLE"
+
+
+class Unauthenticated(AllgradError):
+    """The token is missing or wrong."""
+
+    exit_code = 4
+    code = reason = "UNAUTHENTICATED"
+
+
+class JobNotFound(AllgradError):
+    """The server has no job of that id."""
+
+    exit_code = 5
+    code = "NOT_FOUND"
+    reason = "JOB_NOT_FOUND"
+
+
+class InvalidRequest(AllgradError):
+    """The request can never be satisfied as it is; *field* names the part of it that is wrong."""
+
+    exit_code = 2
+    code = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, what: str, found: str = "", fix: str = "", field: str = "") -> None:
+        super().__init__(what, found, fix)
+        self.field = field
+
+
+class RequestIdTaken(InvalidRequest):
+    """The request id was used before, for a submit with another body."""
+
+    code = "ALREADY_EXISTS"
+    reason = "REQUEST_ID_TAKEN"
+
+
+class CursorAhead(InvalidRequest):
+    """The cursor lies beyond the job's last event: it comes from another job or another server."""
+
+    code = "OUT_OF_RANGE"
+    reason = "CURSOR_AHEAD"
+
+
+class ServerBusy(AllgradError):
+    """The server cannot do this now, and may be able to later."""
+
+    code = reason = "RESOURCE_EXHAUSTED"
+
+
+class CannotServe(AllgradError):
+    """The server cannot start."""
+
+    exit_code = 2
+    reason = "CANNOT_SERVE"
+
+
+class LauncherMissing(InvalidRequest):
+    """More than one rank was asked for, and no MPI is installed."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "LAUNCHER_MISSING"
+
+
+class JournalDamaged(AllgradError):
+    """A line in the middle of a journal is not what was written."""
+
+    code = "DATA_LOSS"
+    reason = "JOURNAL_DAMAGED"

@@ -1,0 +1,112 @@
+"""The server's folder: where its address, token, store and jobs lie, readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PORT = 7447
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The layout of a server's folder."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, given: str | os.PathLike[str] | None = None) -> Home:
+        """Return the folder *given*, or `$ALLGRAD_HOME`, or `~/.allgrad`."""
+        return cls(Path(given or os.environ.get("ALLGRAD_HOME") or "~/.allgrad").expanduser().absolute())
+
+    @property
+    def address_file(self) -> Path:
+        """`server.json`: address and pid of the running server."""
+        return self.path / "server.json"
+
+    @property
+    def token_file(self) -> Path:
+        """The token that every call must bear."""
+        return self.path / "token"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the running server, so that a second one is refused."""
+        return self.path / "lock"
+
+    @property
+    def state_db(self) -> Path:
+        """Jobs and their state events."""
+        return self.path / "state.db"
+
+    @property
+    def metrics_db(self) -> Path:
+        """What the jobs' journals reported."""
+        return self.path / "metrics.db"
+
+    def output_dir(self, job_id: str) -> Path:
+        """Return where the scripts of a job keep what should remain, over all attempts."""
+        return self.path / "jobs" / job_id / "output"
+
+    def run_dir(self, job_id: str, attempt: int) -> Path:
+        """Return the folder of one attempt: journal, logs, pid and exit files."""
+        return self.path / "jobs" / job_id / f"attempt-{attempt}"
+
+    def address(self) -> str | None:
+        """Return the address in `server.json`, or None if no server has run here."""
+        record = read_json(self.address_file)
+        return None if record is None else str(record["address"])
+
+    def token(self) -> str | None:
+        """Return the token, or None if no server has run here."""
+        try:
+            return self.token_file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+
+    def prepare(self) -> str:
+        """Make the folder and the token if they are missing; return the token."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "jobs").mkdir(mode=0o700, exist_ok=True)
+        token = self.token()
+        if not token:
+            import secrets  # loads OpenSSL, which a supervisor has no use for
+
+            token = secrets.token_urlsafe(32)
+            write_atomically(self.token_file, token.encode("ascii") + b"\n")
+        return token
+
+
+def read_json(path: Path) -> Mapping[str, object] | None:
+    """Return the JSON object in *path*, or None if there is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    record = json.loads(text)
+    assert isinstance(record, dict)
+    return record
+
+
+def write_json(path: Path, record: Mapping[str, object]) -> None:
+    """Write *record* to *path* atomically and durably."""
+    write_atomically(path, json.dumps(record, indent=1).encode("utf-8") + b"\n")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace *path* by *data* (mode 0600): after a crash the file is the old one or the new one, whole."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,181 @@
+"""The server process: from an empty folder to serving, and to a clean stop that leaves the jobs running."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from allgrad.proto import jobs_pb2, reporting_pb2
+from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
+from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
+
+from .auth import TokenRequired
+from .control import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Control, Settings
+from .errors import CannotServe
+from .home import DEFAULT_PORT, Home, read_json, write_json
+from .service import JobService, ReportingService, mpi_name
+from .store import Store
+
+STOP_GRACE = 0.5
+"""Seconds that calls in progress have when the server stops; streams resume by their cursor."""
+_WATCH_DISK = 1.0
+_SERVICES = (
+    jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    reporting_pb2.DESCRIPTOR.services_by_name["ReportingService"].full_name,
+)
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # else a second server takes the same port, and half of the calls
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+log = logging.getLogger(__name__)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def serve(
+    home: str | os.PathLike[str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    slots: int | None = None,
+    grace: float = DEFAULT_GRACE,
+    log_limit: int = DEFAULT_LOG_LIMIT,
+    announce: Callable[[str], None] = _say,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Jobs go on running afterwards, and the next server takes them up.
+
+    *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
+    *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *announce* is called with lines for
+    people.
+
+    Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
+    """
+    _check_loopback(host)
+    cores = len(os.sched_getaffinity(0))
+    count = cores if slots is None else slots
+    if count < 1:
+        raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
+    settings = Settings(count, max(1, cores // count), grace, log_limit)
+    place = Home.find(home)
+    token = place.prepare()
+    with _locked(place):
+        asyncio.run(_serve(place, token, f"{host}:{port}", settings, announce))
+
+
+async def _serve(home: Home, token: str, address: str, settings: Settings, announce: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _control(home, settings) as (control, store):
+        server = grpc.aio.server(interceptors=[TokenRequired(token)], options=_OPTIONS)
+        port = _bind(server, address)
+        servicer = await _add_services(server, control)
+        alive = await control.adopt()
+        await server.start()
+        await _set_health(servicer, health_pb2.HealthCheckResponse.SERVING)
+        bound = f"{address.rpartition(':')[0]}:{port}"
+        write_json(home.address_file, {"address": bound, "pid": os.getpid()})
+        announce(f"allgrad serves at {bound} with {settings.slots} slots; its folder is {home.path}")
+        if alive:
+            announce(f"{alive} running job(s) of the server before were taken up")
+        await _until(stop, store)
+        await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+        home.address_file.unlink(missing_ok=True)
+        await server.stop(STOP_GRACE)
+        if running := control.running():
+            announce(f"{running} job(s) go on running; the next server on {home.path} takes them up")
+        if store.broken:
+            raise CannotServe("the server stopped", f"its disk fails: {store.broken}", "see to the disk")
+
+
+@asynccontextmanager
+async def _control(home: Home, settings: Settings) -> AsyncIterator[tuple[Control, Store]]:
+    store = Store(home)
+    control = Control(home, store, settings)
+    try:
+        yield control, store
+    finally:
+        await control.close()
+        store.close()
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError:
+        raise CannotServe(
+            f"cannot serve at {address}",
+            "the port is taken",
+            "choose another one with --port (0: any free one), or stop what uses it",
+        ) from None
+
+
+async def _add_services(server: grpc.aio.Server, control: Control) -> health.HealthServicer:
+    add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
+    add_ReportingServiceServicer_to_server(ReportingService(control), server)
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), server)
+    return servicer
+
+
+async def _set_health(servicer: health.HealthServicer, status: int) -> None:
+    for service in ("", *_SERVICES):
+        await servicer.set(service, status)
+
+
+async def _until(stop: asyncio.Event, store: Store) -> None:
+    """Wait for the signal to stop, or for a disk that fails: then nothing may be acknowledged any more."""
+    while not stop.is_set() and store.broken is None:
+        try:
+            async with asyncio.timeout(_WATCH_DISK):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise CannotServe(
+            f"cannot serve at {host}",
+            "calls are not encrypted, so only this machine may make them",
+            "use 127.0.0.1, and reach it from elsewhere through an ssh tunnel",
+        )
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """Hold the folder's lock: two servers on one folder would start every job twice."""
+    with home.lock_file.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = read_json(home.address_file) or {}
+            found = f"the server with pid {other.get('pid', '?')} at {other.get('address', '?')} has it"
+            raise CannotServe(
+                f"cannot serve from {home.path}", found, "stop that one, or use another folder with --home"
+            ) from None
+        yield

@@ -1,0 +1,70 @@
+"""Between the errors of errors.py and google.rpc.Status with its details, in both directions."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from . import errors
+from .errors import AllgradError, InvalidRequest, ServerBusy, ServerUnreachable, Unauthenticated
+
+DOMAIN = "allgrad"
+
+
+def _tree(root: type[AllgradError]) -> list[type[AllgradError]]:
+    return [root] + [found for child in root.__subclasses__() for found in _tree(child)]
+
+
+_BY_REASON = {error.reason: error for error in _tree(errors.AllgradError)}
+
+
+def _packed(detail: ErrorInfo | BadRequest) -> Any:
+    packed = Any()
+    packed.Pack(detail)
+    return packed
+
+
+def status_of(error: AllgradError) -> grpc.Status:
+    """Return the status with which a server answers *error*."""
+    info = ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={"what": error.what, "found": error.found, "fix": error.fix},
+    )
+    details = [_packed(info)]
+    if isinstance(error, InvalidRequest) and error.field:
+        violation = BadRequest.FieldViolation(field=error.field, description=str(error))
+        details.append(_packed(BadRequest(field_violations=[violation])))
+    return rpc_status.to_status(Status(code=Code.Value(error.code), message=str(error), details=details))
+
+
+def error_of(call: grpc.RpcError, address: str) -> AllgradError:
+    """Return the error that the failed *call* to *address* tells."""
+    assert isinstance(call, grpc.Call)
+    status = rpc_status.from_call(call)
+    info = ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Is(ErrorInfo.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
+            parts = (info.metadata["what"], info.metadata["found"], info.metadata["fix"])
+            return _BY_REASON.get(info.reason, AllgradError)(*parts)
+    match call.code():
+        # A connection that breaks in the middle of a call ends it as CANCELLED or UNKNOWN, without details.
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED | grpc.StatusCode.UNKNOWN:
+            return unreachable(address)
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return Unauthenticated(call.details() or "the server refused the token")
+        case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return ServerBusy(f"the server at {address} did not answer", call.details() or "")
+        case code:
+            return AllgradError(f"the server at {address} answered {code.name}", call.details() or "")
+
+
+def unreachable(address: str) -> ServerUnreachable:
+    """Return the error for a server that does not answer at *address*."""
+    return ServerUnreachable(
+        "cannot reach the allgrad server", f"nothing answers at {address}", "start one with: allgrad serve"
+    )

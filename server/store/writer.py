@@ -1,0 +1,175 @@
+"""The one thread that writes: it takes all waiting changes together and makes them durable by one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import apsw
+
+from ..errors import AllgradError, ServerBusy
+from ..home import Home
+from .schema import METRICS, STATE, open_to_write
+
+Result = TypeVar("Result")
+
+URGENT_AT_ONCE = 256
+"""Changes of jobs in one commit."""
+ROWS_AT_ONCE = 2000
+"""Rows of metrics in one commit, about: so a flood of them delays a submit by one commit, not more."""
+
+
+class Transaction:
+    """Both databases, inside a transaction, and the cursors of the jobs."""
+
+    def __init__(self, home: Home) -> None:
+        self.state = open_to_write(home.state_db, STATE)
+        self.metrics = open_to_write(home.metrics_db, METRICS)
+        self._cursors: dict[int, int] = {}
+
+    def next_cursor(self, job: int) -> int:
+        """Return the cursor of the next event of job number *job*: above all that a watcher ever saw."""
+        last = self._cursors.get(job)
+        if last is None:
+            sql = "SELECT coalesce(max(cursor), 0) FROM events WHERE job = ?"
+            last = max(int(database.execute(sql, (job,)).get) for database in (self.state, self.metrics))
+        self._cursors[job] = last + 1
+        return last + 1
+
+    def begin(self) -> None:
+        """Begin on both databases."""
+        self.state.execute("BEGIN")
+        self.metrics.execute("BEGIN")
+
+    def commit(self) -> None:
+        """Make both durable. What is derived (a job's last checkpoint) comes before what it derives from."""
+        self.state.execute("COMMIT")
+        self.metrics.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Take back what is not committed."""
+        self._cursors.clear()
+        for database in (self.state, self.metrics):
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close both databases."""
+        self.state.close()
+        self.metrics.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    apply: Callable[[Transaction], Any]
+    done: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class Writer:
+    """Applies changes in the order of their coming, in a thread of its own.
+
+    A change is a function of the transaction. It may raise AllgradError before it has written anything. What
+    it returns is handed out only when it is on disk.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._transaction = Transaction(home)
+        self._urgent: deque[_Change] = deque()
+        self._bulk: deque[tuple[int, _Change]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self.broken: Exception | None = None
+        """The I/O error after which nothing may be acknowledged: what is on disk is uncertain."""
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, change: Callable[[Transaction], Result], rows: int = 0) -> Result:
+        """Apply *change* and return its result once it is durable. *rows*: how many rows of metrics it has.
+
+        Raises what the change raised, or ServerBusy if the disk is full or has failed.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Change(change, loop.create_future(), loop)
+        with self._wake:
+            if rows:
+                self._bulk.append((rows, waiting))
+            else:
+                self._urgent.append(waiting)
+            self._wake.notify()
+        result: Result = await waiting.done
+        return result
+
+    def close(self) -> None:
+        """Finish what is waiting, and close the databases."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._urgent or self._bulk or self._closing):
+                    self._wake.wait()
+                batch = self._next_batch()
+            if not batch:
+                break
+            self._write(batch)
+        self._transaction.close()
+
+    def _next_batch(self) -> list[_Change]:
+        batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), URGENT_AT_ONCE))]
+        rows = 0
+        while self._bulk and rows < ROWS_AT_ONCE:
+            count, change = self._bulk.popleft()
+            rows += count
+            batch.append(change)
+        return batch
+
+    def _commit(self, batch: list[_Change]) -> list[Any]:
+        if self.broken is not None:
+            raise self.broken
+        self._transaction.begin()
+        results = [_attempt(change, self._transaction) for change in batch]
+        self._transaction.commit()
+        return results
+
+    def _write(self, batch: list[_Change]) -> None:
+        try:
+            results = self._commit(batch)
+        except Exception as error:  # noqa: BLE001 -- handed to everybody who waits; the thread must go on
+            self._transaction.rollback()
+            if isinstance(error, apsw.IOError | apsw.CorruptError):
+                self.broken = error
+            results = [_explain(error)] * len(batch)
+        for change, result in zip(batch, results, strict=True):
+            change.loop.call_soon_threadsafe(_settle, change.done, result)
+
+
+def _attempt(change: _Change, transaction: Transaction) -> Any:
+    try:
+        return change.apply(transaction)
+    except AllgradError as error:
+        return error
+
+
+def _explain(error: Exception) -> Exception:
+    if isinstance(error, apsw.FullError):
+        return ServerBusy("the server cannot write this down", "its disk is full", "make room and try again")
+    if isinstance(error, apsw.IOError | apsw.CorruptError):
+        return ServerBusy("the server cannot write this down", f"its disk fails: {error}", "see to the disk")
+    return error
+
+
+def _settle(done: asyncio.Future[Any], result: Any) -> None:
+    if done.cancelled():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

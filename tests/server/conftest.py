@@ -1,0 +1,140 @@
+"""Real servers in processes of their own, and the jobs they run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from allgrad.server import Client, Job, processes
+
+JOBS = Path(__file__).parent / "jobs"
+_SERVE = "import json, sys; from allgrad.server import serve; serve(**json.loads(sys.argv[1]))"
+
+
+class ServerProcess:
+    """A server on a folder of its own and a free port."""
+
+    def __init__(self, home: Path, **settings: object) -> None:
+        self.home = home
+        self._settings = {"home": str(home), "port": 0, "slots": 4, "grace": 1.0, **settings}
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> ServerProcess:
+        """Start it, and return once it serves."""
+        command = [sys.executable, "-c", _SERVE, json.dumps(self._settings)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert "serves at" in self._process.stdout.readline()
+        return self
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.communicate()
+
+    def stop(self) -> str:
+        """End it as an administrator would; return what it said."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        said, _ = self._process.communicate(timeout=10)
+        assert self._process.returncode == 0
+        return said
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def client(self) -> Client:
+        """Return a client of it."""
+        return Client(home=self.home)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that the tests of a module share."""
+    yield from _served(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that a test may kill."""
+    yield from _served(tmp_path / "home")
+
+
+@pytest.fixture
+def server_with(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts a server with settings of one's own."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(contextmanager(_served)(tmp_path / "home", **settings))
+
+
+def _served(home: Path, **settings: object) -> Iterator[ServerProcess]:
+    server = ServerProcess(home, **settings).start()
+    yield server
+    if server.running:
+        with server.client() as client:
+            for job in client.list():
+                if not job.state.terminal:
+                    client.cancel(job.id)
+                    wait_for(lambda job=job: client.get(job.id).state.terminal)  # type: ignore[misc]
+        server.stop()
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    """A client of the shared server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def job_script() -> Callable[[str], str]:
+    """The path of one of the scripts in jobs/."""
+    return lambda name: str(JOBS / f"{name}.py")
+
+
+@pytest.fixture
+def finished() -> Callable[[Client, Job], Job]:
+    """Waits for the end of a job, and returns it as it is then."""
+
+    def finish(client: Client, job: Job) -> Job:
+        for _ in client.watch(job.id):
+            pass
+        return client.get(job.id)
+
+    return finish
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Waits for a condition, and fails if it does not come to be within 10 seconds."""
+    return wait_for
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait for a condition, and fail if it does not come to be within 10 seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def survivors() -> Callable[[Job], list[str]]:
+    """The names of the living processes of a job."""
+
+    def find(job: Job) -> list[str]:
+        return [process.name for process in processes.tagged(job.id, 1) if process.pid != os.getpid()]
+
+    return find
