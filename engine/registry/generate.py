@@ -134,7 +134,7 @@ def _call_lines(op: Operation) -> list[str]:
     body += [
         "_out = _new(_Tensor)",
         "_out._array = _y",
-        "_out._grad = _out._version = _out._view = None",
+        "_out._grad = _out._counter = _out._view = None",
     ]
     body += _record_lines(op) if op.differentiable else ["_out._node = None"]
     if op.is_view:
@@ -299,7 +299,7 @@ def _edge_lines(op: Operation, i: int) -> list[str]:
             lines += [f"if {name} is _RELEASED:", "    _released(self)"]
             lines += [f"if {name} is not None:"] if name in op.optional else []
             lines += [
-                f"{indent}if {name}._version is not None:",
+                f"{indent}if {name}._counter is not None:",
                 f"{indent}    _check(self, {name}, '{name}')",
             ]
             lines.append(f"{indent}{name} = {name}._array")

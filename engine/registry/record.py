@@ -162,7 +162,7 @@ def _wrap_several(op: Operation, result: Any, node: OperationNode | None, argume
             own = Output(node, index, len(result))
         tensor = Tensor._wrap(array, own)
         if node is not None and node.version is not None and f"y{index}" in op.saved_names():
-            tensor._version = node.version
+            tensor._counter = node.version
         if op.is_view:
             attach_if_shared(op, tensor, arguments, index)
         made.append(tensor)
