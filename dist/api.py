@@ -1,5 +1,19 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
+from .collectives import (
+    ReduceOp,
+    all_gather,
+    all_gather_into_tensor,
+    all_gather_object,
+    all_reduce,
+    barrier,
+    broadcast,
+    broadcast_object,
+    broadcast_object_list,
+    gather_objects,
+    mean,
+)
+from .reporting import report, report_checkpoint
 from .world import (
     get_backend,
     init,
@@ -32,4 +46,19 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "get_world_size",
     "local_rank",
     "local_world_size",
+    # collectives
+    "barrier",
+    "all_reduce",
+    "ReduceOp",
+    "mean",
+    "broadcast",
+    "all_gather",
+    "all_gather_into_tensor",
+    "broadcast_object",
+    "broadcast_object_list",
+    "gather_objects",
+    "all_gather_object",
+    # what the server hears
+    "report",
+    "report_checkpoint",
 ]

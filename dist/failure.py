@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from .launch import HYDRA, OPEN_MPI, launch
@@ -78,14 +80,38 @@ def end_world(error: BaseException, *, first_frame: str | None = None) -> NoRetu
     _abort(code)
 
 
-def install_excepthook() -> None:
-    """Make an uncaught exception end every rank, also where the script was not started by
-    ``allgrad.dist.rank``."""
+def guard() -> None:
+    """Make an uncaught exception or ``sys.exit`` here end every rank, however this script was started."""
+    if sys.excepthook is not _end_at_exception:
+        sys.excepthook = _end_at_exception
+        _watch_sys_exit()
 
-    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        end_world(error.with_traceback(trace))
 
-    sys.excepthook = end
+def _end_at_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    end_world(error.with_traceback(trace))
+
+
+def _watch_sys_exit() -> None:
+    # SystemExit passes by every hook and is gone when atexit runs, while MPI would wait there for the other
+    # ranks for ever. So sys.exit is noted; that nothing caught it shows in the outermost frame, which has
+    # not moved on.
+    sys_exit = sys.exit
+
+    def noted(status: Any = None) -> NoReturn:
+        if threading.current_thread() is threading.main_thread():
+            frame = sys._getframe()
+            while frame.f_back is not None:
+                frame = frame.f_back
+            atexit.unregister(_leave)
+            atexit.register(_leave, frame, frame.f_lasti, SystemExit(status))
+        sys_exit(status)
+
+    sys.exit = noted
+
+
+def _leave(outermost: FrameType, position: int, error: SystemExit) -> None:
+    if outermost.f_lasti == position and exit_code(error) != 0:
+        end_world(error)
 
 
 def _traceback(error: BaseException, first_frame: str | None) -> str:

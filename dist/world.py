@@ -10,8 +10,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from .failure import install_excepthook
-from .launch import SRUN, Launch, launch
+from .failure import guard
+from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -39,8 +39,9 @@ def init() -> None:
     """Join the world of ranks that mpirun, mpiexec or srun started; every rank calls it once, before
     training.
 
-    Started by hand the world has one rank, and no MPI is needed or loaded. An exception that no rank
-    catches ends all ranks from here on. Calling it again changes nothing.
+    Started by hand the world has one rank, and no MPI is needed or loaded. From here on an exception that a
+    rank does not catch ends all ranks, and so does ``sys.exit`` with a code other than 0. Calling it again
+    changes nothing.
 
     Raises RuntimeError when the launcher started several ranks but MPI connects none of them (each would
     train alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
@@ -54,11 +55,11 @@ def init() -> None:
     if _world is not None:
         return
     seen = launch()
-    if seen is None:
+    if seen is None or seen.size == 1:
         _world = _ALONE
         return
-    install_excepthook()
-    _world = _connect(seen) if seen.size > 1 else _ALONE
+    guard()
+    _world = _connect(seen)
 
 
 def init_process_group(
@@ -146,23 +147,14 @@ def shutdown() -> None:
 
 
 def mpi() -> ModuleType:
-    """Return the module mpi4py.MPI, which the first call starts."""
-    # Without this Open MPI looks for OFI providers at every start: measured 1.08 s instead of 0.08 s. Only
-    # its one-sided transport is left out; what a cluster's fabric carries goes through another component
-    # (mtl).
-    os.environ.setdefault(_OPEN_MPI_TRANSPORTS, "^ofi")
-    try:
-        return import_module("mpi4py.MPI")
-    except ImportError as error:
-        raise ImportError(
-            f"several ranks were started but MPI cannot be loaded ({error}): pip install 'allgrad[mpi]'"
-        ) from error
+    """Return the module mpi4py.MPI."""
+    return import_module("mpi4py.MPI")
 
 
 def _connect(seen: Launch) -> World:
-    library = mpi()
+    library = _start_mpi(seen)
     if library.COMM_WORLD.size == 1:
-        raise RuntimeError(_explain_singletons(seen, library.Get_library_version()))
+        raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for
     # ours.
     comm = library.COMM_WORLD.Dup()
@@ -172,17 +164,45 @@ def _connect(seen: Launch) -> World:
     return world
 
 
-def _explain_singletons(seen: Launch, library: str) -> str:
-    loaded = library.split("\n")[0].split(",")[0].strip("\x00 ")
+def _start_mpi(seen: Launch) -> ModuleType:
+    # Without this Open MPI looks for OFI providers at every start: measured 1.08 s instead of 0.08 s. Only
+    # its one-sided transport is left out; what a cluster's fabric carries goes through another component
+    # (mtl).
+    os.environ.setdefault(_OPEN_MPI_TRANSPORTS, "^ofi")
+    try:
+        mpi4py = import_module("mpi4py")
+        # Ask the library for its name before it starts: under another MPI's launcher MPICH would abort.
+        mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
+        library = mpi()
+    except ImportError as error:
+        raise ImportError(
+            f"{seen.launcher} started {seen.size} ranks, but MPI cannot be loaded ({error}): "
+            "pip install 'allgrad[mpi]'"
+        ) from error
+    is_open_mpi = _name(library) == "Open MPI"
+    if (seen.launcher == OPEN_MPI and not is_open_mpi) or (seen.launcher == HYDRA and is_open_mpi):
+        raise RuntimeError(_explain_singletons(seen, library))
+    if not library.Is_initialized():
+        library.Init_thread()
+    return library
+
+
+def _name(library: ModuleType) -> str:
+    name: str = library.get_vendor()[0]
+    return name
+
+
+def _explain_singletons(seen: Launch, library: ModuleType) -> str:
+    loaded = _name(library)
     found = (
-        f"{seen.launcher} started {seen.size} ranks on {socket.gethostname()}, but {loaded}, which mpi4py "
-        f"loaded, sees one: each would train alone, as rank 0 of 1."
+        f"{seen.launcher} started {seen.size} ranks on {socket.gethostname()}, but mpi4py loaded {loaded}, "
+        "which does not connect them: each would train alone, as rank 0 of 1."
     )
     if seen.launcher == SRUN:
-        plugin = "pmix" if "Open MPI" in loaded else "pmi2"
-        return f"{found} Start the ranks with: srun --mpi={plugin} ..., or with mpirun inside the allocation"
-    if "Open MPI" in loaded:
+        plugin = "pmix" if loaded == "Open MPI" else "pmi2"
+        return f"{found} Start them with: srun --mpi={plugin} ..., or with mpirun inside the allocation"
+    if loaded == "Open MPI":
         owner, other = "Open MPI's own mpirun", "mpich"
     else:
-        owner, other = "its own mpiexec", "openmpi"
+        owner, other = f"{loaded}'s own mpiexec", "openmpi"
     return f"{found} Start them with {owner}, or let mpi4py load the other MPI: MPI4PY_MPIABI={other}"
