@@ -14,6 +14,7 @@ from .collectives import (
     mean,
 )
 from .reporting import report, report_checkpoint
+from .sampler import DistributedSampler
 from .world import (
     get_backend,
     init,
@@ -58,6 +59,8 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "broadcast_object_list",
     "gather_objects",
     "all_gather_object",
+    # data
+    "DistributedSampler",
     # what the server hears
     "report",
     "report_checkpoint",

@@ -1,20 +1,21 @@
 """Collective operations on arrays, Tensors and objects, called by all ranks in the same order.
 
-MPI does not notice when ranks call different things: it returns wrong sums. So every call here first
-compares, in 16 bytes, what each rank is about to do, and a difference raises on all of them.
+Every call first makes sure that all ranks make the same one; a difference raises RuntimeError on all of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .agreement import agree
 from .world import World, current, mpi
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -89,10 +90,14 @@ def broadcast(tensor: Any, src: int = 0) -> None:
     world, array = current(), _array(tensor, "broadcast")
     _check_rank(world, src, "broadcast", "src")
     agree(world, f"broadcast from rank {src} of {_shown(array)}")
-    if world.comm is None:
-        return
+    if world.comm is not None:
+        send_from(world.comm, array, src)
+
+
+def send_from(comm: MPI.Intracomm, array: Array, src: int) -> None:
+    """Send the values of *array*, of one shape and dtype on all ranks of *comm*, from rank *src* to the others."""
     flat = np.ascontiguousarray(array).reshape(-1)
-    world.comm.Bcast(flat.view(np.uint8), root=src)
+    comm.Bcast(flat.view(np.uint8), root=src)
     if not np.may_share_memory(flat, array):
         array[...] = flat.reshape(array.shape)
 
@@ -191,35 +196,6 @@ def mean(value: Any, weight: float = 1.0) -> float:
     return float(sums[0] / sums[1])
 
 
-def agree(world: World, what: str) -> None:
-    """Raise RuntimeError on every rank of *world* unless all of them say the same *what*."""
-    if world.comm is None:
-        return
-    fingerprint = np.frombuffer(hashlib.blake2b(what.encode(), digest_size=8).digest(), np.uint64)
-    extremes = np.concatenate([fingerprint, ~fingerprint])
-    world.comm.Allreduce(mpi().IN_PLACE, extremes, op=mpi().MAX)
-    if extremes[0] != ~extremes[1]:
-        said = world.comm.allgather(what)
-        raise RuntimeError(
-            f"the ranks called different collectives: {by_rank(said)}; every rank must make the same calls, "
-            "in the same order"
-        )
-
-
-def by_rank(said: Iterable[str]) -> str:
-    """Sort what each rank said into ``rank 1: this; ranks 0, 2: that``.
-
-    >>> by_rank(["mean", "barrier", "mean"])
-    'ranks 0, 2: mean; rank 1: barrier'
-    """
-    ranks: dict[str, list[str]] = {}
-    for number, text in enumerate(said):
-        ranks.setdefault(text, []).append(str(number))
-    return "; ".join(
-        f"rank{'s' if len(who) > 1 else ''} {', '.join(who)}: {text}" for text, who in ranks.items()
-    )
-
-
 def _gathered(world: World, array: Array, name: str) -> Array:
     agree(world, f"{name} of {_shown(array)}")
     every = np.empty((world.size, *array.shape), array.dtype)
@@ -255,15 +231,11 @@ def _check_numbers(array: Array, op: ReduceOp) -> None:
     if array.dtype.kind not in "biufc":
         raise TypeError(f"all_reduce reduces numbers, not {array.dtype}")
     if op is ReduceOp.AVG and array.dtype.kind not in "fc":
-        raise TypeError(
-            f"all_reduce: the mean of {array.dtype} is not {array.dtype}: convert to a float first"
-        )
+        raise TypeError(f"all_reduce: the mean of {array.dtype} is not {array.dtype}: convert to a float first")
     if array.dtype.kind == "b" and op not in (ReduceOp.MIN, ReduceOp.MAX):
         raise TypeError(f"all_reduce: {op} of bool is not bool: use max (any), min (all), or convert first")
     if array.dtype.kind == "c" and op in (ReduceOp.MIN, ReduceOp.MAX):
-        raise TypeError(
-            f"all_reduce: complex numbers have no {op}: reduce the real and imaginary parts apart"
-        )
+        raise TypeError(f"all_reduce: complex numbers have no {op}: reduce the real and imaginary parts apart")
 
 
 def _flat_for_reduction(array: Array) -> Array:

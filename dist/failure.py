@@ -140,9 +140,7 @@ def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None
     elif isinstance(error, SystemExit) and isinstance(error.code, str):
         told = f"{error.code}\n"
     elif isinstance(error, SystemExit):
-        told = (
-            "" if alone else f"allgrad: {_who()} ended with exit code {error.code}; ending the other ranks\n"
-        )
+        told = "" if alone else f"allgrad: {_who()} ended with exit code {error.code}; ending the other ranks\n"
     else:
         told = text if alone else f"allgrad: {_who()} failed; ending the other ranks\n{text}"
     sys.stdout.flush()

@@ -87,9 +87,7 @@ def _step(step: Any, name: str) -> int:
     try:
         number = operator.index(step)
     except TypeError:
-        raise TypeError(
-            f"{name}: step is {step!r}; it must be an integer, as in {name}(step=10, ...)"
-        ) from None
+        raise TypeError(f"{name}: step is {step!r}; it must be an integer, as in {name}(step=10, ...)") from None
     if number < 0:
         raise ValueError(f"{name}: step is {number}; steps count from 0")
     return number

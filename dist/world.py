@@ -111,8 +111,7 @@ def current() -> World:
     seen = launch()
     if seen is not None and seen.size > 1:
         raise RuntimeError(
-            f"{seen.launcher} started {seen.size} ranks, which do not know each other yet: "
-            "call dist.init() first"
+            f"{seen.launcher} started {seen.size} ranks, which do not know each other yet: call dist.init() first"
         )
     return _ALONE
 
@@ -176,8 +175,7 @@ def _start_mpi(seen: Launch) -> ModuleType:
         library = mpi()
     except ImportError as error:
         raise ImportError(
-            f"{seen.launcher} started {seen.size} ranks, but MPI cannot be loaded ({error}): "
-            "pip install 'allgrad[mpi]'"
+            f"{seen.launcher} started {seen.size} ranks, but MPI cannot be loaded ({error}): pip install 'allgrad[mpi]'"
         ) from error
     is_open_mpi = _name(library) == "Open MPI"
     if (seen.launcher == OPEN_MPI and not is_open_mpi) or (seen.launcher == HYDRA and is_open_mpi):
