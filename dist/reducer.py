@@ -38,7 +38,6 @@ class Reducer:
         *,
         first_bytes: int,
         bytes_: int,
-        chunk_bytes: int,
     ) -> None:
         assert world.comm is not None
         self.enabled = True
@@ -55,7 +54,7 @@ class Reducer:
         # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
         # communicator it could be taken for something that the script does.
         self._comm = world.comm.Dup()
-        self._buckets = [Bucket([slots[i] for i in bucket], self._comm, chunk_bytes) for bucket in self._dealt]
+        self._buckets = [Bucket([slots[i] for i in bucket], self._comm) for bucket in self._dealt]
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None

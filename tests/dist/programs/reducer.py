@@ -21,9 +21,9 @@ def leaves(count: int, size: int = 5, dtype: str = "float32") -> list[torch.Tens
     return [torch.from_numpy(np.full(size, i + 1, dtype)).requires_grad_() for i in range(count)]
 
 
-def reducer(parameters: list[torch.Tensor], first: int = 1, size: int = 40, chunk: int = 1 << 20) -> Reducer:
+def reducer(parameters: list[torch.Tensor], first: int = 1, size: int = 40) -> Reducer:
     named = [(f"p{i}", parameter) for i, parameter in enumerate(parameters)]
-    return Reducer("Leaves", named, current(), first_bytes=first, bytes_=size, chunk_bytes=chunk)
+    return Reducer("Leaves", named, current(), first_bytes=first, bytes_=size)
 
 
 def loss_of(parameters: list[torch.Tensor], factor: float) -> torch.Tensor:
@@ -60,7 +60,7 @@ def check_mixed_types_and_shapes() -> None:
         torch.from_numpy(np.ones((0, 2), "float32")).requires_grad_(),
         torch.from_numpy(np.ones((4,), "complex64")).requires_grad_(),
     ]
-    reducing = reducer(parameters, chunk=8)
+    reducing = reducer(parameters)
     reducing.prepare()
     sum(torch.real((parameter * (RANK + 1)).sum()).double() for parameter in parameters).backward()
     for parameter in parameters:
@@ -185,7 +185,7 @@ def check_a_step_of_another_model_or_another_call_is_named_on_every_rank() -> No
     one, other = leaves(2), leaves(2)
     reducer(one)
     named = [(f"q{i}", parameter) for i, parameter in enumerate(other)]
-    reducing = Reducer("Others", named, current(), first_bytes=1, bytes_=1, chunk_bytes=1)
+    reducing = Reducer("Others", named, current(), first_bytes=1, bytes_=1)
     odd = RANK == 1
     expect(RuntimeError, "rank 1: the gradients of Others", lambda: loss_of(other if odd else one, 1).backward())
     if odd:
