@@ -81,7 +81,7 @@ def run(
     callbacks.depth += 1
     try:
         with np.errstate(all="ignore"):
-            if plain and not callbacks.between:
+            if plain:
                 _run_plain(order, grads)
                 captured: dict[Node, Any] = {}
             else:
@@ -100,6 +100,7 @@ def run(
 def _run_plain(order: list[Node], grads: Gradients) -> None:
     """The common case: run every node's own step, and free the graph on the way."""
     take = grads.pop
+    between = callbacks.between
     for node in order:
         g = take(node, None)
         if g is None:
@@ -108,6 +109,9 @@ def _run_plain(order: list[Node], grads: Gradients) -> None:
             node.step(g, grads)
         else:
             _step_with_hooks(node, g, grads)
+        if between:
+            for callback in tuple(between.values()):
+                callback()
 
 
 def _step_with_hooks(node: Node, g: Any, grads: Gradients) -> None:
@@ -147,7 +151,7 @@ def _leading_to(order: list[Node], targets: Sequence[Node]) -> set[Node]:
 
 
 class _Pass:
-    """A backward pass that must do more than the plain one: keep or record the graph, prune it, capture, or poll."""
+    """A backward pass that must do more than the plain one: keep or record the graph, prune it, or capture."""
 
     def __init__(
         self,
