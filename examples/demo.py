@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 EXAMPLES = Path(__file__).resolve().parent
 CHECKPOINTS = EXAMPLES.parent / "build" / "demo"
@@ -81,7 +82,7 @@ def wait_through_ctrl_c(client: subprocess.Popen[bytes]) -> int:
         return 128 - code if code < 0 else code
 
 
-def records(*arguments: str) -> Iterator[dict[str, object]]:
+def records(*arguments: str) -> Iterator[dict[str, Any]]:
     """What an ``allgrad`` command prints as JSON, one object a line."""
     shown = subprocess.run([*ALLGRAD, *arguments, "--json"], check=True, stdout=subprocess.PIPE, text=True)
     return map(json.loads, shown.stdout.splitlines())
@@ -91,8 +92,8 @@ def cancel_what_is_left() -> None:
     """Cancel jobs that have not ended, and wait: a job outlives its server."""
     ended = ("SUCCEEDED", "FAILED", "CANCELLED")
     for job in [job for job in records("list") if job["state"] not in ended]:
-        subprocess.run([*ALLGRAD, "cancel", str(job["id"])], check=False, stdout=subprocess.DEVNULL)
-        subprocess.run([*ALLGRAD, "watch", str(job["id"])], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run([*ALLGRAD, "cancel", job["id"]], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run([*ALLGRAD, "watch", job["id"]], check=False, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
