@@ -12,6 +12,8 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import utils as utils
     from .api import *  # noqa: F403 -- the one page that lists the public names
 
 __version__ = "0.1.0"
