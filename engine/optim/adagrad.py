@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero
+from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero, step_count
 
 
 class Adagrad(Optimizer):
@@ -64,23 +64,27 @@ class Adagrad(Optimizer):
             for parameter in group["params"]:
                 start = np.full(parameter.shape, group["initial_accumulator_value"], parameter.dtype.numpy)
                 self.state[parameter] = {
-                    "step": Tensor._wrap(np.zeros((), np.float32)),
+                    "step": step_count(),
                     "sum": Tensor._wrap(start),
                 }
 
-    def update(self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Group) -> None:
-        """Change one parameter."""
-        values = parameter._array
-        one, other = self.scratch(values, 0), self.scratch(values, 1)
+    def prepare(self, parameter: Tensor, state: dict[str, Any], group: Group) -> dict[str, Any]:
+        """Count the step, and let the rate fall by it."""
         state["step"]._array += 1
-        if group["maximize"]:
+        decayed = float(group["lr"]) / (1 + (float(state["step"]._array) - 1) * group["lr_decay"])
+        return group | {"lr": decayed}
+
+    def update(self, values: Array, gradient: Array, state: dict[str, Array], options: Any) -> None:
+        """Change one parameter or a piece of one."""
+        one, other = self.scratch(values, 0), self.scratch(values, 1)
+        if options["maximize"]:
             gradient = np.negative(gradient, out=other)
-        if group["weight_decay"]:
-            gradient = np.add(gradient, np.multiply(values, group["weight_decay"], out=one), out=other)
-        total = state["sum"]._array
+        if options["weight_decay"]:
+            gradient = np.add(gradient, np.multiply(values, options["weight_decay"], out=one), out=other)
+        total = state["sum"]
         total += np.multiply(gradient, gradient, out=one)
         divisor = np.sqrt(total, out=one)
-        divisor += group["eps"]
+        divisor += options["eps"]
         change = np.divide(gradient, divisor, out=one)
-        change *= float(group["lr"]) / (1 + (float(state["step"]._array) - 1) * group["lr_decay"])
+        change *= options["lr"]
         values -= change

@@ -15,7 +15,8 @@ from .optimizer import (
     Optimizer,
     Parameters,
     check_at_least_zero,
-    zeros_like,
+    step_count,
+    zeros_beside,
 )
 
 
@@ -64,50 +65,43 @@ class Adam(Optimizer):
         rest = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay}
         super().__init__(params, own | rest | IMPLEMENTATION_OPTIONS | options)
 
-    def update(self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Group) -> None:
-        """Change one parameter."""
-        values = parameter._array
-        one, other = self.scratch(values, 0), self.scratch(values, 1)
+    def prepare(self, parameter: Tensor, state: dict[str, Any], group: Group) -> dict[str, Any]:
+        """Make the averages, count the step, and correct both averages' start by one factor and the epsilon."""
         if not state:
-            state["step"] = Tensor._wrap(np.zeros((), np.float32))
-            state["exp_avg"], state["exp_avg_sq"] = zeros_like(values), zeros_like(values)
+            state["step"] = step_count()
+            state["exp_avg"], state["exp_avg_sq"] = zeros_beside(parameter), zeros_beside(parameter)
             if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_like(values)
+                state["max_exp_avg_sq"] = zeros_beside(parameter)
         state["step"]._array += 1
-        lr, decay = float(group["lr"]), group["weight_decay"]
-        if group["maximize"]:
+        steps = float(state["step"]._array)
+        (first, second), lr = group["betas"], float(group["lr"])
+        scale = math.sqrt(1 - second**steps)
+        return group | {"lr": lr, "rate": lr * scale / (1 - first**steps), "eps": group["eps"] * scale}
+
+    def update(self, values: Array, gradient: Array, state: dict[str, Array], options: Any) -> None:
+        """Change one parameter or a piece of one."""
+        one, other = self.scratch(values, 0), self.scratch(values, 1)
+        average, square, decay = state["exp_avg"], state["exp_avg_sq"], options["weight_decay"]
+        if options["maximize"]:
             gradient = np.negative(gradient, out=other)
-        if decay and group["decoupled_weight_decay"]:
-            values *= 1 - lr * decay
+        if decay and options["decoupled_weight_decay"]:
+            values *= 1 - options["lr"] * decay
         elif decay:
             gradient = np.add(gradient, np.multiply(values, decay, out=one), out=other)
-        average = _follow(state["exp_avg"]._array, state["exp_avg_sq"]._array, gradient, group["betas"], one, other)
-        square = state["exp_avg_sq"]._array
-        if group["amsgrad"]:
-            greatest = state["max_exp_avg_sq"]._array
-            square = np.maximum(greatest, square, out=greatest)
-        steps = float(state["step"]._array)
-        # The corrections of both starts, gathered into one factor and the epsilon: two passes less over the memory.
-        scale = math.sqrt(1 - group["betas"][1] ** steps)
+        np.subtract(gradient, average, out=one)
+        one *= 1 - options["betas"][0]
+        average += one
+        np.multiply(gradient, gradient, out=one)
+        one *= 1 - options["betas"][1]
+        square *= options["betas"][1]
+        square += one
+        if options["amsgrad"]:
+            square = np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
         divisor = np.sqrt(square, out=one)
-        divisor += group["eps"] * scale
+        divisor += options["eps"]
         change = np.divide(average, divisor, out=other)
-        change *= lr * scale / (1 - group["betas"][0] ** steps)
+        change *= options["rate"]
         values -= change
-
-
-def _follow(
-    average: Array, square: Array, gradient: Array, betas: tuple[float, float], one: Array, other: Array
-) -> Array:
-    """Move the averages of the gradient and of its square; *gradient* may be *other*. Return the first."""
-    np.subtract(gradient, average, out=one)
-    one *= 1 - betas[0]
-    average += one
-    np.multiply(gradient, gradient, out=one)
-    one *= 1 - betas[1]
-    square *= betas[1]
-    square += one
-    return average
 
 
 class AdamW(Adam):

@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
+_PIECE = 1 << 15  # elements; six arrays of so many float32 fit into a core's second cache
+
 # Options of PyTorch that choose among its implementations; they are accepted, kept in the groups and change nothing.
 IMPLEMENTATION_OPTIONS = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
 
@@ -107,16 +109,39 @@ class Optimizer:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter._grad is not None:
-                    self.update(parameter, parameter._grad._array, self.state[parameter], group)
+                    self._change(parameter, group)
                     parameter._version_or_new().bump(place)
         return loss
 
-    def update(self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Group) -> None:
-        """Change the memory of *parameter* by *gradient*, which must stay as it is, keeping *state* up to date."""
+    def _change(self, parameter: Tensor, group: Group) -> None:
+        """Apply the rule to one parameter, piece by piece if it is large, so that the pieces stay in the cache."""
+        state = self.state[parameter]
+        options = self.prepare(parameter, state, group)
+        assert parameter._grad is not None
+        values, gradient = parameter._array, parameter._grad._array
+        beside = {name: kept._array for name, kept in state.items() if isinstance(kept, Tensor)}
+        if values.size <= _PIECE or not all(array.flags.c_contiguous for array in (values, gradient, *beside.values())):
+            self.update(values, gradient, beside, options)
+            return
+        values, gradient = values.reshape(-1), gradient.reshape(-1)
+        beside = {name: array.reshape(-1) for name, array in beside.items() if array.size == values.size}
+        for start in range(0, values.size, _PIECE):
+            piece = slice(start, start + _PIECE)
+            self.update(values[piece], gradient[piece], {k: array[piece] for k, array in beside.items()}, options)
+
+    def prepare(self, parameter: Tensor, state: dict[str, Any], group: Group) -> Any:
+        """Make or advance the state of *parameter* before a step, and return what ``update`` is to be told."""
+        return group
+
+    def update(self, values: Array, gradient: Array, state: dict[str, Array], options: Any) -> None:
+        """Change *values*, a parameter or a piece of one, and the parts of *state* beside it; *gradient* stays as it is.
+
+        *options* is what ``prepare`` returned: the parameter's group, unless it is overridden.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines neither update nor step")
 
     def scratch(self, like: Array, slot: int) -> Array:
-        """Return memory of the shape and dtype of *like* that is free until the next parameter; *slot* tells several."""
+        """Return memory of the shape and dtype of *like* that is free until the next piece; *slot* tells several."""
         key = (like.dtype, slot)
         memory = self._scratch.get(key)
         if memory is None or memory.size < like.size:
@@ -274,6 +299,11 @@ def check_at_least_zero(**options: float) -> None:
             raise ValueError(f"Invalid {titles[name]}: {value}")
 
 
-def zeros_like(array: Array) -> Tensor:
+def zeros_beside(parameter: Tensor) -> Tensor:
     """Return a tensor of zeros to keep beside a parameter."""
-    return Tensor._wrap(np.zeros(array.shape, array.dtype))
+    return Tensor._wrap(np.zeros(parameter._array.shape, parameter._array.dtype))
+
+
+def step_count() -> Tensor:
+    """Return the count of steps as PyTorch keeps it: a 0-d float32 tensor."""
+    return Tensor._wrap(np.zeros((), np.float32))

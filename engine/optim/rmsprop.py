@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero, zeros_like
+from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero, step_count, zeros_beside
 
 
 class RMSprop(Optimizer):
@@ -57,49 +57,52 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Group) -> None:
-        """Change one parameter."""
-        values = parameter._array
-        one, other = self.scratch(values, 0), self.scratch(values, 1)
+    def prepare(self, parameter: Tensor, state: dict[str, Any], group: Group) -> dict[str, Any]:
+        """Make the averages and count the step."""
         if not state:
-            state["step"] = Tensor._wrap(np.zeros((), np.float32))
-            state["square_avg"] = zeros_like(values)
+            state["step"] = step_count()
+            state["square_avg"] = zeros_beside(parameter)
             if group["momentum"]:
-                state["momentum_buffer"] = zeros_like(values)
+                state["momentum_buffer"] = zeros_beside(parameter)
             if group["centered"]:
-                state["grad_avg"] = zeros_like(values)
+                state["grad_avg"] = zeros_beside(parameter)
         state["step"]._array += 1
-        if group["maximize"]:
+        return group | {"lr": float(group["lr"])}
+
+    def update(self, values: Array, gradient: Array, state: dict[str, Array], options: Any) -> None:
+        """Change one parameter or a piece of one."""
+        one, other = self.scratch(values, 0), self.scratch(values, 1)
+        if options["maximize"]:
             gradient = np.negative(gradient, out=other)
-        if group["weight_decay"]:
-            gradient = np.add(gradient, np.multiply(values, group["weight_decay"], out=one), out=other)
-        change = np.divide(gradient, self._divisor(gradient, state, group, one), out=one)
-        if group["momentum"]:
-            buffer = state["momentum_buffer"]._array
-            buffer *= group["momentum"]
+        if options["weight_decay"]:
+            gradient = np.add(gradient, np.multiply(values, options["weight_decay"], out=one), out=other)
+        change = np.divide(gradient, _divisor(gradient, state, options, one), out=one)
+        if options["momentum"]:
+            buffer = state["momentum_buffer"]
+            buffer *= options["momentum"]
             buffer += change
-            change = np.multiply(buffer, float(group["lr"]), out=one)
+            change = np.multiply(buffer, options["lr"], out=one)
         else:
-            change *= float(group["lr"])
+            change *= options["lr"]
         values -= change
 
-    @staticmethod
-    def _divisor(gradient: Array, state: dict[str, Any], group: Group, spare: Array) -> Array:
-        """Move the averages and return sqrt(v) + eps in the memory of *spare*."""
-        square, alpha = state["square_avg"]._array, group["alpha"]
-        np.multiply(gradient, gradient, out=spare)
+
+def _divisor(gradient: Array, state: dict[str, Array], options: Any, spare: Array) -> Array:
+    """Move the averages and return sqrt(v) + eps in the memory of *spare*."""
+    square, alpha = state["square_avg"], options["alpha"]
+    np.multiply(gradient, gradient, out=spare)
+    spare *= 1 - alpha
+    square *= alpha
+    square += spare
+    if options["centered"]:
+        average = state["grad_avg"]
+        np.subtract(gradient, average, out=spare)
         spare *= 1 - alpha
-        square *= alpha
-        square += spare
-        if group["centered"]:
-            average = state["grad_avg"]._array
-            np.subtract(gradient, average, out=spare)
-            spare *= 1 - alpha
-            average += spare
-            np.multiply(average, average, out=spare)
-            np.subtract(square, spare, out=spare)
-            np.sqrt(spare, out=spare)
-        else:
-            np.sqrt(square, out=spare)
-        spare += group["eps"]
-        return spare
+        average += spare
+        np.multiply(average, average, out=spare)
+        np.subtract(square, spare, out=spare)
+        np.sqrt(spare, out=spare)
+    else:
+        np.sqrt(square, out=spare)
+    spare += options["eps"]
+    return spare

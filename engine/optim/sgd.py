@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensors.tensor import Tensor
-from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero
+from .optimizer import Array, Group, Optimizer, Parameters, check_at_least_zero, zeros_beside
 
 
 class SGD(Optimizer):
@@ -65,40 +65,32 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Group) -> None:
-        """Change one parameter."""
-        values = parameter._array
+    def prepare(self, parameter: Tensor, state: dict[str, Any], group: Group) -> dict[str, Any]:
+        """Make the momentum buffer; the first step of it is the gradient itself."""
+        first = bool(group["momentum"]) and state.get("momentum_buffer") is None
+        if first:
+            state["momentum_buffer"] = zeros_beside(parameter)
+        return group | {"lr": float(group["lr"]), "first": first}
+
+    def update(self, values: Array, gradient: Array, state: dict[str, Array], options: Any) -> None:
+        """Change one parameter or a piece of one."""
         change = self.scratch(values, 0)
-        lr = -float(group["lr"]) if group["maximize"] else float(group["lr"])
-        if group["weight_decay"]:
-            decay = -group["weight_decay"] if group["maximize"] else group["weight_decay"]
-            gradient = np.add(gradient, np.multiply(values, decay, out=change), out=change)
-        momentum = group["momentum"]
-        if momentum:
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = state["momentum_buffer"] = Tensor._wrap(np.array(gradient))
-                if group["maximize"]:
-                    buffer._array *= -1
+        lr = options["lr"]
+        if options["maximize"]:
+            gradient = np.negative(gradient, out=change)
+        if options["weight_decay"]:
+            decay = np.multiply(values, options["weight_decay"], out=self.scratch(values, 1))
+            gradient = np.add(gradient, decay, out=change)
+        if options["momentum"]:
+            buffer, spare = state["momentum_buffer"], self.scratch(values, 1)
+            if options["first"]:
+                buffer[...] = gradient
             else:
-                _advance(buffer._array, gradient, momentum, group, self.scratch(values, 1))
-            if group["nesterov"]:
-                ahead = np.multiply(
-                    buffer._array, -momentum if group["maximize"] else momentum, out=self.scratch(values, 1)
-                )
-                gradient = np.add(gradient, ahead, out=change)
+                buffer *= options["momentum"]
+                kept = 1 - options["dampening"]
+                buffer += gradient if kept == 1 else np.multiply(gradient, kept, out=spare)
+            if options["nesterov"]:
+                gradient = np.add(gradient, np.multiply(buffer, options["momentum"], out=spare), out=change)
             else:
-                gradient, lr = buffer._array, float(group["lr"])
+                gradient = buffer
         values -= np.multiply(gradient, lr, out=change)
-
-
-def _advance(buffer: Array, gradient: Array, momentum: float, group: Group, spare: Array) -> None:
-    """Let *buffer* become momentum · buffer + (1 - dampening) · gradient."""
-    buffer *= momentum
-    factor = 1 - group["dampening"]
-    if group["maximize"]:
-        buffer -= np.multiply(gradient, factor, out=spare)
-    elif factor == 1:
-        buffer += gradient
-    else:
-        buffer += np.multiply(gradient, factor, out=spare)

@@ -76,6 +76,22 @@ def test_steps_equal_pytorchs(name: str, options: dict[str, Any]) -> None:
 
 
 @every_case
+def test_large_parameters_are_changed_piece_by_piece_as_small_ones(name: str, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    values, gradient = rng.normal(size=(2, 70_001)).astype(np.float32)
+    whole = nn.Parameter(allgrad.tensor(values))
+    halves = [nn.Parameter(allgrad.tensor(values[:30_000])), nn.Parameter(allgrad.tensor(values[30_000:]))]
+    strided = nn.Parameter(allgrad.from_numpy(np.repeat(values, 2)[::2]))
+    whole.grad = strided.grad = allgrad.tensor(gradient)
+    halves[0].grad, halves[1].grad = allgrad.tensor(gradient[:30_000]), allgrad.tensor(gradient[30_000:])
+    optimizer = getattr(optim, name)([whole, *halves, strided], **options)
+    optimizer.step()
+    optimizer.step()
+    assert allgrad.equal(whole, allgrad.cat(halves))
+    assert allgrad.equal(whole, strided)
+
+
+@every_case
 def test_a_saved_optimizer_goes_on_as_if_it_had_not_stopped(name: str, options: dict[str, Any]) -> None:
     whole = parameters(allgrad)
     train(allgrad, whole, getattr(optim, name)(whole, **options), range(6))
@@ -218,8 +234,8 @@ def test_an_optimizer_of_ones_own_defines_step_or_update() -> None:
         def __init__(self, params: Any, lr: float) -> None:
             super().__init__(params, {"lr": lr})
 
-        def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-            parameter.numpy(force=True)[...] -= group["lr"] * np.sign(gradient)
+        def update(self, values: Any, gradient: Any, state: dict[str, Any], options: Any) -> None:
+            values -= options["lr"] * np.sign(gradient)
 
     class Stepping(optim.Optimizer):
         def step(self, closure: Any = None) -> None:
