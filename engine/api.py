@@ -324,8 +324,9 @@ from .random import (
     seed,
     set_rng_state,
 )
+from .serialization import load, save
 from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
-from .tensors.printing import set_printoptions
+from .tensors.printing import get_printoptions, printoptions, set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
 from .torch_names import as_torch

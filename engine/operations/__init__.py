@@ -1,6 +1,7 @@
 """Every operation, by family; importing this package registers them all."""
 
 from . import (
+    activation,
     arithmetic,
     comparison,
     conversion,
@@ -10,12 +11,14 @@ from . import (
     indexing,
     linear,
     loss,
+    normalization,
     numpy_functions,
     reduction,
     shape,
 )
 
 __all__ = [
+    "activation",
     "arithmetic",
     "comparison",
     "conversion",
@@ -25,6 +28,7 @@ __all__ = [
     "indexing",
     "linear",
     "loss",
+    "normalization",
     "numpy_functions",
     "reduction",
     "shape",
