@@ -474,7 +474,7 @@ def dropout(input: Tensor, p: float = 0.5, training: builtins.bool = True, inpla
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
-    kept = numpy_generator(None).random(input._array.shape, dtype=np.float32) >= p
+    kept = np.greater_equal(numpy_generator(None).random(input._array.shape, dtype=np.float32), p)
     scale = kept.astype(input._array.dtype) * input._array.dtype.type(0 if p == 1 else 1 / (1 - p))
     mask = Tensor._wrap(scale)
     return input.mul_(mask) if inplace else input * mask

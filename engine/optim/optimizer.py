@@ -110,7 +110,7 @@ class Optimizer:
             for parameter in group["params"]:
                 if parameter._grad is not None:
                     self._change(parameter, group)
-                    parameter._version_or_new().bump(place)
+                    parameter._counter_or_new().bump(place)
         return loss
 
     def _change(self, parameter: Tensor, group: Group) -> None:

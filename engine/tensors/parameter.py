@@ -37,7 +37,7 @@ class Parameter(Tensor):
         if data is not None and not isinstance(data, Tensor):
             raise TypeError(f"Parameter wants a Tensor, found {type(data).__name__}: wrap it in torch.tensor(...)")
         self._array = np.empty(0, get_default_dtype().numpy) if data is None else data._array
-        self._node = self._grad = self._version = self._view = None
+        self._node = self._grad = self._counter = self._view = None
         if requires_grad:
             self.requires_grad_()
 

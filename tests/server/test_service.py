@@ -228,7 +228,7 @@ def check_health(server: ServerProcess, token: str | None) -> int:
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
-        metadata = [("authorization", f"Bearer {token}")] if token else None
+        metadata = (("authorization", f"Bearer {token}"),) if token else None
         question = health_pb2.HealthCheckRequest(service="allgrad.v1.JobService")
         return int(check(question, metadata=metadata, timeout=5).status)
 
