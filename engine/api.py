@@ -129,7 +129,9 @@ from .operations.comparison import (
 from .operations.conversion import (
     clone,
     conj,
+    imag,
     real,
+    result_type,
 )
 from .operations.conversion import (
     conj as conj_physical,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -25,6 +26,9 @@ from .operation import Operation, Promotion
 
 _PROMOTING = (Promotion.ARITHMETIC, Promotion.FLOATING)
 _MOST_CONSTANTS = 4096
+
+# Infinities and nan are results like others, as in PyTorch; an errstate around every operation would cost half of it.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"allgrad\.")
 
 # The 0-d tensors that stand for Python numbers beside float32 and float64 tensors: NumPy multiplies by a 0-d array
 # twice as fast as by a Python float. Zero is left out, since 0.0 and -0.0 are equal keys.
@@ -54,12 +58,27 @@ def wrapper(op: Operation) -> Callable[..., Any]:
         _compile(_op)  # type: ignore[name-defined] # noqa: F821 -- a global of the function made below
         return _op.call(*args, **kwargs)  # type: ignore[name-defined] # noqa: F821
 
+    return _uncompiled_function(op, uncompiled)
+
+
+def operator(op: Operation) -> Callable[..., Any]:
+    """The function behind a Python operator: like *op*, but NotImplemented where an operand is of a foreign type."""
+
+    def uncompiled(*args: Any, **kwargs: Any) -> Any:
+        _compile(_op)  # type: ignore[name-defined] # noqa: F821 -- a global of the function made below
+        return _op.operator(*args, **kwargs)  # type: ignore[name-defined] # noqa: F821
+
+    return _uncompiled_function(op, uncompiled)
+
+
+def _uncompiled_function(op: Operation, uncompiled: Callable[..., Any]) -> FunctionType:
     names = {
         "_op": op,
         "_compile": compile_operation,
         "__package__": "allgrad.operations",
         "__name__": "allgrad.operations",
     }
+    assert isinstance(uncompiled, FunctionType)
     function = FunctionType(uncompiled.__code__, names, op.name)
     function.__doc__ = op.doc
     function.__module__ = "allgrad"
@@ -72,13 +91,16 @@ def compile_operation(op: Operation) -> None:
     """Write, compile and put in place the code of *op*."""
     op.node_type = _node_type(op)
     lines = _call_lines(op) if not op.several and op.outputs is None else _general_lines(op)
-    call = op.call
-    assert isinstance(call, FunctionType)
-    call.__globals__.update(_names(op))
-    made = _function("\n".join(lines), op.name, call.__globals__)
-    call.__code__ = made.__code__
-    call.__defaults__ = made.__defaults__
-    call.__kwdefaults__ = made.__kwdefaults__
+    from . import record
+
+    names = _names(op)
+    made = _function("\n".join(lines), op.name, dict(names))
+    for function, general in ((op.call, record.call), (op.operator, record.call_as_operator)):
+        if isinstance(function, FunctionType):
+            function.__globals__.update(names, _general=general)
+            function.__code__ = made.__code__
+            function.__defaults__ = made.__defaults__
+            function.__kwdefaults__ = made.__kwdefaults__
 
 
 def _function(source: str, name: str, names: dict[str, Any]) -> FunctionType:
@@ -97,7 +119,7 @@ def _names(op: Operation) -> dict[str, Any]:
     defaults = dict(zip(op.parameters[op.positional - len(op.declared.__defaults__ or ()) :],
                         op.declared.__defaults__ or (), strict=False)) | (op.declared.__kwdefaults__ or {})  # fmt: skip
     return {
-        "_general": record.call, "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
+        "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
         "_Tensor": Tensor, "_Node": op.node_type, "_ndarray": np.ndarray, "_asarray": np.asarray, "_mode": mode,
         "_tick": tick, "_getframe": sys._getframe, "_internal": INTERNAL_PACKAGES, "_constant": constant,
         "_f32": np.dtype(np.float32), "_weak32": _constants[np.dtype(np.float32)],
@@ -207,8 +229,10 @@ def _record_lines(op: Operation) -> list[str]:
                 f"    {name}._view.refresh({name})",
                 f"{node} = {name}._node",
             ]
-    wanted = " and ".join(f"{node} is None" for node in nodes.values())
-    lines += [f"if ({wanted}) or not _mode.enabled:", "    _out._node = None", "else:"]
+    constant = " and ".join(f"{node} is None" for node in nodes.values())
+    if op.converts:
+        constant += ") or (_y.dtype.kind not in 'fc'"
+    lines += [f"if ({constant}) or not _mode.enabled:", "    _out._node = None", "else:"]
     recorded = [
         "_out._node = _node = _new(_Node)",
         "_node.seq = _tick()",
@@ -271,7 +295,7 @@ def _node_type(op: Operation) -> type[OperationNode]:
             **{f"_rule{i}": rule.function for i, rule in enumerate(op.rules) if rule is not None},
         }  # fmt: skip
         members["step"] = _function("\n".join(_step_lines(op)), f"{op.name} step", names)
-    return type(op.node_name, (OperationNode,), members)
+    return type(op.node_name if isinstance(op.node_name, str) else op.name, (OperationNode,), members)
 
 
 def _step_lines(op: Operation) -> list[str]:

@@ -22,7 +22,8 @@ class OperationNode(Node):
     counts: tuple[int, ...] | None  # how many edges each operand has, where one of them is a list
 
     def name(self) -> str:
-        return self.operation.node_name
+        name = self.operation.node_name
+        return name if isinstance(name, str) else name(self)
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         return self._run_rules(g, wanted, recorded=False)

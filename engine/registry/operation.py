@@ -73,11 +73,18 @@ class Operation:
         self.is_view = False
         self.outputs: Callable[..., Any] | None = None  # makes the result of several arrays, e.g. a named tuple
         self.samples: Samples | None = None
-        self.node_name = _camel(self.name) + "Backward0"
+        self.node_name: str | Callable[[Any], str] = _camel(self.name) + "Backward0"
         self.aliases: tuple[str, ...] = ()
         self.public = True
+        self.bools = True
         self.call: Callable[..., Any] = forward
+        self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
+
+    @property
+    def converts(self) -> bool:
+        """Whether an argument can make the result another type, one without gradients perhaps."""
+        return any("dtype" in str(self.declared.__annotations__.get(p)) for p in self.parameters)
 
     @property
     def differentiable(self) -> bool:
@@ -111,13 +118,14 @@ def operation(
     view: bool = False,
     outputs: Callable[..., Any] | None = None,
     samples: Samples | None = None,
-    node_name: str = "",
+    node_name: str | Callable[[Any], str] = "",
     aliases: Sequence[str] = (),
     dunder: str = "",
     reflected: str = "",
     inplace: bool = False,
     method: bool = True,
     public: bool = True,
+    bools: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
 
@@ -126,20 +134,25 @@ def operation(
     cast operands, and sum gradients back to the shapes of the operands. *view*: the result may share the first
     operand's memory. *outputs* wraps the tuple of several results. *aliases* are further public names; *dunder* and
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
-    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it.
+    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *bools*:
+    bool tensors may be operands. *node_name* is what its nodes are called, or a function of the node.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
-        from .generate import wrapper
+        from .generate import operator, wrapper
 
         op = Operation(forward, rules)
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
+        op.bools = bools
         op.node_name = node_name or op.node_name
         op.call = wrapper(op)
         _add(op)
-        _add_methods((op.name, *op.aliases) if method and public else (), (dunder, reflected), op.call)
+        _add_methods((op.name, *op.aliases) if method and public else (), op.call)
+        if dunder:
+            op.operator = operator(op)
+            _add_methods((dunder, reflected), op.operator)
         if inplace:
             _add_inplace(op, dunder)
         return op.call
@@ -162,7 +175,7 @@ def composite(
         op = Operation(function, ())
         op.call, op.samples, op.aliases = function, samples, tuple(aliases)
         _add(op)
-        _add_methods((op.name, *op.aliases) if method else (), (dunder, reflected), function)
+        _add_methods((*((op.name, *op.aliases) if method else ()), dunder, reflected), function)
         if inplace:
             _add_inplace(op, dunder)
         return function
@@ -175,8 +188,8 @@ def _add(op: Operation) -> None:
     OPERATIONS[op.name] = op
 
 
-def _add_methods(names: Sequence[str], operators: Sequence[str], function: Callable[..., Any]) -> None:
-    for name in (*names, *operators):
+def _add_methods(names: Sequence[str], function: Callable[..., Any]) -> None:
+    for name in names:
         if name:
             add_method(name, function)
 
