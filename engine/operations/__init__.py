@@ -7,12 +7,15 @@ from . import (
     convolution,
     creation,
     elementwise,
+    gamma,
     indexing,
     linear,
     loss,
     numpy_functions,
+    polynomials,
     reduction,
     shape,
+    special,
 )
 
 __all__ = [
@@ -22,10 +25,13 @@ __all__ = [
     "convolution",
     "creation",
     "elementwise",
+    "gamma",
     "indexing",
     "linear",
     "loss",
     "numpy_functions",
+    "polynomials",
     "reduction",
     "shape",
+    "special",
 ]
