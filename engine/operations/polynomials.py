@@ -73,7 +73,9 @@ _KINDS: dict[str, tuple[str, First]] = {
 def _of_kind(letter: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The Chebyshev polynomial of the kind *letter*, and its shifted form on [0, 1]."""
     kind, first = _KINDS[letter]
-    plain = _polynomial(f"chebyshev_polynomial_{letter}", f"The Chebyshev polynomial of the {kind} kind", _chebyshev(first))
+    plain = _polynomial(
+        f"chebyshev_polynomial_{letter}", f"The Chebyshev polynomial of the {kind} kind", _chebyshev(first)
+    )
     name = f"shifted_chebyshev_polynomial_{letter}"
     return plain, _polynomial(name, f"The Chebyshev polynomial of the {kind} kind shifted to [0, 1]", _shifted(first))
 
@@ -95,10 +97,14 @@ hermite_polynomial_he = _polynomial(
 laguerre_polynomial_l = _polynomial(
     "laguerre_polynomial_l",
     "The Laguerre polynomial",
-    lambda x, n: by_recurrence(x, n, lambda x: 1 - x, lambda x, k, p, before: ((2 * k + 1 - x) * p - k * before) / (k + 1)),
+    lambda x, n: by_recurrence(
+        x, n, lambda x: 1 - x, lambda x, k, p, before: ((2 * k + 1 - x) * p - k * before) / (k + 1)
+    ),
 )
 legendre_polynomial_p = _polynomial(
     "legendre_polynomial_p",
     "The Legendre polynomial",
-    lambda x, n: by_recurrence(x, n, lambda x: x.copy(), lambda x, k, p, before: ((2 * k + 1) * x * p - k * before) / (k + 1)),
+    lambda x, n: by_recurrence(
+        x, n, lambda x: x.copy(), lambda x, k, p, before: ((2 * k + 1) * x * p - k * before) / (k + 1)
+    ),
 )

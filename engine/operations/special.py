@@ -39,7 +39,9 @@ def without_derivative(what: str) -> Callable[[Any], Any]:
     """The rule of an operand by which PyTorch cannot differentiate either: it raises NotImplementedError."""
 
     def rule(g: Any) -> Any:
-        raise NotImplementedError(f"the derivative for '{what}' is not implemented: detach() that operand if it is constant")
+        raise NotImplementedError(
+            f"the derivative for '{what}' is not implemented: detach() that operand if it is constant"
+        )
 
     return rule
 
