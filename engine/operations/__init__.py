@@ -10,12 +10,14 @@ from . import (
     determinants,
     eigenvalues,
     elementwise,
+    fourier,
     gamma,
     householder,
     indexing,
     linear,
     loss,
     lu_factors,
+    masked,
     matrices,
     norms,
     numpy_functions,
@@ -27,6 +29,7 @@ from . import (
     shape,
     solving,
     special,
+    windows,
 )
 
 __all__ = [
@@ -39,12 +42,14 @@ __all__ = [
     "determinants",
     "eigenvalues",
     "elementwise",
+    "fourier",
     "gamma",
     "householder",
     "indexing",
     "linear",
     "loss",
     "lu_factors",
+    "masked",
     "matrices",
     "norms",
     "numpy_functions",
@@ -56,4 +61,5 @@ __all__ = [
     "shape",
     "solving",
     "special",
+    "windows",
 ]
