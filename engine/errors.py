@@ -11,6 +11,10 @@ import numpy as np
 Shape = tuple[int, ...]
 
 
+class LinAlgError(RuntimeError):
+    """A matrix for which what was asked does not exist: a singular one to invert, say."""
+
+
 def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
     """The exception that PyTorch would raise where the forward of operation *name* raised *error* on *arrays*."""
     found = [a for a in arrays if isinstance(a, np.ndarray)]

@@ -5,39 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from ..kernels import erf as kernels
-from ..registry import Array, composite, operation
+from ..registry import composite
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary
 from ..tensors.tensor import Tensor
 from .comparison import choose
 from .elementwise import exp, log1p, sigmoid, tanh
+from .special import erf
 
 FLOATING = Promotion.FLOATING
-
-
-@operation(
-    lambda g, input: g * (2 / math.sqrt(math.pi)) * np.exp(-input * input),
-    promotion=FLOATING,
-    inplace=True,
-    samples=unary(),
-)
-def erf(input: Array) -> Array:
-    """The error function, 2 / sqrt(π) times the integral of exp(-t²) from 0 to input."""
-    return kernels.erf(input)
-
-
-@operation(
-    lambda g, input: g * (-2 / math.sqrt(math.pi)) * np.exp(-input * input),
-    promotion=FLOATING,
-    inplace=True,
-    samples=unary(),
-)
-def erfc(input: Array) -> Array:
-    """1 - erf(input), precise where that is tiny."""
-    return kernels.erfc(input)
 
 
 @composite(method=False, samples=each(unary(), on(real(3, 4), approximate="tanh")))

@@ -177,7 +177,7 @@ def _triu(m: Any, k: int = 0) -> Any:
 
 
 @answers(np.tile)
-def _tile(A: Any, reps: Any) -> Any:  # noqa: N803 -- NumPy's name
+def _tile(A: Any, reps: Any) -> Any:
     return shape.tile(_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
 
 

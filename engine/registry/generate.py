@@ -79,10 +79,10 @@ def _uncompiled_function(op: Operation, uncompiled: Callable[..., Any]) -> Funct
         "__name__": "allgrad.operations",
     }
     assert isinstance(uncompiled, FunctionType)
-    function = FunctionType(uncompiled.__code__, names, op.name)
+    function = FunctionType(uncompiled.__code__, names, op.identifier)
     function.__doc__ = op.doc
-    function.__module__ = "allgrad"
-    function.__qualname__ = op.name
+    function.__module__ = f"allgrad.{op.namespace}" if op.namespace else "allgrad"
+    function.__qualname__ = op.identifier
     function.__wrapped__ = op.declared  # type: ignore[attr-defined] # inspect.signature follows it
     return function
 
@@ -147,7 +147,7 @@ def _tuple(items: list[str] | tuple[str, ...]) -> str:
 
 
 def _general_lines(op: Operation) -> list[str]:
-    return [f"def {op.name}({_signature(op)}):", f"    return _general(_op, {_tuple(op.parameters)})"]
+    return [f"def {op.identifier}({_signature(op)}):", f"    return _general(_op, {_tuple(op.parameters)})"]
 
 
 def _call_lines(op: Operation) -> list[str]:
@@ -163,7 +163,7 @@ def _call_lines(op: Operation) -> list[str]:
         arguments = "{" + ", ".join(f"'{p}': {p}" for p in op.parameters) + "}"
         body.append(f"_attach(_op, _out, {arguments})")
     body.append("return _out")
-    return [f"def {op.name}({_signature(op)}):", *("    " + line for line in body)]
+    return [f"def {op.identifier}({_signature(op)}):", *("    " + line for line in body)]
 
 
 def _weak_scalar_lines(op: Operation, fallback: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .mode import users_code
 from .provenance import Place, caller
-from .version import Version
+from .version import Version, tick
 
 if TYPE_CHECKING:
     from ..tensors.tensor import Tensor
@@ -185,7 +185,7 @@ class Output(Node):
     def __init__(self, parent: Node, index: int, count: int) -> None:
         self.parent, self.index, self.count = parent, index, count
         self.edges = (parent,)
-        self.seq = parent.seq
+        self.seq = tick()  # later than its parent, so that every output has arrived before that runs
         self.code, self.lasti = parent.code, parent.lasti
         self.hooks = self.version = None
 

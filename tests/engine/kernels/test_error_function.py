@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from allgrad.kernels.erf import erf, erfc
+from allgrad.kernels.error_function import erf, erfc
 
 POINTS = np.concatenate([np.linspace(-7, 7, 4001), [0.46875, -0.46875, 4.0, -4.0, 26.0, 1e-300, -0.0]])
 
