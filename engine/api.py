@@ -64,6 +64,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .operations.activation import erf, erfc
 from .operations.arithmetic import (
     add,
     div,

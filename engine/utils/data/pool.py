@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
+import warnings
 import weakref
 from collections.abc import Collection
 from contextlib import suppress
@@ -27,7 +29,7 @@ class WorkerPool:
     """
 
     def __init__(self, job: Job, context: BaseContext | None, timeout: float) -> None:
-        start = context or multiprocessing.get_context()
+        start = context or _default_context()
         self.size = job.num_workers
         self.job = job
         self._begun = False
@@ -42,7 +44,10 @@ class WorkerPool:
             process: BaseProcess = start.Process(  # type: ignore[attr-defined]
                 target=run, args=(theirs, job, worker, list(self._channels)), daemon=True
             )
-            process.start()
+            with warnings.catch_warnings():
+                # Python 3.12 and later warn of forking beside threads; those of BLAS are idle and survive it.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process.start()
             theirs.close()
             self._processes.append(process)
 
@@ -114,6 +119,11 @@ class WorkerPool:
         else:
             how = f"exited unexpectedly with exit code {code}"
         return RuntimeError(f"DataLoader worker (pid {pid}) {how}. Its own output, above, may say why")
+
+
+def _default_context() -> BaseContext:
+    """Fork where that is safe and was ever the default, so that datasets and functions need not be picklable."""
+    return multiprocessing.get_context("fork" if sys.platform == "linux" else None)
 
 
 def _end(owner: int, channels: list[Channel], processes: list[BaseProcess]) -> None:
