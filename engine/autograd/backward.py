@@ -10,7 +10,7 @@ import numpy as np
 
 from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Gradients, Node, Output, callbacks
-from ..tensors.tensor import Tensor
+from .hooks import run_after_hooks, run_pre_hooks, run_tensor_hooks
 
 by_seq = attrgetter("seq")
 
@@ -81,7 +81,7 @@ def run(
     callbacks.depth += 1
     try:
         with np.errstate(all="ignore"):
-            if plain and not callbacks.between:
+            if plain:
                 _run_plain(order, grads)
                 captured: dict[Node, Any] = {}
             else:
@@ -100,6 +100,7 @@ def run(
 def _run_plain(order: list[Node], grads: Gradients) -> None:
     """The common case: run every node's own step, and free the graph on the way."""
     take = grads.pop
+    between = callbacks.between
     for node in order:
         g = take(node, None)
         if g is None:
@@ -108,33 +109,21 @@ def _run_plain(order: list[Node], grads: Gradients) -> None:
             node.step(g, grads)
         else:
             _step_with_hooks(node, g, grads)
+        if between:
+            for callback in tuple(between.values()):
+                callback()
 
 
 def _step_with_hooks(node: Node, g: Any, grads: Gradients) -> None:
-    g = run_before_hooks(node, g, grads)
-    if g is None:
-        return
+    g = run_pre_hooks(node, run_tensor_hooks(node, g, grads), grads)
     if node.hooks is None or not node.hooks.after:
         node.step(g, grads)
+    elif type(node) is AccumulateGrad:
+        node.step(g, grads)
+        run_after_hooks(node, [], g)
     else:
         _deliver_generally(node, g, grads, node.edges, node.gradients)
         node.release()
-
-
-def run_before_hooks(node: Node, g: Any, grads: Gradients) -> Any:
-    """Let the hooks before *node* see and replace its incoming gradient, which is no longer the pass's alone."""
-    hooks = node.hooks
-    if hooks is None:
-        return g
-    raw = type(g) is not Tensor and not isinstance(g, list)
-    seen = Tensor._wrap(np.asarray(g)) if raw else g
-    for hook in tuple(hooks.before.values()):
-        replaced = hook(seen)
-        seen = seen if replaced is None else replaced
-    if hooks.retain is not None:
-        hooks.retain(seen)
-    grads.shared.add(node)
-    return seen._array if raw else seen
 
 
 def _deliver_generally(
@@ -142,28 +131,14 @@ def _deliver_generally(
 ) -> None:
     """Compute the *wanted* gradients of *node*, let the hooks after it see them, and deliver them."""
     gradients = list(compute(g, wanted))
+    fresh = node.returns_fresh
     if node.hooks is not None and node.hooks.after:
-        gradients = _run_after_hooks(node, gradients, g)
+        gradients, fresh = run_after_hooks(node, gradients, g), False
     for edge, want, gradient in zip(node.edges, wanted, gradients, strict=True):
         if edge is not None and want is not None and gradient is not None:
-            if gradient is g:
+            if gradient is g or not fresh:
                 grads.shared.add(edge)
             grads.deliver(edge, gradient)
-
-
-def _run_after_hooks(node: Node, gradients: list[Any], g: Any) -> list[Any]:
-    raw = mode.rules_on_arrays
-
-    def wrapped(value: Any) -> Any:
-        return Tensor._wrap(np.asarray(value)) if raw and value is not None else value
-
-    incoming = tuple(map(wrapped, g)) if isinstance(g, list) else (wrapped(g),)
-    outgoing = tuple(map(wrapped, gradients))
-    for hook in tuple(node.hooks.after.values()) if node.hooks else ():
-        replaced = hook(outgoing, incoming)
-        if replaced is not None:
-            outgoing = replaced if isinstance(replaced, tuple) else (replaced,)
-    return [value._array if raw and value is not None else value for value in outgoing]
 
 
 def _leading_to(order: list[Node], targets: Sequence[Node]) -> set[Node]:
@@ -176,7 +151,7 @@ def _leading_to(order: list[Node], targets: Sequence[Node]) -> set[Node]:
 
 
 class _Pass:
-    """A backward pass that must do more than the plain one: keep or record the graph, prune it, capture, or poll."""
+    """A backward pass that must do more than the plain one: keep or record the graph, prune it, or capture."""
 
     def __init__(
         self,
@@ -207,15 +182,18 @@ class _Pass:
 
     def _visit(self, node: Node, g: Any) -> None:
         leaf = type(node) is AccumulateGrad
+        if node.hooks is not None:
+            g = run_tensor_hooks(node, g, self.grads)
         if node in self.targets and not (leaf and self.accumulate):
-            g = run_before_hooks(node, g, self.grads)
-            self.captured[node] = g
+            self.captured[node] = g.copy() if node in self.grads.shared and isinstance(g, np.ndarray) else g
             if leaf or not self._wanted(node):
                 return
-        elif node.hooks is not None:
-            g = run_before_hooks(node, g, self.grads)
+        if node.hooks is not None:
+            g = run_pre_hooks(node, g, self.grads)
         if leaf or type(node) is Output:
             node.step(g, self.grads)
+            if node.hooks is not None and node.hooks.after:
+                run_after_hooks(node, [], g)
             return
         compute = node.recorded_gradients if self.create_graph else node.gradients
         _deliver_generally(node, g, self.grads, self._wanted(node), compute)

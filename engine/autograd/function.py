@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..registry.nodes import check_unchanged, released
+from ..registry.nodes import changed, check_unchanged, reduce_to, released
 from ..tape.mode import mode
-from ..tape.nodes import RELEASED, Node, Output
+from ..tape.nodes import RELEASED, Node, Output, conjugated
 from ..tape.provenance import caller
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
@@ -21,8 +21,9 @@ class FunctionNode(Node):
     Besides the methods below, any attribute may be set on it to carry other values to the backward.
     """
 
-    __slots__ = ("__dict__", "_outputs", "_saved")
+    __slots__ = ("__dict__", "_saved")
 
+    returns_fresh = False
     function: ClassVar[type[Function]]
 
     def __init__(self) -> None:
@@ -31,7 +32,8 @@ class FunctionNode(Node):
         self.code, self.lasti = None, 0
         self.hooks = self.version = None
         self._saved: Any = ()
-        self._outputs: list[tuple[int, ...]] = []
+        self._inputs: list[Any] = []  # per argument the shape and dtype of its gradient, or None
+        self._outputs: list[tuple[tuple[int, ...], Any]] = []
         self.needs_input_grad: tuple[bool, ...] = ()
         self._materialize = True
         self._dirty: tuple[Tensor, ...] = ()
@@ -42,6 +44,12 @@ class FunctionNode(Node):
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep *tensors* (inputs, outputs or others) for the backward; a later in-place change of one is noticed."""
+        for position, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {position} is of type "
+                    f"{type(tensor).__name__}: set it as an attribute of ctx"
+                )
         self._saved = tensors
 
     @property
@@ -52,6 +60,8 @@ class FunctionNode(Node):
         for tensor in self._saved:
             if isinstance(tensor, Tensor):
                 check_unchanged(self, tensor, "a tensor")
+            elif isinstance(tensor, _SavedOutput) and tensor.counter.stamp > tensor.stamp:
+                changed(self, tensor.array, "its result", tensor.counter.place)
         return tuple(self._unpacked(t) for t in self._saved)
 
     def _unpacked(self, tensor: Any) -> Any:
@@ -84,10 +94,15 @@ class FunctionNode(Node):
         return list(g) if isinstance(g, list) else [g]
 
     def _backward(self, incoming: list[Any]) -> list[Any]:
+        """The gradients of the inputs, computed by the user's backward in PyTorch's convention."""
+        returned = self._called([conjugated(x) for x in incoming])
+        return [conjugated(self._validated(i, x)) for i, x in enumerate(returned)]
+
+    def _called(self, incoming: list[Any]) -> list[Any]:
         if self._materialize:
-            for i, (x, shape) in enumerate(zip(incoming, self._outputs, strict=True)):
+            for i, (x, (shape, dtype)) in enumerate(zip(incoming, self._outputs, strict=True)):
                 if x is None:
-                    incoming[i] = Tensor._wrap(np.zeros(shape, dtype=_dtype_of(incoming)))
+                    incoming[i] = Tensor._wrap(np.zeros(shape, dtype=dtype))
         arrays, mode.rules_on_arrays = mode.rules_on_arrays, False
         try:
             results = self.function.backward(self, *incoming)
@@ -102,20 +117,47 @@ class FunctionNode(Node):
             )
         return listed
 
+    def _validated(self, position: int, g: Any) -> Any:
+        """*g*, which the backward returned for the input at *position*, with that input's shape and type."""
+        if g is None or self._inputs[position] is None:
+            return None
+        if not isinstance(g, Tensor):
+            raise RuntimeError(
+                f"{self.name()} returned for its input {position} neither a Tensor nor None but {type(g).__name__}"
+            )
+        shape, dtype = self._inputs[position]
+        if g._array.shape != shape:
+            if not _sums_to(g._array.shape, shape):
+                raise RuntimeError(
+                    f"Function {self.name()} returned an invalid gradient at index {position} - got "
+                    f"{list(g.shape)} but expected shape compatible with {list(shape)}"
+                )
+            g = reduce_to(g, shape)
+        if g._array.dtype != dtype:
+            g = g.real if g.is_complex() and dtype.kind != "c" else g
+            g = g.to(dtype)
+        return g
+
     def release(self) -> None:
         if self._saved:
             self._saved = RELEASED
 
 
-def _dtype_of(incoming: list[Any]) -> np.dtype[Any]:
-    return next((x._array.dtype for x in incoming if x is not None), np.dtype(np.float32))
+def _sums_to(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether summing over dimensions makes the shape *found* to *shape*."""
+    tail = found[len(found) - len(shape) :]
+    return len(found) >= len(shape) and all(b in (1, a) for a, b in zip(tail, shape, strict=True))
 
 
 class _SavedOutput:
-    __slots__ = ("array", "index")
+    """An output of a custom function that its own node keeps: the memory, and the change it was saved at."""
 
-    def __init__(self, array: Any, index: int) -> None:
-        self.array, self.index = array, index
+    __slots__ = ("array", "counter", "index", "stamp")
+
+    def __init__(self, output: Tensor, index: int) -> None:
+        self.array, self.index = output._array, index
+        self.counter = output._counter_or_new()
+        self.stamp = self.counter.stamp
 
 
 class Function:
@@ -173,7 +215,10 @@ class Function:
         if recording:
             node.edges, node.seq = edges, tick()
             node.code, node.lasti = caller()
-            node._outputs = [o._array.shape if isinstance(o, Tensor) else () for o in outputs]
+            node._inputs = [
+                None if e is None else (a._array.shape, a._array.dtype) for a, e in zip(args, edges, strict=True)
+            ]
+            node._outputs = [_kind_of(o) for o in outputs]
         made = tuple(_output(node, o, i, args, recording) for i, o in enumerate(outputs))
         if recording:
             _forget_own_outputs(node, outputs, made)
@@ -192,6 +237,11 @@ class Function:
             mode.enabled = before
 
 
+def _kind_of(output: Any) -> tuple[tuple[int, ...], Any]:
+    """The shape and dtype of an output's gradient; those of a number where it is no tensor."""
+    return (output._array.shape, output._array.dtype) if isinstance(output, Tensor) else ((), np.dtype(np.float32))
+
+
 def _edge(value: Any) -> Node | None:
     if not isinstance(value, Tensor):
         return None
@@ -208,7 +258,7 @@ def _output(node: FunctionNode, value: Any, index: int, args: tuple[Any, ...], r
     if dirty:
         from ..registry.inplace import check_may_change, rewrite_history
 
-        check_may_change(value)
+        check_may_change(value, recording)
     differentiable = recording and value._array.dtype.kind in "fc" and not any(value is t for t in node._constant)
     made_by: Node | None = None
     if differentiable:
@@ -218,8 +268,8 @@ def _output(node: FunctionNode, value: Any, index: int, args: tuple[Any, ...], r
         return value
     returned_input = any(value is a for a in args)
     made = Tensor._wrap(value._array, made_by)
-    if returned_input or value._version is not None:
-        made._version = value._version_or_new()
+    if returned_input or value._counter is not None:
+        made._counter = value._counter_or_new()
     return made
 
 
@@ -230,7 +280,7 @@ def _forget_own_outputs(node: FunctionNode, raw: tuple[Any, ...], made: tuple[An
         for index, (before, after) in enumerate(zip(raw, made, strict=True)):
             if tensor is not None and (tensor is before or tensor is after) and isinstance(after, Tensor):
                 if any(after is d for d in node._dirty) or after._node is not None:
-                    kept[position] = _SavedOutput(after._array, index)
+                    kept[position] = _SavedOutput(after, index)
                 break
     node._saved = tuple(kept)
     node._dirty = node._constant = ()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tape.mode import mode
-from ..tape.nodes import AccumulateGrad, Node
+from ..tape.nodes import AccumulateGrad, Node, conjugated
 from ..tensors.tensor import Tensor, add_method
 from .backward import run
 
@@ -47,7 +47,7 @@ def backward(
     found = run(roots, retain_graph=keep, create_graph=create_graph, targets=nodes, accumulate=True)
     for tensor, node in zip(wanted, nodes, strict=True):
         if node in found and type(node) is not AccumulateGrad:
-            g = _as_tensor(found[node], tensor)
+            g = _as_tensor(found[node])
             tensor._grad = g if tensor._grad is None else tensor._grad + g
 
 
@@ -84,15 +84,14 @@ def grad(
     nodes = [_node_of_input(t) for t in wanted]
     weights = _listed_or_none(grad_outputs, len(listed), "grad_outputs")
     if is_grads_batched:
-        found = _batched(listed, wanted, nodes, weights, create_graph)
+        found = _batched(listed, nodes, weights, keep, create_graph)
     else:
-        found = _once(listed, wanted, nodes, weights, keep, create_graph)
+        found = _once(listed, nodes, weights, keep, create_graph)
     return tuple(_settled(g, t, bool(allow_unused), materialize_grads) for g, t in zip(found, wanted, strict=True))
 
 
 def _once(
     outputs: Sequence[Tensor],
-    wanted: Sequence[Tensor],
     nodes: list[Node],
     weights: list[Any],
     keep: bool,
@@ -100,24 +99,30 @@ def _once(
 ) -> list[Tensor | None]:
     roots = _roots(outputs, weights, create_graph)
     found = run(roots, retain_graph=keep, create_graph=create_graph, targets=nodes, accumulate=False)
-    return [_as_tensor(found[n], t) if n in found else None for n, t in zip(nodes, wanted, strict=True)]
+    return [_as_tensor(found[n]) if n in found else None for n in nodes]
 
 
 def _batched(
     outputs: Sequence[Tensor],
-    wanted: Sequence[Tensor],
     nodes: list[Node],
     weights: list[Any],
+    keep: bool,
     create_graph: bool,
 ) -> list[Tensor | None]:
-    """One pass for each entry of the weights' first dimension, stacked."""
+    """One pass for each entry of the weights' first dimension, stacked; the last one frees the graph unless *keep*."""
     from ..operations.shape import stack
 
-    count = next(w._array.shape[0] for w in weights if w is not None)
-    rows = [
-        _once(outputs, wanted, nodes, [None if w is None else w[i] for w in weights], True, create_graph)
-        for i in range(count)
-    ]
+    counts = {w._array.shape[:1] for w in weights if w is not None}
+    if len(counts) != 1 or () in counts or (0,) in counts:
+        raise RuntimeError(
+            "is_grads_batched=True wants grad_outputs whose first dimension is one batch of gradients for all outputs, "
+            f"found {[None if w is None else list(w.shape) for w in weights]}"
+        )
+    ((count,),) = counts
+    rows = []
+    for i in range(count):
+        row = [None if w is None else w[i] for w in weights]
+        rows.append(_once(outputs, nodes, row, keep or i < count - 1, create_graph))
     return [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
 
 
@@ -134,7 +139,9 @@ def _settled(g: Tensor | None, tensor: Tensor, allow_unused: bool, materialize: 
     return None
 
 
-def _as_tensor(g: Any, like: Tensor) -> Tensor:
+def _as_tensor(g: Any) -> Tensor:
+    """The gradient *g* that reached a target, as the user gets it: over memory of its own, in PyTorch's convention."""
+    g = conjugated(g)
     if isinstance(g, Tensor):
         return g
     array = np.asarray(g)
@@ -148,7 +155,10 @@ def _listed(tensors: Any) -> list[Tensor]:
 def _listed_or_none(weights: Any, count: int, name: str) -> list[Any]:
     if weights is None:
         return [None] * count
-    listed = [weights] if isinstance(weights, Tensor) else list(weights)
+    listed = list(weights) if isinstance(weights, (tuple, list)) else [weights]
+    for weight in listed:
+        if weight is not None and not isinstance(weight, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(weight).__name__}")
     if len(listed) != count:
         raise RuntimeError(f"got {count} tensors and {len(listed)} gradients: {name} wants one for each tensor")
     return listed
@@ -175,7 +185,7 @@ def _roots(outputs: Sequence[Tensor], weights: Sequence[Any], create_graph: bool
             raise RuntimeError(
                 f"element {position} of tensors does not require grad and does not have a grad_fn: {_why_constant(tensor)}"
             )
-        g = _weight(tensor, weight, position)
+        g = conjugated(_weight(tensor, weight, position))
         roots.append((tensor._node, g if create_graph else g._array))
     return roots
 
@@ -198,13 +208,21 @@ def _weight(tensor: Tensor, weight: Any, position: int) -> Tensor:
                 f"grad can be implicitly created only for scalar outputs: this one has shape {list(tensor.shape)}. "
                 "Reduce it (.sum(), .mean()), or pass its gradient: backward(gradient=...)"
             )
+        if tensor._array.dtype.kind == "c":
+            raise RuntimeError(
+                f"grad can be implicitly created only for real scalar outputs but got {tensor.dtype}: make a real number "
+                "of it (.abs(), .real), or pass its gradient: backward(gradient=...)"
+            )
         return Tensor._wrap(np.ones_like(tensor._array))
-    if not isinstance(weight, Tensor):
-        raise TypeError(f"gradients can be either Tensors or None, but got {type(weight).__name__}")
     if weight._array.shape != tensor._array.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{position}] has a shape of {weight.shape} and output[{position}] has a "
             f"shape of {tensor.shape}."
+        )
+    if weight._array.dtype != tensor._array.dtype and "c" in weight._array.dtype.kind + tensor._array.dtype.kind:
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+            f"grad_output[{position}] has a dtype of {weight.dtype} and output[{position}] has a dtype of {tensor.dtype}."
         )
     converted: Tensor = weight.to(tensor.dtype)
     return converted

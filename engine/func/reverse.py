@@ -29,7 +29,9 @@ def tracked(tree: Any) -> Any:
 
 def settled(results: Any, inputs: Any) -> Any:
     """*results* cut off from the graph where they depend on nothing that requires grad but the fresh leaves in *inputs*."""
-    own = {t._node for t in flatten(inputs)[0] if isinstance(t, Tensor) and type(t._node) is AccumulateGrad}
+    own: set[Node | None] = {
+        t._node for t in flatten(inputs)[0] if isinstance(t, Tensor) and type(t._node) is AccumulateGrad
+    }
 
     def cut(value: Any) -> Any:
         if not isinstance(value, Tensor) or value._node is None or _reaches_others(value._node, own):

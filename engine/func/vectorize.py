@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ..random import default_generator
@@ -51,14 +52,15 @@ def vmap(
             if start is not None:
                 default_generator.set_state(start)
             entry = [leaf if d is None else leaf.select(d, i) for leaf, d in zip(leaves, dims, strict=True)]
+            named = tree_map(partial(_entry, index=i), kwargs)
             with _randomness(randomness):
-                results.append(func(*unflatten(structure, entry), **tree_map(lambda v, i=i: _first(v, i), kwargs)))
+                results.append(func(*unflatten(structure, entry), **named))
         return _stacked(results, out_dims)
 
     return transformed
 
 
-def _first(value: Any, index: int) -> Any:
+def _entry(value: Any, index: int) -> Any:
     """Keyword arguments are batched along their first dimension."""
     return value.select(0, index) if isinstance(value, Tensor) and value.ndim else value
 

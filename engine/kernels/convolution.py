@@ -32,10 +32,10 @@ def correlate(images: Array, filters: Array, geometry: Geometry, groups: int) ->
 def _correlate_group(images: Array, filters: Array, geometry: Geometry) -> Array:
     n, out = images.shape[0], filters.shape[0]
     matrix = filters.reshape(out, -1)
-    result = np.empty((n, out, geometry.count[0] * geometry.count[1]), dtype=np.result_type(images, filters))
+    result = np.empty((n, out, geometry.counts[0] * geometry.counts[1]), dtype=np.result_type(images, filters))
     for block, columns in column_blocks(images, geometry):
         np.matmul(matrix, columns, out=result[block])
-    return result.reshape(n, out, *geometry.count)
+    return result.reshape(n, out, *geometry.counts)
 
 
 def correlate_images(grad: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
@@ -53,10 +53,11 @@ def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry:
     matrix = np.ascontiguousarray(filters.reshape(out, -1).T)
     flat = grad.reshape(n, out, -1)
     if geometry.is_identity:
-        return np.matmul(matrix, flat).reshape(shape)
+        spread: Array = np.matmul(matrix, flat)
+        return spread.reshape(shape)
     result = np.empty(shape, dtype=np.result_type(grad, filters))
     for block in _blocks(n, matrix.shape[0] * flat.shape[2] * flat.itemsize):
-        patches = np.matmul(matrix, flat[block]).reshape(-1, c, *geometry.kernel, *geometry.count)
+        patches = np.matmul(matrix, flat[block]).reshape(-1, c, *geometry.kernel, *geometry.counts)
         result[block] = sum_windows_back(patches, (len(patches), *shape[1:]), geometry)
     return result
 

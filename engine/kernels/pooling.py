@@ -22,12 +22,12 @@ def max_windows(images: Array, geometry: Geometry) -> tuple[Array, Array]:
     lowest = -np.inf if images.dtype.kind == "f" else np.iinfo(images.dtype).min
     wide = padded(images, geometry, lowest)
     n, c = images.shape[:2]
-    best = np.empty((n, c, *geometry.count), dtype=images.dtype)
+    best = np.empty((n, c, *geometry.counts), dtype=images.dtype)
     place = np.empty(best.shape, dtype=np.int64)
     (dh, dw), (sh, sw), (ph, pw) = geometry.dilation, geometry.stride, geometry.padding
     width = images.shape[3]
     offsets = np.array([i * dh * width + j * dw for i, j in geometry.places()], dtype=np.int64)
-    corners = (np.arange(geometry.count[0]) * sh - ph)[:, None] * width + np.arange(geometry.count[1]) * sw - pw
+    corners = (np.arange(geometry.counts[0]) * sh - ph)[:, None] * width + np.arange(geometry.counts[1]) * sw - pw
     step = max(1, _BLOCK_BYTES // max(best[:1].nbytes, 1))
     for start in range(0, n, step):
         block = slice(start, start + step)

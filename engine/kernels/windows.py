@@ -20,7 +20,7 @@ class Geometry(NamedTuple):
     stride: Pair
     padding: Pair
     dilation: Pair
-    count: Pair
+    counts: Pair
 
     @property
     def area(self) -> int:
@@ -30,7 +30,7 @@ class Geometry(NamedTuple):
     def slices(self, i: int, j: int) -> tuple[slice, slice]:
         """The rows and columns of a padded image that lie at place (*i*, *j*) of the windows, one per window."""
         top, left = i * self.dilation[0], j * self.dilation[1]
-        (sh, sw), (oh, ow) = self.stride, self.count
+        (sh, sw), (oh, ow) = self.stride, self.counts
         return slice(top, top + sh * (oh - 1) + 1, sh), slice(left, left + sw * (ow - 1) + 1, sw)
 
     def places(self) -> Iterator[tuple[int, int]]:
@@ -79,7 +79,7 @@ def windows(images: Array, geometry: Geometry) -> Array:
     sn, sc, sh, sw = images.strides
     (dh, dw), (th, tw) = geometry.dilation, geometry.stride
     strides = (sn, sc, sh * dh, sw * dw, sh * th, sw * tw)
-    return np.lib.stride_tricks.as_strided(images, (n, c, *geometry.kernel, *geometry.count), strides, writeable=False)
+    return np.lib.stride_tricks.as_strided(images, (n, c, *geometry.kernel, *geometry.counts), strides, writeable=False)
 
 
 def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Array]]:
@@ -90,13 +90,13 @@ def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Ar
     product of a filter matrix with it is laid out as images.
     """
     n, c = images.shape[:2]
-    rows, places = c * geometry.area, geometry.count[0] * geometry.count[1]
+    rows, places = c * geometry.area, geometry.counts[0] * geometry.counts[1]
     if geometry.is_identity and images.flags.c_contiguous:
         yield slice(0, n), images.reshape(n, rows, places)
         return
     view = windows(padded(images, geometry), geometry)
     step = max(1, min(n, _BLOCK_BYTES // max(rows * places * images.itemsize, 1)))
-    buffer = np.empty((step, c, *geometry.kernel, *geometry.count), dtype=images.dtype)
+    buffer = np.empty((step, c, *geometry.kernel, *geometry.counts), dtype=images.dtype)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         part = buffer[: block.stop - start]

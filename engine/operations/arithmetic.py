@@ -42,14 +42,11 @@ def plus(input: Array, other: Array) -> Array:
     dunder="__sub__",
     inplace=True,
     public=False,
+    bools=False,
     samples=binary(),
 )
 def minus(input: Array, other: Array) -> Array:
     """The difference input - other, element by element: what the operator ``-`` calls."""
-    if input.dtype == bool:
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with bool tensors is not supported: use `^` or logical_xor()"
-        )
     return np.subtract(input, other)
 
 
@@ -115,16 +112,19 @@ def quotient(input: Array, other: Array) -> Array:
     return np.true_divide(input, other)
 
 
-@operation(
-    ufunc=np.floor_divide,
-    promotion=ARITHMETIC,
-    dunder="__floordiv__",
-    inplace=True,
-    samples=binary(positive),
-)
+@operation(promotion=ARITHMETIC, dunder="__floordiv__", inplace=True, samples=binary(positive))
 def floor_divide(input: Array, other: Array) -> Array:
     """The quotient input / other rounded down, element by element. Division of an integer by 0 raises."""
+    _refuse_whole_zero(other, "floor_divide")
     return np.floor_divide(input, other)
+
+
+def _refuse_whole_zero(divisor: Array, name: str) -> None:
+    kind = divisor.dtype.kind
+    if kind in "iu" and not divisor.all():
+        raise RuntimeError(f"ZeroDivisionError: {name}() of whole numbers by 0")
+    if kind == "b":
+        raise NotImplementedError(f"{name}() is not implemented for bool tensors: convert them first")
 
 
 @composite(inplace=True, aliases=("divide", "true_divide"), samples=each(binary(positive)))
@@ -162,7 +162,6 @@ def floor_divide_into(input: Tensor, other: Any) -> Tensor:
 @operation(
     lambda g: g,
     lambda g, input, other: -g * np.floor_divide(input, other),
-    ufunc=np.remainder,
     promotion=ARITHMETIC,
     broadcasts=True,
     dunder="__mod__",
@@ -171,13 +170,13 @@ def floor_divide_into(input: Tensor, other: Any) -> Tensor:
 )
 def remainder(input: Array, other: Array) -> Array:
     """What is left of input after taking other from it as often as rounding down says; has the sign of other."""
+    _refuse_whole_zero(other, "remainder")
     return np.remainder(input, other)
 
 
 @operation(
     lambda g: g,
     lambda g, input, other: -g * np.trunc(input / other),
-    ufunc=np.fmod,
     promotion=ARITHMETIC,
     broadcasts=True,
     inplace=True,
@@ -185,7 +184,14 @@ def remainder(input: Array, other: Array) -> Array:
 )
 def fmod(input: Array, other: Array) -> Array:
     """What is left of input after taking other from it as often as truncation says; has the sign of input."""
+    _refuse_whole_zero(other, "fmod")
     return np.fmod(input, other)
+
+
+@composite(dunder="__rmod__", method=False)
+def remainder_of(input: Tensor, other: Any) -> Tensor:
+    """What is left of other after dividing it by input: what ``%`` calls when a number stands before a tensor."""
+    return remainder(other, input)
 
 
 def _power_of_exponent_less_one(g: Any, input: Any, exponent: Any) -> Any:
@@ -239,9 +245,10 @@ def pow_number(input: Array, exponent: Any) -> Array:
 )
 def pow_tensor(input: Array, exponent: Array) -> Array:
     """input to the power of exponent, element by element."""
-    if input.dtype.kind in "iu" and (exponent < 0).any():
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
-    return np.power(input, exponent)
+    if input.dtype.kind != "i" or not (exponent < 0).any():
+        return np.power(input, exponent)
+    ones = np.where(input == -1, 1 - 2 * (exponent % 2), np.where(input == 1, 1, 0)).astype(input.dtype)
+    return np.where(exponent < 0, ones, np.power(input, np.maximum(exponent, 0)))  # whole numbers: 1/2 rounds to 0
 
 
 @composite(dunder="__pow__", inplace=True, samples=each(binary(positive), on(positive(3), 2), on(positive(3), 0.5)))

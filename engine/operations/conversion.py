@@ -42,6 +42,8 @@ def cast_to(input: Array, target: dtypes.dtype, source: dtypes.dtype) -> Array:
 def _converted(input: Tensor, target: dtypes.dtype, copy: bool = False) -> Tensor:
     if input._array.dtype == target.numpy and not copy:
         return input
+    if input._array.dtype.kind == "c" and not target.is_complex:
+        input = real_part(input)  # PyTorch warns of the imaginary part that is lost; the types say it
     return cast_to(input, target, input.dtype)
 
 
@@ -138,15 +140,16 @@ def _in_row_major_order(input: Array) -> Array:
 
 def _copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Copy the elements of *src*, broadcast and converted, into this tensor; gradients go to *src*."""
-    check_may_change(self)
     source = src if isinstance(src, Tensor) else Tensor._wrap(np.asarray(src))
+    check_may_change(self, source._node is not None)
+    _check_writeable(self, "copy_")
+    source = source.to(self.dtype)
     if mode.enabled and (source._node is not None or self._node is not None):
-        source = source.to(self.dtype)
         source = source if source._array.shape == self._array.shape else source.expand(tuple(self.shape))
         write(self, overwritten(Tensor._wrap(self._array, self._node), source), "copy_")
         return self
     try:
-        np.copyto(self._array, source._array, casting="unsafe")
+        np.copyto(self._array, source._array)
     except ValueError:
         raise RuntimeError(
             f"copy_(): a tensor of shape {list(source.shape)} cannot be broadcast into one of {list(self.shape)}"
@@ -185,12 +188,23 @@ def _fill_(self: Tensor, value: Any) -> Tensor:
             )
         return _copy_(self, value)
     check_may_change(self)
+    _check_writeable(self, "fill_")
+    if isinstance(value, complex) and not self.is_complex():
+        raise RuntimeError(f"the complex value {value} cannot be converted to {self.dtype} without overflow")
     if mode.enabled and self._node is not None:
         write(self, filled(Tensor._wrap(self._array, self._node), value), "fill_")
     else:
         self._array.fill(value)
         rewrite_history(self, None)
     return self
+
+
+def _check_writeable(target: Tensor, name: str) -> None:
+    if not target._array.flags.writeable:
+        raise RuntimeError(
+            f"{name}() would change a tensor over read-only memory (an expanded view, or an array that is not "
+            "writeable): .clone() it first"
+        )
 
 
 def _zero_(self: Tensor) -> Tensor:
@@ -208,10 +222,43 @@ def real_part(input: Array) -> Array:
     return np.real(input).copy()
 
 
-@composite()
+@composite(method=False)
 def real(input: Tensor) -> Tensor:
     """The real part; a real tensor as it is."""
     return real_part(input) if input.is_complex() else input
+
+
+add_method("real", property(real))
+
+
+@operation(lambda g: g * -1j, node_name="ImagBackward0", public=False, samples=None)
+def imaginary_part(input: Array) -> Array:
+    """The imaginary part of complex numbers."""
+    return np.imag(input).copy()
+
+
+@composite(method=False)
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part. RuntimeError for a real tensor."""
+    if not input.is_complex():
+        raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes, found {input.dtype}")
+    return imaginary_part(input)
+
+
+add_method("imag", property(imag))
+
+
+@composite(method=False)
+def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """The type that arithmetic on the two, tensors or numbers, has.
+
+    >>> import allgrad as torch
+    >>> torch.result_type(torch.tensor([1, 2], dtype=torch.int32), 1.0)
+    torch.float32
+    """
+    from ..registry.record import result_dtype
+
+    return result_dtype((tensor1, tensor2))
 
 
 @operation(lambda g: np.conjugate(g), ufunc=np.conjugate, aliases=("conj_physical", "resolve_conj"), samples=unary())

@@ -58,8 +58,17 @@ def _array_from(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if array.dtype.kind in "OUS":
         array = _of_large_integers(data, array)
     if dtype is not None:
-        return array.astype(dtypes.as_dtype(dtype).numpy)
-    return array.astype(_inferred(data, array).numpy, copy=False)
+        return _converted(array, dtypes.as_dtype(dtype))
+    return _converted(array, _inferred(data, array))
+
+
+def _converted(array: Any, target: dtypes.dtype) -> Any:
+    """*array* as *target*; RuntimeError where a whole number does not fit into that type."""
+    if target.category == dtypes.INTEGER and array.dtype.kind in "iu" and array.size:
+        limits = np.iinfo(target.numpy)
+        if not limits.min <= array.min() <= array.max() <= limits.max:
+            raise RuntimeError(f"value cannot be converted to type {target.name} without overflow: found {array.max()}")
+    return array.astype(target.numpy, copy=False)
 
 
 def _of_large_integers(data: Any, array: Any) -> Any:
@@ -474,7 +483,7 @@ def dropout(input: Tensor, p: float = 0.5, training: builtins.bool = True, inpla
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
-    kept = numpy_generator(None).random(input._array.shape, dtype=np.float32) >= p
+    kept = np.greater_equal(numpy_generator(None).random(input._array.shape, dtype=np.float32), p)
     scale = kept.astype(input._array.dtype) * input._array.dtype.type(0 if p == 1 else 1 / (1 - p))
     mask = Tensor._wrap(scale)
     return input.mul_(mask) if inplace else input * mask

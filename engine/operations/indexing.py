@@ -30,7 +30,11 @@ def _plain(item: Any) -> Any:
 
 
 def plain_index(index: Any) -> tuple[Any, ...]:
-    """The subscript *index* as a tuple of what NumPy takes."""
+    """The subscript *index* as a tuple of what NumPy takes. TypeError for a string."""
+    if isinstance(index, str):
+        raise TypeError(
+            f"a tensor cannot be indexed by the string {index!r}: only by integers, slices, masks and tensors"
+        )
     if not isinstance(index, tuple):
         return (index if isinstance(index, _PLAIN) else _plain(index),)
     return tuple(item if isinstance(item, _PLAIN) else _plain(item) for item in index)
@@ -68,7 +72,7 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
 @operation(
     lambda g, input_shape, index: index_zeros(g, input_shape, index),
     view=True,
-    node_name="IndexBackward0",
+    node_name=lambda node: _index_name(node._saved_index),
     public=False,
     samples=each(
         on(real(4, 3), (1,)),
@@ -82,7 +86,27 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
 )
 def index_by(input: Array, index: tuple[Any, ...]) -> Array:
     """input at the plain *index*: a view for whole numbers and slices, a copy for arrays."""
-    return input[index]
+    found = input[index]
+    return found if found.__class__ is np.ndarray else input[(*index, ...)]  # a view, where NumPy gives a scalar
+
+
+def _index_name(index: tuple[Any, ...]) -> str:
+    """What PyTorch, which takes a basic index in steps, calls the node of the last step."""
+    if not _is_basic(index):
+        return "IndexBackward0"
+    for item in reversed(index):
+        if item is None:
+            return "UnsqueezeBackward0"
+        if isinstance(item, (int, np.integer)):
+            return "SelectBackward0"
+        if isinstance(item, slice) and (item != slice(None) or len(index) == 1):
+            return "SliceBackward0"
+    return "AliasBackward0"
+
+
+def _is_basic(index: tuple[Any, ...]) -> bool:
+    """Whether NumPy gives a view at *index*: only whole numbers, slices, None and the ellipsis."""
+    return not any(isinstance(item, (bool, np.ndarray)) for item in index)
 
 
 @operation(
@@ -140,31 +164,39 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         view = index_by(self, steps[0])
         view[steps[1]] = value
         return
-    source = value if isinstance(value, Tensor) else None
-    if source is not None and source._array.dtype != self._array.dtype:
-        source = source.to(self.dtype)
-    if mode.enabled and source is not None and (source._node is not None or self._node is not None):
-        before = Tensor._wrap(self._array, self._node)
-        _check_value(self, plain, source._array)
-        write(self, index_put_by(before, source, plain), "__setitem__")
-    elif mode.enabled and self._node is not None:
-        before = Tensor._wrap(self._array, self._node)
-        constant = Tensor._wrap(np.asarray(value, dtype=self._array.dtype))
-        write(self, index_put_by(before, constant, plain), "__setitem__")
-    else:
-        array = np.asarray(value) if source is None else source._array
-        _check_value(self, plain, array)
-        self._array[plain] = array
+    source = _value_to_put(self, value)
+    _check_value(self, plain, source._array)
+    if not mode.enabled or (source._node is None and self._node is None):
+        self._array[plain] = source._array
         rewrite_history(self, None)
+    elif _is_basic(plain):
+        place = index_by(self, plain)
+        extra = source._array.ndim - place._array.ndim
+        place.copy_(source.reshape(source._array.shape[extra:]) if extra > 0 else source)
+    else:
+        before = Tensor._wrap(self._array, self._node)
+        write(self, index_put_by(before, source, plain), "__setitem__")
+
+
+def _value_to_put(target: Tensor, value: Any) -> Tensor:
+    """What is assigned to a subscript of *target*, as a tensor of its type."""
+    if isinstance(value, Tensor):
+        return value if value._array.dtype == target._array.dtype else value.to(target.dtype)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {target.dtype}")
+    if array.dtype.kind == "c" and target._array.dtype.kind != "c":
+        raise RuntimeError(f"the complex value {value} cannot be converted to {target.dtype} without overflow")
+    return Tensor._wrap(array.astype(target._array.dtype, copy=False))
 
 
 def _check_value(target: Tensor, index: tuple[Any, ...], value: Array) -> None:
     if not target._array.flags.writeable:
         raise RuntimeError("__setitem__ on a tensor over read-only memory (an expanded view?): .clone() it first")
     place = target._array[index].shape
-    squeezed = value.shape[len(value.shape) - len(place) :] if value.ndim > len(place) else value.shape
+    extra = max(value.ndim - len(place), 0)
     try:
-        fits = np.broadcast_shapes(squeezed, place) == place
+        fits = np.broadcast_shapes(value.shape[extra:], place) == place and set(value.shape[:extra]) <= {1}
     except ValueError:
         fits = False
     if not fits:

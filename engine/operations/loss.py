@@ -121,6 +121,61 @@ def _picked_zeros(g: Array, target: Index, weights: Any, shape: tuple[int, ...])
     return result
 
 
+def _probabilities(input: Any) -> Any:
+    """The softmax of input along dimension 1."""
+    return softmax_along(input, 1)
+
+
+def _one_hot(target: Any, shape: tuple[int, ...], like: Any) -> Any:
+    """Ones of the type of *like* at the class *target* along dimension 1, zeros elsewhere."""
+    grid = np.arange(shape[1]).reshape(-1, *(1,) * (len(shape) - 2))
+    return (np.expand_dims(target, 1) == grid) * np.ones_like(np.sum(like))
+
+
+@operation(
+    lambda g, input, target, weights: cross_entropy_input(g, input, target, weights),
+    node_name="NllLossBackward0",
+    public=False,
+    samples=each(
+        on(real(4, 3), whole(4, below=3), np.array([0.5, 1.0, 2.0, 1.0], np.float32)),
+        on(real(2, 3, 2), whole(2, 2, below=3), np.ones((2, 2), np.float32)),
+    ),
+)
+def class_cross_entropy(input: Array, target: Index, weights: Any) -> Array:
+    """-weights · log softmax(input) at the class *target*, for logits input (N, C, …), target and weights (N, …)."""
+    _check_floating("log_softmax", input)
+    rows = _rows(input)
+    shifted = rows - rows.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1))
+    losses -= shifted[np.arange(len(rows)), target.reshape(-1)]
+    return losses.reshape(target.shape) * weights
+
+
+@operation(
+    lambda g, input, target, weights: (
+        weights * np.sum(g * (_probabilities(input) - _one_hot(target, tuple(input.shape), g)), axis=1)
+    ),
+    lambda g, grad, input, weights: _softmax_rule(g * np.expand_dims(grad * weights, 1), _probabilities(input), 1),
+    public=False,
+    samples=on(real(4), real(4, 3), whole(4, below=3), np.array([0.5, 1.0, 2.0, 1.0], np.float32)),
+)
+def cross_entropy_input(grad: Array, input: Array, target: Index, weights: Any) -> Array:
+    """The gradient of ``class_cross_entropy`` with respect to its input, from *grad*, that of its result."""
+    rows = _rows(input)
+    result = np.exp(rows - rows.max(axis=1, keepdims=True))
+    result /= result.sum(axis=1, keepdims=True)
+    result[np.arange(len(rows)), target.reshape(-1)] -= 1
+    result *= (grad * weights).reshape(-1, 1)
+    if input.ndim == 2:
+        return result
+    return np.moveaxis(result.reshape(*target.shape, input.shape[1]), -1, 1)
+
+
+def _rows(input: Array) -> Array:
+    """input (N, C, …) as a matrix of the classes of one prediction in each row."""
+    return input if input.ndim == 2 else np.moveaxis(input, 1, -1).reshape(-1, input.shape[1])
+
+
 def _check_classes(input: Tensor, target: Tensor, ignore_index: int) -> None:
     shape, classes = input._array.shape, target._array
     if classes.dtype != np.int64:
@@ -158,17 +213,26 @@ def nll_loss(
         whole_batch = "none" if reduction == "none" else reduction
         loss = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, None, ignore_index, None, whole_batch)
         return loss.squeeze(0) if reduction == "none" else loss
+    classes, weights = _classes_and_weights(input, target, weight, ignore_index)
+    return _averaged(negative_picked(input, classes, weights), weights, reduction)
+
+
+def _classes_and_weights(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Any]:
+    """Classes that can all be looked up, and what each counts: its weight, or 0 where it is ignored."""
     _check_classes(input, target, ignore_index)
     classes = target._array
     counted = classes != ignore_index
-    safe = classes if counted.all() else np.where(counted, classes, 0)
-    weights = np.ones(classes.shape, input._array.dtype) if weight is None else weight._array[safe]
-    if safe is not classes:
-        weights = np.where(counted, weights, 0)
-    losses = negative_picked(input, Tensor._wrap(safe), weights)
-    if reduction != "mean":
-        return reduced(losses, reduction)
-    return losses.sum() / float(weights.sum())
+    if counted.all():
+        weights = np.ones(classes.shape) if weight is None else weight._array[classes]
+        return target, weights.astype(input._array.dtype, copy=False)
+    safe = np.where(counted, classes, 0)
+    weights = counted if weight is None else np.where(counted, weight._array[safe], 0)
+    return Tensor._wrap(safe), weights.astype(input._array.dtype)
+
+
+def _averaged(losses: Tensor, weights: Any, reduction: str) -> Tensor:
+    """*losses* reduced; their mean is over the total of *weights*."""
+    return losses.sum() / float(weights.sum()) if reduction == "mean" else reduced(losses, reduction)
 
 
 @composite(
@@ -195,6 +259,9 @@ def cross_entropy(
     tensor(0.6931)
     """
     axis = 0 if input._array.ndim == 1 else 1
+    if axis and not label_smoothing and not target.is_floating_point():
+        classes, weights = _classes_and_weights(input, target, weight, ignore_index)
+        return _averaged(class_cross_entropy(input, classes, weights), weights, reduction)
     logs = log_softmax_along(input, axis)
     if target.is_floating_point():
         return _soft_cross_entropy(logs, target, weight, reduction, label_smoothing, axis)

@@ -17,6 +17,9 @@ for _operation in OPERATIONS.values():
         UFUNCS[_operation.forward] = _operation.call
 UFUNCS[np.matmul] = linear.matmul
 UFUNCS[np.power] = arithmetic.pow
+UFUNCS[np.floor_divide] = arithmetic.floor_divide
+UFUNCS[np.remainder] = arithmetic.remainder
+UFUNCS[np.fmod] = arithmetic.fmod
 
 
 def _tensor(value: Any) -> Tensor:
@@ -174,7 +177,7 @@ def _triu(m: Any, k: int = 0) -> Any:
 
 
 @answers(np.tile)
-def _tile(A: Any, reps: Any) -> Any:  # noqa: N803 -- NumPy's name
+def _tile(A: Any, reps: Any) -> Any:
     return shape.tile(_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
 
 
@@ -249,8 +252,8 @@ def _ndim(a: Any) -> int:
 
 
 @answers(np.size)
-def _size(a: Any) -> int:
-    return int(a.numel())
+def _size(a: Any, axis: int | None = None) -> int:
+    return int(a.numel() if axis is None else a.shape[axis])
 
 
 @answers(np.iscomplexobj)

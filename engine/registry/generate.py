@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -25,6 +26,9 @@ from .operation import Operation, Promotion
 
 _PROMOTING = (Promotion.ARITHMETIC, Promotion.FLOATING)
 _MOST_CONSTANTS = 4096
+
+# Infinities and nan are results like others, as in PyTorch; an errstate around every operation would cost half of it.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"allgrad\.")
 
 # The 0-d tensors that stand for Python numbers beside float32 and float64 tensors: NumPy multiplies by a 0-d array
 # twice as fast as by a Python float. Zero is left out, since 0.0 and -0.0 are equal keys.
@@ -54,16 +58,31 @@ def wrapper(op: Operation) -> Callable[..., Any]:
         _compile(_op)  # type: ignore[name-defined] # noqa: F821 -- a global of the function made below
         return _op.call(*args, **kwargs)  # type: ignore[name-defined] # noqa: F821
 
+    return _uncompiled_function(op, uncompiled)
+
+
+def operator(op: Operation) -> Callable[..., Any]:
+    """The function behind a Python operator: like *op*, but NotImplemented where an operand is of a foreign type."""
+
+    def uncompiled(*args: Any, **kwargs: Any) -> Any:
+        _compile(_op)  # type: ignore[name-defined] # noqa: F821 -- a global of the function made below
+        return _op.operator(*args, **kwargs)  # type: ignore[name-defined] # noqa: F821
+
+    return _uncompiled_function(op, uncompiled)
+
+
+def _uncompiled_function(op: Operation, uncompiled: Callable[..., Any]) -> FunctionType:
     names = {
         "_op": op,
         "_compile": compile_operation,
         "__package__": "allgrad.operations",
         "__name__": "allgrad.operations",
     }
-    function = FunctionType(uncompiled.__code__, names, op.name)
+    assert isinstance(uncompiled, FunctionType)
+    function = FunctionType(uncompiled.__code__, names, op.identifier)
     function.__doc__ = op.doc
-    function.__module__ = "allgrad"
-    function.__qualname__ = op.name
+    function.__module__ = f"allgrad.{op.namespace}" if op.namespace else "allgrad"
+    function.__qualname__ = op.identifier
     function.__wrapped__ = op.declared  # type: ignore[attr-defined] # inspect.signature follows it
     return function
 
@@ -72,13 +91,16 @@ def compile_operation(op: Operation) -> None:
     """Write, compile and put in place the code of *op*."""
     op.node_type = _node_type(op)
     lines = _call_lines(op) if not op.several and op.outputs is None else _general_lines(op)
-    call = op.call
-    assert isinstance(call, FunctionType)
-    call.__globals__.update(_names(op))
-    made = _function("\n".join(lines), op.name, call.__globals__)
-    call.__code__ = made.__code__
-    call.__defaults__ = made.__defaults__
-    call.__kwdefaults__ = made.__kwdefaults__
+    from . import record
+
+    names = _names(op)
+    made = _function("\n".join(lines), op.name, dict(names))
+    for function, general in ((op.call, record.call), (op.operator, record.call_as_operator)):
+        if isinstance(function, FunctionType):
+            function.__globals__.update(names, _general=general)
+            function.__code__ = made.__code__
+            function.__defaults__ = made.__defaults__
+            function.__kwdefaults__ = made.__kwdefaults__
 
 
 def _function(source: str, name: str, names: dict[str, Any]) -> FunctionType:
@@ -97,7 +119,7 @@ def _names(op: Operation) -> dict[str, Any]:
     defaults = dict(zip(op.parameters[op.positional - len(op.declared.__defaults__ or ()) :],
                         op.declared.__defaults__ or (), strict=False)) | (op.declared.__kwdefaults__ or {})  # fmt: skip
     return {
-        "_general": record.call, "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
+        "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
         "_Tensor": Tensor, "_Node": op.node_type, "_ndarray": np.ndarray, "_asarray": np.asarray, "_mode": mode,
         "_tick": tick, "_getframe": sys._getframe, "_internal": INTERNAL_PACKAGES, "_constant": constant,
         "_f32": np.dtype(np.float32), "_weak32": _constants[np.dtype(np.float32)],
@@ -125,7 +147,7 @@ def _tuple(items: list[str] | tuple[str, ...]) -> str:
 
 
 def _general_lines(op: Operation) -> list[str]:
-    return [f"def {op.name}({_signature(op)}):", f"    return _general(_op, {_tuple(op.parameters)})"]
+    return [f"def {op.identifier}({_signature(op)}):", f"    return _general(_op, {_tuple(op.parameters)})"]
 
 
 def _call_lines(op: Operation) -> list[str]:
@@ -134,14 +156,14 @@ def _call_lines(op: Operation) -> list[str]:
     body += [
         "_out = _new(_Tensor)",
         "_out._array = _y",
-        "_out._grad = _out._version = _out._view = None",
+        "_out._grad = _out._counter = _out._view = None",
     ]
     body += _record_lines(op) if op.differentiable else ["_out._node = None"]
     if op.is_view:
         arguments = "{" + ", ".join(f"'{p}': {p}" for p in op.parameters) + "}"
         body.append(f"_attach(_op, _out, {arguments})")
     body.append("return _out")
-    return [f"def {op.name}({_signature(op)}):", *("    " + line for line in body)]
+    return [f"def {op.identifier}({_signature(op)}):", *("    " + line for line in body)]
 
 
 def _weak_scalar_lines(op: Operation, fallback: str) -> list[str]:
@@ -175,12 +197,12 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
     promoting = op.promotion is not Promotion.NONE
     if promoting:
         lines.append(f"    _dtype = {promoted[0]}.dtype")
-        if len(promoted) > 1:
-            lines.append("    if " + " or ".join(f"{x}.dtype is not _dtype" for x in promoted[1:]) + ":")
-            lines.append(f"        {fallback}")
-        if any(n in op.optional for n in op.operands):
-            lines.append(f"    if {' or '.join(n + ' is not None' for n in op.operands if n in op.optional)}:")
-            lines.append(f"        {fallback}")
+        others = [f"{x}.dtype is not _dtype" for x in promoted[1:]]
+        others += [
+            f"({arrays[n]} is not None and {arrays[n]}.dtype is not _dtype)" for n in op.operands if n in op.optional
+        ]
+        if others:
+            lines += [f"    if {' or '.join(others)}:", f"        {fallback}"]
     passed = [arrays.get(p, p) for p in op.parameters[: op.positional]]
     passed += [f"{p}={arrays.get(p, p)}" for p in op.parameters[op.positional :]]
     lines += [f"    _y = _forward({', '.join(passed)})", "except Exception:", f"    {fallback}"]
@@ -207,8 +229,10 @@ def _record_lines(op: Operation) -> list[str]:
                 f"    {name}._view.refresh({name})",
                 f"{node} = {name}._node",
             ]
-    wanted = " and ".join(f"{node} is None" for node in nodes.values())
-    lines += [f"if ({wanted}) or not _mode.enabled:", "    _out._node = None", "else:"]
+    constant = " and ".join(f"{node} is None" for node in nodes.values())
+    if op.converts:
+        constant += ") or (_y.dtype.kind not in 'fc'"
+    lines += [f"if ({constant}) or not _mode.enabled:", "    _out._node = None", "else:"]
     recorded = [
         "_out._node = _node = _new(_Node)",
         "_node.seq = _tick()",
@@ -271,7 +295,7 @@ def _node_type(op: Operation) -> type[OperationNode]:
             **{f"_rule{i}": rule.function for i, rule in enumerate(op.rules) if rule is not None},
         }  # fmt: skip
         members["step"] = _function("\n".join(_step_lines(op)), f"{op.name} step", names)
-    return type(op.node_name, (OperationNode,), members)
+    return type(op.node_name if isinstance(op.node_name, str) else op.name, (OperationNode,), members)
 
 
 def _step_lines(op: Operation) -> list[str]:
@@ -299,7 +323,7 @@ def _edge_lines(op: Operation, i: int) -> list[str]:
             lines += [f"if {name} is _RELEASED:", "    _released(self)"]
             lines += [f"if {name} is not None:"] if name in op.optional else []
             lines += [
-                f"{indent}if {name}._version is not None:",
+                f"{indent}if {name}._counter is not None:",
                 f"{indent}    _check(self, {name}, '{name}')",
             ]
             lines.append(f"{indent}{name} = {name}._array")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..tape.mode import mode
-from ..tape.nodes import AccumulateGrad, Node
+from ..tape.nodes import AccumulateGrad, Node, hooks_of
 from ..tape.provenance import caller
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
@@ -40,9 +40,10 @@ def apply(
     copies: bool,
 ) -> Tensor:
     """Let *target* become ``function(target, *args, **kwargs)``; *copies*: the old values are saved by a rule."""
-    check_may_change(target)
+    recorded = any(_needs_grad(a) for a in args) or any(_needs_grad(a) for a in kwargs.values())
+    check_may_change(target, recorded)
     before = target
-    if mode.enabled and copies and (target._node is not None or any(_needs_grad(a) for a in args)):
+    if mode.enabled and copies and (target._node is not None or recorded):
         before = Tensor._wrap(target._array.copy(), target._node)
     elif target._node is not None:
         before = Tensor._wrap(target._array, target._node)
@@ -54,10 +55,14 @@ def _needs_grad(value: Any) -> bool:
     return isinstance(value, Tensor) and value._node is not None
 
 
-def check_may_change(target: Tensor) -> None:
-    """RuntimeError if *target* is a leaf that requires grad, or a view of one, and operations are recorded."""
-    if target._view is not None:
-        target._view.refresh(target)
+def check_may_change(target: Tensor, recorded: bool = False) -> None:
+    """RuntimeError if operations are recorded and *target* is a leaf that requires grad, or a view of one.
+
+    So is a view that was made inside ``no_grad``, where it has a history, or gets one (*recorded*).
+    """
+    view = target._view
+    if view is not None:
+        view.refresh(target)
     if not mode.enabled:
         return
     if type(target._node) is AccumulateGrad:
@@ -65,10 +70,15 @@ def check_may_change(target: Tensor) -> None:
             "a leaf Variable that requires grad is being used in an in-place operation: "
             "do it inside torch.no_grad(), or write x = x + 1 rather than x += 1"
         )
-    if target._view is not None and type(target._view.base._node) is AccumulateGrad:
+    if view is not None and type(view.base._node) is AccumulateGrad:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation: "
             "do it inside torch.no_grad()"
+        )
+    if view is not None and view.made_without_grad and (recorded or view.base._node is not None):
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled: it is not clear "
+            "whether the change should be recorded. Put both inside no_grad, or both outside of it."
         )
 
 
@@ -98,15 +108,25 @@ def write(target: Tensor, result: Tensor, name: str) -> None:
 
 def rewrite_history(target: Tensor, made_by: Node | None) -> None:
     """Note that the memory of *target* was just overwritten by values that *made_by* recorded."""
-    target._version_or_new().bump(caller())
+    target._counter_or_new().bump(caller())
     if made_by is None or not mode.enabled:
         return
     if target._view is None:
+        _move_retained(target._node, made_by)
         target._node = made_by
         return
-    base = target._view.base
-    base._node = CopySlices(base._node, made_by, target._view)
+    base, before = target._view.base, target._view.base._node
+    base._node = CopySlices(before, made_by, target._view)
+    _move_retained(before, base._node)
+    before = target._node
     target._view.refresh(target)
+    _move_retained(before, target._node)
+
+
+def _move_retained(before: Node | None, after: Node | None) -> None:
+    """Let ``retain_grad`` of a tensor, which *before* made, follow it to *after*, which made its new value."""
+    if before is not None and after is not None and before.hooks is not None and before.hooks.retain is not None:
+        hooks_of(after).retain, before.hooks.retain = before.hooks.retain, None
 
 
 def _title(d: dtypes.dtype) -> str:
@@ -146,6 +166,10 @@ class CopySlices(Node):
         written = self.replay(g) if wanted[1] is not None else None
         if wanted[0] is None:
             return None, written
-        kept = g.clone()
-        self.replay(kept).zero_()
-        return kept, written
+        enabled, mode.enabled = mode.enabled, False
+        try:
+            kept = Tensor._wrap(self._laid_out_as_base(np.ones(g._array.shape, dtype=bool)))
+            self.replay(kept)._array[...] = False
+        finally:
+            mode.enabled = enabled
+        return np.where(kept, g, np.zeros_like(g)), written

@@ -22,7 +22,8 @@ class OperationNode(Node):
     counts: tuple[int, ...] | None  # how many edges each operand has, where one of them is a list
 
     def name(self) -> str:
-        return self.operation.node_name
+        name = self.operation.node_name
+        return name if isinstance(name, str) else name(self)
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         return self._run_rules(g, wanted, recorded=False)
@@ -70,7 +71,7 @@ class OperationNode(Node):
         if value is RELEASED:
             released(self)
         for tensor in value if isinstance(value, tuple) else (value,):
-            if isinstance(tensor, Tensor) and tensor._version is not None:
+            if isinstance(tensor, Tensor) and tensor._counter is not None:
                 check_unchanged(self, tensor, name)
         if is_result(name):
             check_output(self)
@@ -107,19 +108,20 @@ def reduce_to(g: Any, shape: tuple[int, ...]) -> Any:
 
 def check_unchanged(node: Node, tensor: Tensor, name: str) -> None:
     """RuntimeError if *tensor*, saved by *node*, was changed in place since."""
-    version = tensor._version
+    version = tensor._counter
     if version is not None and version.stamp > node.seq:
-        _changed(node, tensor._array, name, version.place)
+        changed(node, tensor._array, name, version.place)
 
 
 def check_output(node: Node) -> None:
     """RuntimeError if the output that *node* saved was changed in place since."""
     version = node.version
     if version is not None and version.stamp > node.seq:
-        _changed(node, None, "its result", version.place)
+        changed(node, None, "its result", version.place)
 
 
-def _changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
+def changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
+    """RuntimeError: *array*, saved by *node*, was overwritten at *place*."""
     shape = "" if array is None else f" {list(array.shape)}"
     raise RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "

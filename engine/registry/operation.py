@@ -52,10 +52,14 @@ class Rule:
 class Operation:
     """Everything that is known of one operation; ``call`` is the function that users and other operations call."""
 
-    def __init__(self, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None]) -> None:
+    def __init__(
+        self, forward: Callable[..., Any], rules: Sequence[Callable[..., Any] | None], namespace: str = ""
+    ) -> None:
         assert isinstance(forward, FunctionType)
         code = forward.__code__
-        self.name = forward.__name__.rstrip("_") if forward.__name__ not in ("bool_",) else "bool"
+        self.identifier = forward.__name__.rstrip("_") if forward.__name__ not in ("bool_",) else "bool"
+        self.namespace = namespace
+        self.name = f"{namespace}.{self.identifier}" if namespace else self.identifier
         self.doc = forward.__doc__ or ""
         self.declared = forward
         self.parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -73,11 +77,18 @@ class Operation:
         self.is_view = False
         self.outputs: Callable[..., Any] | None = None  # makes the result of several arrays, e.g. a named tuple
         self.samples: Samples | None = None
-        self.node_name = _camel(self.name) + "Backward0"
+        self.node_name: str | Callable[[Any], str] = _camel(self.name) + "Backward0"
         self.aliases: tuple[str, ...] = ()
         self.public = True
+        self.bools = True
         self.call: Callable[..., Any] = forward
+        self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
+
+    @property
+    def converts(self) -> bool:
+        """Whether an argument can make the result another type, one without gradients perhaps."""
+        return any("dtype" in str(self.declared.__annotations__.get(p)) for p in self.parameters)
 
     @property
     def differentiable(self) -> bool:
@@ -88,6 +99,10 @@ class Operation:
         """What the rules name, each once."""
         return tuple(dict.fromkeys(name for rule in self.rules if rule for name in rule.saved))
 
+    def method_names(self) -> tuple[str, ...]:
+        """What it is called as a Tensor method: of an operation in a namespace, only its aliases."""
+        return self.aliases if self.namespace else (self.name, *self.aliases)
+
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
@@ -97,7 +112,7 @@ def _kind(annotation: Any) -> str:
 
 
 def _camel(name: str) -> str:
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
 
 
 OPERATIONS: dict[str, Operation] = {}
@@ -111,13 +126,15 @@ def operation(
     view: bool = False,
     outputs: Callable[..., Any] | None = None,
     samples: Samples | None = None,
-    node_name: str = "",
+    node_name: str | Callable[[Any], str] = "",
     aliases: Sequence[str] = (),
     dunder: str = "",
     reflected: str = "",
     inplace: bool = False,
     method: bool = True,
     public: bool = True,
+    bools: bool = True,
+    namespace: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
 
@@ -126,20 +143,26 @@ def operation(
     cast operands, and sum gradients back to the shapes of the operands. *view*: the result may share the first
     operand's memory. *outputs* wraps the tuple of several results. *aliases* are further public names; *dunder* and
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
-    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it.
+    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *bools*:
+    bool tensors may be operands. *node_name* is what its nodes are called, or a function of the node. *namespace*:
+    it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
-        from .generate import wrapper
+        from .generate import operator, wrapper
 
-        op = Operation(forward, rules)
+        op = Operation(forward, rules, namespace)
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
+        op.bools = bools
         op.node_name = node_name or op.node_name
         op.call = wrapper(op)
         _add(op)
-        _add_methods((op.name, *op.aliases) if method and public else (), (dunder, reflected), op.call)
+        _add_methods(op.method_names() if method and public else (), op.call)
+        if dunder:
+            op.operator = operator(op)
+            _add_methods((dunder, reflected), op.operator)
         if inplace:
             _add_inplace(op, dunder)
         return op.call
@@ -155,14 +178,15 @@ def composite(
     reflected: str = "",
     inplace: bool = False,
     method: bool = True,
+    namespace: str = "",
 ) -> Callable[[F], F]:
     """Register a function of Tensors that is made of other operations, and so needs no rule of its own."""
 
     def register(function: F) -> F:
-        op = Operation(function, ())
+        op = Operation(function, (), namespace)
         op.call, op.samples, op.aliases = function, samples, tuple(aliases)
         _add(op)
-        _add_methods((op.name, *op.aliases) if method else (), (dunder, reflected), function)
+        _add_methods((*(op.method_names() if method else ()), dunder, reflected), function)
         if inplace:
             _add_inplace(op, dunder)
         return function
@@ -175,8 +199,8 @@ def _add(op: Operation) -> None:
     OPERATIONS[op.name] = op
 
 
-def _add_methods(names: Sequence[str], operators: Sequence[str], function: Callable[..., Any]) -> None:
-    for name in (*names, *operators):
+def _add_methods(names: Sequence[str], function: Callable[..., Any]) -> None:
+    for name in names:
         if name:
             add_method(name, function)
 
@@ -186,7 +210,7 @@ def _add_inplace(op: Operation, dunder: str) -> None:
 
     function = variant(op)
     if op.public:
-        for name in (op.name, *op.aliases):
+        for name in op.method_names():
             add_method(name + "_", function)
     if dunder:
         add_method("__i" + dunder[2:], function)

@@ -32,6 +32,18 @@ def call(op: Operation, values: tuple[Any, ...]) -> Any:
     return _wrap(op, arguments, result)
 
 
+def call_as_operator(op: Operation, values: tuple[Any, ...]) -> Any:
+    """Like ``call``, but NotImplemented where an operand is neither a tensor nor a number: Python asks the other one."""
+    try:
+        return call(op, values)
+    except ForeignOperandError:
+        return NotImplemented
+
+
+class ForeignOperandError(TypeError):
+    """An operand is of a type that no operation takes."""
+
+
 def _any_tensor(op: Operation, arguments: dict[str, Any]) -> bool:
     for name in op.operands:
         value = arguments[name]
@@ -53,10 +65,12 @@ def _check_operands(op: Operation, arguments: dict[str, Any]) -> None:
         value = arguments[name]
         if name in op.several:
             if not isinstance(value, (list, tuple)):
-                raise TypeError(_wrong_type(op, position, name, "tuple of Tensors", value))
+                raise ForeignOperandError(_wrong_type(op, position, name, "tuple of Tensors", value))
             arguments[name] = tuple(_operand(op, position, name, v, tensors) for v in value)
         else:
             arguments[name] = _operand(op, position, name, value, tensors)
+        if not op.bools and isinstance(arguments[name], Tensor) and arguments[name]._array.dtype == bool:
+            raise errors.bool_operand(op.name)
 
 
 def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool) -> Any:
@@ -70,7 +84,7 @@ def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool)
         return Tensor._wrap(value)
     if tensors and isinstance(value, _NUMBERS) and op.promotion is not Promotion.NONE:
         return value
-    raise TypeError(_wrong_type(op, position, name, "Tensor", value))
+    raise ForeignOperandError(_wrong_type(op, position, name, "Tensor", value))
 
 
 def _wrong_type(op: Operation, position: int, name: str, wanted: str, value: Any) -> str:
@@ -126,6 +140,8 @@ def cast(value: Any, target: dtypes.dtype) -> Tensor:
 def constant_array(value: Any, target: dtypes.dtype) -> Any:
     """The 0-d array of *value*, wrapped round where it is an integer that *target* cannot hold."""
     if target.category == dtypes.INTEGER and isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise OverflowError(f"int too big to convert: {value} does not fit into 64 bits")
         return np.asarray(value % (1 << 64), dtype=np.uint64).astype(target.numpy)
     return np.asarray(value).astype(target.numpy)
 
@@ -144,10 +160,10 @@ def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
 
 
 def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:
-    node = _node_for(op, arguments, result)
     if op.outputs is not None:
-        return _wrap_several(op, result, node, arguments)
-    made = Tensor._wrap(np.asarray(result), node)
+        return _wrap_several(op, result, _node_for(op, arguments, result), arguments)
+    array = np.asarray(result)
+    made = Tensor._wrap(array, _node_for(op, arguments, array) if array.dtype.kind in "fc" else None)
     if op.is_view:
         attach_if_shared(op, made, arguments)
     return made
@@ -162,7 +178,7 @@ def _wrap_several(op: Operation, result: Any, node: OperationNode | None, argume
             own = Output(node, index, len(result))
         tensor = Tensor._wrap(array, own)
         if node is not None and node.version is not None and f"y{index}" in op.saved_names():
-            tensor._version = node.version
+            tensor._counter = node.version
         if op.is_view:
             attach_if_shared(op, tensor, arguments, index)
         made.append(tensor)

@@ -15,10 +15,15 @@ Maker = Callable[["Generator"], Any]
 
 
 class Sample(NamedTuple):
-    """One call to try: positional arguments (float64 arrays become tensors) and keywords."""
+    """One call to try: positional arguments (float64 arrays become tensors) and keywords.
+
+    Not the operation itself is called but *around* of it, where that is given: it makes of the arguments what the
+    operation is defined on (a symmetric matrix), or of the results what is unique (an eigenvector up to its sign).
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = MappingProxyType({})
+    around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
 
 Samples = Callable[["Generator"], Iterable[Sample]]
@@ -77,6 +82,16 @@ def each(*several: Samples) -> Samples:
             yield from one(generator)
 
     return samples
+
+
+def around(wrap: Callable[[Callable[..., Any]], Callable[..., Any]], samples: Samples) -> Samples:
+    """*samples*, each called through *wrap* of the operation."""
+
+    def wrapped(generator: Generator) -> Iterable[Sample]:
+        for sample in samples(generator):
+            yield sample._replace(around=wrap)
+
+    return wrapped
 
 
 def unary(maker: Callable[..., Maker] = real) -> Samples:

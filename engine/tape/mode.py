@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
@@ -22,6 +23,16 @@ class GradMode(threading.local):
 
 
 mode = GradMode()
+
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Inside a backward pass: what a hook calls works on Tensors, as everywhere else."""
+    before, mode.rules_on_arrays = mode.rules_on_arrays, False
+    try:
+        yield
+    finally:
+        mode.rules_on_arrays = before
 
 
 class _Recording:

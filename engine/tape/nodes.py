@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .provenance import Place
-from .version import Version
+from .mode import users_code
+from .provenance import Place, caller
+from .version import Version, tick
 
 if TYPE_CHECKING:
     from ..tensors.tensor import Tensor
@@ -57,12 +58,28 @@ class Gradients(dict["Node", Any]):
             self.shared.discard(node)
 
 
-class Hooks:
-    """The callbacks hung on one node: *before* see the incoming gradient, *after* the outgoing ones."""
+def conjugated(g: Any) -> Any:
+    """*g* turned from the convention inside a backward pass to PyTorch's, or back; a real gradient is both.
 
-    __slots__ = ("after", "before", "retain")
+    Rules keep complex gradients so that dL = Re(g · dz), as for real ones; PyTorch's are the conjugates of these. What a
+    user sees or gives (``.grad``, hooks, ``grad``, a custom Function) is PyTorch's.
+    """
+    if isinstance(g, (np.ndarray, np.generic)):
+        return np.conjugate(g) if g.dtype.kind == "c" else g
+    return g if g is None or g._array.dtype.kind != "c" else np.conjugate(g)
+
+
+class Hooks:
+    """The callbacks hung on one node.
+
+    In the order in which they are called: *on_tensor* see (and replace) the gradient of the node's output, *retain* keeps
+    it, *before* are the node's own pre-hooks, and *after* see the gradients that it computed.
+    """
+
+    __slots__ = ("after", "before", "on_tensor", "retain")
 
     def __init__(self) -> None:
+        self.on_tensor: dict[int, Callable[..., Any]] = {}
         self.before: dict[int, Callable[..., Any]] = {}
         self.after: dict[int, Callable[..., Any]] = {}
         self.retain: Callable[[Any], None] | None = None
@@ -104,6 +121,7 @@ class Node:
     version: Version | None  # of the output, once it is aliased or changed, where a rule saves the output
 
     saves_output = False
+    returns_fresh = True  # a gradient other than the incoming one is an array that nothing else refers to
 
     def name(self) -> str:
         """The name PyTorch gives this kind of node, such as ``MulBackward0``."""
@@ -127,7 +145,7 @@ class Node:
         """Run the rules on arrays, deliver the results and free what was saved."""
         for edge, gradient in zip(self.edges, self.gradients(g, self.edges), strict=True):
             if edge is not None and gradient is not None:
-                if gradient is g:
+                if gradient is g or not self.returns_fresh:
                     grads.shared.add(edge)
                 grads.deliver(edge, gradient)
         self.release()
@@ -149,11 +167,7 @@ class Node:
 
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before this node runs; what it returns replaces grad_outputs."""
-        return Handle(hooks_of(self).before, lambda g: _first(hook((g,))))
-
-
-def _first(replaced: Any) -> Any:
-    return replaced[0] if isinstance(replaced, tuple) else replaced
+        return Handle(hooks_of(self).before, hook)
 
 
 def hooks_of(node: Node) -> Hooks:
@@ -171,7 +185,7 @@ class Output(Node):
     def __init__(self, parent: Node, index: int, count: int) -> None:
         self.parent, self.index, self.count = parent, index, count
         self.edges = (parent,)
-        self.seq = parent.seq
+        self.seq = tick()  # later than its parent, so that every output has arrived before that runs
         self.code, self.lasti = parent.code, parent.lasti
         self.hooks = self.version = None
 
@@ -216,31 +230,36 @@ class AccumulateGrad(Node):
         if leaf is None:
             return
         with _accumulating:
-            _accumulate(leaf, g, self.destination, owned=self not in grads.shared)
+            if isinstance(g, (np.ndarray, np.generic)):
+                _accumulate(leaf, g, self.destination, owned=self not in grads.shared)
+            else:
+                g = conjugated(g)
+                leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g
         if self.post_hooks:
-            for hook in tuple(self.post_hooks.values()):
-                hook(leaf)
+            with users_code():
+                for hook in tuple(self.post_hooks.values()):
+                    hook(leaf)
 
 
 def _accumulate(leaf: Tensor, g: Any, destination: Array | None, *, owned: bool) -> None:
     """Add *g* to ``leaf.grad``: in place where that cannot disturb a graph, into *destination* where there is one."""
-    before = leaf._grad
-    if isinstance(g, (np.ndarray, np.generic)):
-        if g.dtype != leaf._array.dtype:
-            g, owned = g.astype(leaf._array.dtype), True
-        if before is not None and before._node is None:
-            before._array += g
-        elif before is not None:
-            leaf._grad = leaf._wrap(before._array + g)
-        elif destination is not None:
-            destination[...] = g
-            leaf._grad = leaf._wrap(destination)
-        elif owned and type(g) is np.ndarray and g.base is None and g.flags.writeable:
-            leaf._grad = leaf._wrap(g)
-        else:
-            leaf._grad = leaf._wrap(np.array(g, dtype=leaf._array.dtype))
+    before, dtype = leaf._grad, leaf._array.dtype
+    if g.dtype.kind == "c":
+        g, owned = np.conjugate(g), True
+    if g.dtype != dtype:
+        g, owned = g.astype(dtype), True
+    if before is not None and before._node is None and before._array.flags.writeable:
+        before._array += g
+        before._counter_or_new().bump(caller())
+    elif before is not None:
+        leaf._grad = leaf._plain(before._array + g)
+    elif destination is not None:
+        destination[...] = g
+        leaf._grad = leaf._plain(destination)
+    elif owned and type(g) is np.ndarray and g.base is None and g.flags.writeable:
+        leaf._grad = leaf._plain(g)
     else:
-        leaf._grad = g if before is None else before + g
+        leaf._grad = leaf._plain(np.array(g, dtype=dtype))
 
 
 class _PassCallbacks(threading.local):
@@ -287,4 +306,4 @@ def set_gradient_destination(leaf: Tensor, array: Array | None) -> None:
     node.destination = array
     if array is not None and leaf._grad is not None:
         array[...] = leaf._grad._array
-        leaf._grad = leaf._wrap(array)
+        leaf._grad = leaf._plain(array)

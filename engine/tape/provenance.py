@@ -13,6 +13,7 @@ INTERNAL_PACKAGES: set[str | None] = {
     "allgrad.autograd",
     "allgrad.func",
     "allgrad.nn",
+    "allgrad.nn.utils",
     "allgrad.operations",
     "allgrad.optim",
     "allgrad.registry",

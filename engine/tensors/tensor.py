@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from ..devices import CPU, device
+from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Handle, Node, Output, hooks_of
 from ..tape.version import Version
 from .size import Size
@@ -29,24 +30,30 @@ class Tensor:
     ``numpy()``, ``from_numpy`` and ``detach`` share without copying.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_array", "_grad", "_node", "_version", "_view")
+    __slots__ = ("__dict__", "__weakref__", "_array", "_counter", "_grad", "_node", "_view")
 
     _array: Array
     _node: Node | None  # what made it; an AccumulateGrad for a leaf that requires grad; None where it does not
     _grad: Tensor | None
-    _version: Version | None
+    _counter: Version | None
     _view: View | None
 
     __array_priority__ = 1000
 
     def __init__(self, *data: Any) -> None:
         default = dtypes.get_default_dtype().numpy
-        if len(data) == 1 and not isinstance(data[0], int):
-            source = data[0]._array if isinstance(data[0], Tensor) else data[0]
-            self._array = np.array(source, dtype=default)
+        if len(data) == 1 and isinstance(data[0], Tensor):
+            self._array = data[0]._array
+        elif len(data) == 1 and not isinstance(data[0], int):
+            self._array = np.array(data[0], dtype=default)
         else:
             self._array = np.empty(data or (0,), dtype=default)
-        self._node = self._grad = self._version = self._view = None
+        self._node = self._grad = self._counter = self._view = None
+
+    @staticmethod
+    def _plain(array: Array) -> Tensor:
+        """A Tensor over *array*, whatever subclass this one is of."""
+        return Tensor._wrap(array)
 
     @classmethod
     def _wrap(cls, array: Array, node: Node | None = None) -> Self:
@@ -54,7 +61,7 @@ class Tensor:
         made = object.__new__(cls)
         made._array = array
         made._node = node
-        made._grad = made._version = made._view = None
+        made._grad = made._counter = made._view = None
         return made
 
     # --- what it is
@@ -259,15 +266,7 @@ class Tensor:
         node = self._recorded_node("can't retain_grad on Tensor that has requires_grad=False")
         if type(node) is AccumulateGrad or self.retains_grad:
             return
-        reference = weakref.ref(self)
-
-        def keep(g: Tensor) -> None:
-            kept = reference()
-            if kept is not None:
-                fresh = g if g._node is not None else Tensor._wrap(g._array.copy())
-                kept._grad = fresh if kept._grad is None else kept._grad + fresh
-
-        hooks_of(node).retain = keep
+        hooks_of(node).retain = _Retained(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
         """Call ``hook(grad)`` whenever the gradient of this tensor is computed; a returned Tensor replaces it.
@@ -275,7 +274,7 @@ class Tensor:
         RuntimeError if it does not require grad.
         """
         node = self._recorded_node("cannot register a hook on a tensor that doesn't require gradient")
-        return Handle(hooks_of(node).before, hook)
+        return Handle(hooks_of(node).on_tensor, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Handle:
         """Call ``hook(tensor)`` each time ``.grad`` of this leaf has been brought up to date by ``backward``."""
@@ -293,18 +292,18 @@ class Tensor:
             raise RuntimeError(complaint)
         return self._node
 
-    def _version_or_new(self) -> Version:
+    def _counter_or_new(self) -> Version:
         """The version this tensor shares with its aliases, made (and told to its node) on first use."""
-        if self._version is None:
-            self._version = Version()
+        if self._counter is None:
+            self._counter = Version()
             if self._node is not None and self._node.saves_output:
-                self._node.version = self._version
-        return self._version
+                self._node.version = self._counter
+        return self._counter
 
     def detach(self) -> Tensor:
         """A tensor over the same memory that is cut off from the graph: a leaf that does not require grad."""
         alias = Tensor._wrap(self._array)
-        alias._version = self._version_or_new()
+        alias._counter = self._counter_or_new()
         return alias
 
     def detach_(self) -> Self:
@@ -321,7 +320,23 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and value._array.dtype.kind not in "fc":
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex dtype, "
+                f"found {value.dtype}"
+            )
         self._array = value._array
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was changed in place."""
+        return 0 if self._counter is None else self._counter.changes
+
+    def is_inference(self) -> bool:
+        """False: a tensor made inside ``inference_mode`` is like any other here."""
+        return False
 
     @property
     def _base(self) -> Tensor | None:
@@ -335,9 +350,9 @@ class Tensor:
     def numpy(self, *, force: bool = False) -> Array:
         """The elements as a NumPy array over the same memory.
 
-        RuntimeError if it requires grad, unless *force* detaches it first.
+        RuntimeError if it requires grad and operations are recorded, unless *force* detaches it first.
         """
-        if self.requires_grad and not force:
+        if self.requires_grad and mode.enabled and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self._array
 
@@ -360,14 +375,24 @@ class Tensor:
             raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous: use any() or all()")
         return bool(self._array.item())
 
+    def _scalar(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars, found shape {list(self.shape)}"
+            )
+        return self._array.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        value = self._scalar()
+        if isinstance(value, complex):
+            raise RuntimeError(f"the complex number {value} cannot be converted to float: take .real or .abs() first")
+        return float(value)
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._scalar())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._scalar())
 
     def __index__(self) -> int:
         if self._array.size != 1 or self._array.dtype.kind not in "iub":
@@ -375,9 +400,9 @@ class Tensor:
         return int(self.item())
 
     def __format__(self, specification: str) -> str:
-        if self._array.ndim == 0 and not self.requires_grad:
+        if self._array.ndim == 0:
             return format(self.item(), specification)
-        return format(str(self), specification)
+        return object.__format__(self, specification)
 
     def __repr__(self) -> str:
         from .printing import format_tensor
@@ -385,8 +410,15 @@ class Tensor:
         return format_tensor(self)
 
     def __contains__(self, element: Any) -> bool:
+        if not isinstance(element, (Tensor, int, float, complex, np.generic)):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
         other = element._array if isinstance(element, Tensor) else element
         return bool((self._array == other).any())
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items: index what is to be kept")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = self.numpy()
@@ -421,9 +453,7 @@ class Tensor:
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError("Cannot pickle a tensor that is not a leaf: pickle its .detach() instead")
-        return _unpickled, (type(self), self._array, self._node is not None, self.__dict__ or None)
+        return _unpickled, (type(self), self._array, self.requires_grad, self.__dict__ or None)
 
     # --- moving: there is one device
 
@@ -471,6 +501,19 @@ class Tensor:
         def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
+
+
+class _Retained:
+    """What ``retain_grad`` hangs on a node: keeps the gradient for *tensor*, which it does not keep alive."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        kept = self.tensor()
+        if kept is not None:
+            fresh = g if g._node is not None else Tensor._wrap(g._array.copy())
+            kept._grad = fresh if kept._grad is None else kept._grad + fresh
 
 
 def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool, state: dict[str, Any] | None) -> Tensor:

@@ -11,19 +11,41 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+class Replay:
+    """The operations that make a view of its base: the last one, and those before it."""
+
+    __slots__ = ("before", "last")
+
+    def __init__(self, before: Replay | None, last: Callable[[Any], Any]) -> None:
+        self.before = before
+        self.last = last
+
+    def __call__(self, base: Any) -> Any:
+        """The view made anew of *base*: the tensor that owns the memory, or an array or Tensor of its shape."""
+        operations = []
+        step: Replay | None = self
+        while step is not None:
+            operations.append(step.last)
+            step = step.before
+        for operation in reversed(operations):
+            base = operation(base)
+        return base
+
+
 class View:
-    """How a tensor was made as a view of *base*: the operations to replay, and the change they were last valid for."""
+    """How a tensor was made as a view of *base*, and the change of that for which its node is valid."""
 
-    __slots__ = ("base", "replay", "stamp")
+    __slots__ = ("base", "made_without_grad", "replay", "stamp")
 
-    def __init__(self, base: Tensor, replay: Callable[[Any], Any], stamp: int) -> None:
+    def __init__(self, base: Tensor, replay: Replay, stamp: int, made_without_grad: bool) -> None:
         self.base = base
         self.replay = replay
         self.stamp = stamp
+        self.made_without_grad = made_without_grad
 
     def refresh(self, view: Tensor) -> None:
         """Give *view* a new node if its base was changed in place and recorded since."""
-        version = view._version
+        version = view._counter
         if version is None or version.stamp <= self.stamp:
             return
         self.stamp = version.stamp
@@ -36,13 +58,13 @@ class View:
             mode.enabled = enabled
 
 
-def attach(view: Tensor, source: Tensor, replay: Callable[[Any], Any]) -> None:
-    """Make *view*, just computed from *source* by *replay*, a view of the tensor that owns the memory."""
-    version = source._version_or_new()
-    view._version = version
+def attach(view: Tensor, source: Tensor, operation: Callable[[Any], Any]) -> None:
+    """Make *view*, just computed from *source* by *operation*, a view of the tensor that owns the memory."""
+    version = source._counter_or_new()
+    view._counter = version
     outer = source._view
     if outer is None:
-        view._view = View(source, replay, version.stamp)
+        view._view = View(source, Replay(None, operation), version.stamp, not mode.enabled)
     else:
-        first = outer.replay
-        view._view = View(outer.base, lambda base: replay(first(base)), version.stamp)
+        without_grad = outer.made_without_grad or not mode.enabled
+        view._view = View(outer.base, Replay(outer.replay, operation), version.stamp, without_grad)

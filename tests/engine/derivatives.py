@@ -42,7 +42,8 @@ def call(op: Operation, sample: Sample, requires_grad: bool = True) -> tuple[lis
         args.append(value if attribute else with_tensors(value, tensors, requires_grad))
     kwargs = {k: v if k not in op.operands and op.differentiable else with_tensors(v, tensors, requires_grad)
               for k, v in sample.kwargs.items()}  # fmt: skip
-    return tensors, lambda: op.call(*args, **kwargs)
+    function = op.call if sample.around is None else sample.around(op.call)
+    return tensors, lambda: function(*args, **kwargs)
 
 
 def floating_outputs(result: Any) -> list[Tensor]:

@@ -155,12 +155,12 @@ def test_the_linear_regression_finds_its_line() -> None:
 def test_a_custom_function_computes_its_own_gradient() -> None:
     class MyReLU(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, input):  # type: ignore[no-untyped-def, override]
+        def forward(ctx, input):  # type: ignore[no-untyped-def]
             ctx.save_for_backward(input)
             return input.clamp(min=0)
 
         @staticmethod
-        def backward(ctx, grad_output):  # type: ignore[no-untyped-def, override]
+        def backward(ctx, grad_output):  # type: ignore[no-untyped-def]
             (input,) = ctx.saved_tensors
             grad_input = grad_output.clone()
             grad_input[input < 0] = 0

@@ -1,0 +1,214 @@
+"""How the failure of one rank is told once and ends the whole world, without loading MPI for it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+from .launch import HYDRA, OPEN_MPI, launch
+
+# The rank that failed first ends the others well within this time; one that is still there by then ends
+# itself.
+_SECONDS_FOR_THE_FIRST = 1.5
+
+# Seen in MPICH 5.0.2: an abort right after the last words loses them in the pipe to mpiexec.
+_SECONDS_TO_BE_HEARD = 0.05
+
+# Seen in Open MPI 5.0.11: when a rank exits while another one is about to connect to prterun (the first 50
+# ms of its MPI_Init), prterun crashes or hangs for ever. This long after the failure the others are past
+# that.
+_SECONDS_TO_CONNECT = 0.5
+
+_claim: socket.socket | None = None
+
+
+class Refused(SystemExit):
+    """The end of a rank that could not begin: *message* says why and what to do, and stands for a
+    traceback."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(code)
+        self.message = message
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the code Python would exit with: 130 for Ctrl-C, what ``sys.exit`` was given, else 1.
+
+    >>> exit_code(SystemExit(3)), exit_code(SystemExit(None)), exit_code(ValueError())
+    (3, 0, 1)
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    if not isinstance(error, SystemExit):
+        return 1
+    if error.code is None:
+        return 0
+    if not isinstance(error.code, int):
+        return 1
+    # The kernel keeps eight bits; a failure must not come out as a success because of that.
+    return error.code & 0xFF or int(error.code != 0)
+
+
+def end_world(error: BaseException, *, first_frame: str | None = None) -> NoReturn:
+    """Tell once that this rank failed with *error*, then end it and every other rank with its exit code.
+
+    Frames outside of *first_frame*'s file are left out of the head of the traceback. Within a world of
+    one rank the process just exits; under a launcher MPI aborts, or, where MPI was never started, the
+    launcher notices the exit.
+    """
+    code = exit_code(error)
+    text = _traceback(error, first_frame)
+    _write_record(error, code, text)
+    seen = launch()
+    alone = seen is None or seen.size == 1
+    first = alone or _is_first_here()
+    _print(error, text, first=first, alone=alone)
+    if alone and not _mpi_is_running():
+        sys.exit(code)
+    if not first:
+        time.sleep(_SECONDS_FOR_THE_FIRST)
+    _abort(code)
+
+
+def guard() -> None:
+    """Make an uncaught exception or ``sys.exit`` here end every rank, however this script was started."""
+    if sys.excepthook is not _end_at_exception:
+        sys.excepthook = _end_at_exception
+        _watch_sys_exit()
+
+
+def _end_at_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    end_world(error.with_traceback(trace))
+
+
+def _watch_sys_exit() -> None:
+    # SystemExit passes by every hook and is gone when atexit runs, while MPI would wait there for the other
+    # ranks for ever. So sys.exit is noted; that nothing caught it shows in the outermost frame, which has
+    # not moved on.
+    sys_exit = sys.exit
+
+    def noted(status: Any = None) -> NoReturn:
+        if threading.current_thread() is threading.main_thread():
+            frame = sys._getframe()
+            while frame.f_back is not None:
+                frame = frame.f_back
+            atexit.unregister(_leave)
+            atexit.register(_leave, frame, frame.f_lasti, SystemExit(status))
+        sys_exit(status)
+
+    sys.exit = noted
+
+
+def _leave(outermost: FrameType, position: int, error: SystemExit) -> None:
+    if outermost.f_lasti == position and exit_code(error) != 0:
+        end_world(error)
+
+
+def _traceback(error: BaseException, first_frame: str | None) -> str:
+    if isinstance(error, SystemExit):
+        return ""
+    trace = error.__traceback__
+    if first_frame is not None:
+        while trace is not None and trace.tb_frame.f_code.co_filename != first_frame:
+            trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, Refused):
+        return error.message
+    if isinstance(error, SystemExit):
+        return f"SystemExit: {error.code}"
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None:
+    if not first and "ALLGRAD_LOG_DIR" not in os.environ:
+        told = f"allgrad: {_who()} failed too: {_one_line(error)}\n"
+    elif isinstance(error, Refused):
+        told = f"allgrad: {error.message}\n"
+    elif isinstance(error, SystemExit) and isinstance(error.code, str):
+        told = f"{error.code}\n"
+    elif isinstance(error, SystemExit):
+        told = "" if alone else f"allgrad: {_who()} ended with exit code {error.code}; ending the other ranks\n"
+    else:
+        told = text if alone else f"allgrad: {_who()} failed; ending the other ranks\n{text}"
+    sys.stdout.flush()
+    sys.stderr.write(told)
+    sys.stderr.flush()
+    if not alone:
+        time.sleep(_SECONDS_TO_BE_HEARD)
+
+
+def _who() -> str:
+    seen = launch()
+    return f"rank {seen.rank if seen else 0} on {socket.gethostname()}"
+
+
+def _is_first_here() -> bool:
+    """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's
+    name."""
+    global _claim
+    job = os.environ.get("PMIX_NAMESPACE") or f"{os.getuid()}-{os.getppid()}"
+    _claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        _claim.bind(f"\0allgrad-failure-{job}")
+    except OSError:
+        return False
+    return True
+
+
+def _write_record(error: BaseException, code: int, text: str) -> None:
+    """Leave failure.json in the run's folder; a link makes it appear whole, and only for the first rank
+    to fail."""
+    folder = os.environ.get("ALLGRAD_RUN_DIR")
+    if not folder:
+        return
+    seen = launch()
+    record: dict[str, Any] = {
+        "rank": seen.rank if seen else 0,
+        "host": socket.gethostname(),
+        "exit_code": code,
+        "signal": None,
+        "error": _one_line(error),
+        "traceback": text,
+    }
+    draft = Path(folder, f".failure.json.{socket.gethostname()}.{os.getpid()}")
+    try:
+        draft.write_text(json.dumps(record), encoding="utf-8")
+        os.link(draft, Path(folder, "failure.json"))
+    except FileExistsError:
+        return
+    except OSError as reason:
+        sys.stderr.write(f"allgrad: could not write {folder}/failure.json: {reason}\n")
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _mpi_is_running() -> bool:
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
+
+
+def _abort(code: int) -> NoReturn:
+    if _mpi_is_running():
+        sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
+    seen = launch()
+    if seen is not None and seen.launcher == HYDRA and "PMI_FD" in os.environ:
+        # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
+        os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
+        time.sleep(_SECONDS_FOR_THE_FIRST)
+    if seen is not None and seen.launcher == OPEN_MPI:
+        time.sleep(_SECONDS_TO_CONNECT)
+    # No clean-up on the way out: a thread that waits for another rank would wait for ever.
+    os._exit(code)

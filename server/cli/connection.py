@@ -1,0 +1,70 @@
+"""The options that say which server is meant, and the client made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Which server, as the command line says it; None leaves it to the environment and the home folder."""
+
+    server: str | None
+    token: str | None
+    home: Path | None
+
+    def open(self) -> Client:
+        """Make the client. gRPC is loaded here, not when somebody only asks for help."""
+        from ..client import Client
+
+        quiet_grpc()
+        return Client(self.server, token=self.token, home=self.home)
+
+
+def quiet_grpc() -> None:
+    """Keep gRPC's C++ from logging what we say in a sentence of our own; to be called before it is loaded."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def home_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="ALLGRAD_HOME",
+        help="Folder of the server, with its address and token.  [default: $ALLGRAD_HOME or ~/.allgrad]",
+    )(command)
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* --server, --token and --home, and hand them to it as ``connection``."""
+
+    @home_option
+    @click.option(
+        "--token",
+        envvar="ALLGRAD_TOKEN",
+        help="Token of the server; better kept in $ALLGRAD_TOKEN, since others can see this command line.",
+    )
+    @click.option(
+        "--server",
+        metavar="ADDRESS",
+        envvar="ALLGRAD_SERVER",
+        help="HOST:PORT of the server.  [default: $ALLGRAD_SERVER, else the one in the home folder]",
+    )
+    @wraps(command)
+    def connected(*args: Any, server: str | None, token: str | None, home: Path | None, **options: Any) -> Any:
+        return command(*args, connection=Connection(server, token, home), **options)
+
+    return connected
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")

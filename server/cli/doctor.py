@@ -1,0 +1,35 @@
+"""``allgrad doctor``: whether this machine can do what allgrad asks of it."""
+
+from __future__ import annotations
+
+import click
+
+from .connection import Connection, connection_options, json_option
+
+MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "red")}
+
+
+@click.command(short_help="Check whether this machine has what allgrad needs.")
+@json_option
+@connection_options
+def doctor(as_json: bool, connection: Connection) -> int:
+    """Check this machine: Python, MPI (by starting two ranks), SQLite, memory, the server.
+
+    Exits with 1 if there is a problem; warnings are only told.
+    """
+    from ..checkup import Target, Verdict, check_up
+
+    healthy = True
+    for finding in check_up(Target(connection.server, connection.token, connection.home)):
+        healthy = healthy and finding.verdict is not Verdict.PROBLEM
+        if as_json:
+            import json
+            from dataclasses import asdict
+
+            click.echo(json.dumps(asdict(finding)))
+            continue
+        mark, colour = MARKS[finding.verdict]
+        click.echo(f"{click.style(f'{mark:<8}', fg=colour)} {finding.name:<14} {finding.found}")
+        if finding.fix:
+            click.echo(f"{'':<24}{finding.fix}")
+    return 0 if healthy else 1

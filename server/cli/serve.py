@@ -1,0 +1,50 @@
+"""``allgrad serve``: the control server, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ..home import DEFAULT_PORT
+from .connection import home_option, quiet_grpc
+
+
+@click.command(short_help="Start the server.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    metavar="PORT",
+    help="0 takes any free one.",
+)
+@click.option("--slots", type=click.IntRange(1), metavar="N", help="Ranks that may run at once.  [default: the cores]")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
+)
+@home_option
+def serve(host: str, port: int, slots: int | None, grace: float | None, home: Path | None) -> None:
+    """Start the server and keep it in the foreground until Ctrl-C.
+
+    Its jobs run on when it ends, and the next server on the same folder takes them up again.
+    """
+    quiet_grpc()
+    from ..control import DEFAULT_GRACE
+    from ..main import serve as serve_until_stopped
+
+    logging.basicConfig(format="allgrad: %(levelname)s: %(message)s", level=logging.WARNING)
+    serve_until_stopped(
+        home,
+        host=host,
+        port=port,
+        slots=slots,
+        grace=DEFAULT_GRACE if grace is None else grace,
+        announce=partial(print, flush=True),
+    )

@@ -1,0 +1,146 @@
+"""``allgrad submit``: hand a script to the server, and with ``--follow`` stay with it to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import InvalidRequest
+from .connection import Connection, connection_options, json_option
+from .follow import INTERRUPTED, conclude, follow
+from .script import SCRIPT_SETTINGS, find_script, ranks_option
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..display.progress import Progress
+    from ..job import Job
+
+
+@click.command(short_help="Hand a script to the server.", context_settings=SCRIPT_SETTINGS)
+@ranks_option
+@click.option("-f", "--follow", "following", is_flag=True, help="Show states and losses until it ends.")
+@click.option("--name", default="", help="A name for people.  [default: the script's]")
+@click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
+@click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
+@click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
+@json_option
+@connection_options
+@click.argument("script")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
+def submit(
+    script: str,
+    arguments: tuple[str, ...],
+    ranks: int,
+    following: bool,
+    name: str,
+    env: tuple[str, ...],
+    as_torch: bool,
+    request_id: str | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
+    """Submit SCRIPT to the server and print the id of the job.
+
+    SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder.
+    With --follow, exits with the job's own code, and Ctrl-C cancels the job.
+    """
+    argv = [as_text(argument) for argument in (find_script(script), *arguments)]
+    settings = dict(_variable(setting) for setting in env)
+    with connection.open() as client:
+        submit_job = partial(
+            client.submit,
+            argv,
+            ranks=ranks,
+            name=as_text(name),
+            env=settings,
+            workdir=as_text(os.getcwd()),
+            request_id=request_id,
+            as_torch=as_torch,
+        )
+        if following:
+            return _follow_or_cancel(client, submit_job, as_json)
+        _announce(submit_job(), as_json)
+    return 0
+
+
+def _variable(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not key or (not equals and key not in os.environ):
+        fix = "write KEY=VALUE, or KEY to pass on a variable that is set here"
+        raise InvalidRequest(f"cannot use --env {setting}", f"no variable {key!r} is set here", fix)
+    return as_text(key), as_text(value if equals else os.environ[key])
+
+
+def as_text(argument: str) -> str:
+    """*argument* as the UTF-8 that it was typed in, whatever Python took it for in this locale.
+
+    Raises:
+        InvalidRequest: its bytes are not UTF-8, so it cannot be sent.
+    """
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"cannot send {argument!a}", "its bytes are not UTF-8") from None
+
+
+def _announce(job: Job, as_json: bool) -> None:
+    if as_json:
+        from ..display.records import job_record
+
+        click.echo(job_record(job))
+        return
+    click.echo(job.id)
+    if sys.stderr.isatty():
+        click.echo(f"watch it with: allgrad watch {job.id}", err=True)
+
+
+def _follow_or_cancel(client: Client, submit_job: Callable[[], Job], as_json: bool) -> int:
+    from ..display.progress import Progress
+
+    progress = None
+    try:
+        with ctrl_c_held_back():
+            progress = Progress.of(submit_job())
+        progress.reason = client.get(progress.job.id).reason
+        follow(client, progress, as_json)
+        return conclude(client, progress, as_json)
+    except KeyboardInterrupt:
+        if progress is None:
+            raise
+        return _cancel(client, progress, as_json)
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Let a first Ctrl-C wait until the block has ended: nobody could cancel a job whose id has not arrived."""
+    came: list[int] = []
+
+    def hold_back(number: int, frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    before = signal.signal(signal.SIGINT, hold_back)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _cancel(client: Client, progress: Progress, as_json: bool) -> int:
+    job_id = progress.job.id
+    click.echo(f"allgrad: cancelling job {job_id}; Ctrl-C again leaves that to the server", err=True)
+    client.cancel(job_id)
+    follow(client, progress, as_json, quietly=True)
+    conclude(client, progress, as_json)
+    return INTERRUPTED

@@ -1,0 +1,1 @@
+"""How jobs look: in place in a terminal, as plain lines in a pipe, as JSON for programs."""

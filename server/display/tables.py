@@ -1,0 +1,74 @@
+"""Jobs as a table and as a page, aligned for people and unadorned for pipes."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..job import Job
+from .series import duration
+
+COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
+NAME_WIDTH = 24
+
+
+def job_table(jobs: Sequence[Job]) -> list[str]:
+    """A line of headings and one for each job, cut to the terminal if there is one."""
+    rows = [COLUMNS, *(_row(job) for job in jobs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if not sys.stdout.isatty():
+        return lines
+    room = shutil.get_terminal_size().columns
+    return [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    return (
+        job.id,
+        job.state.value.lower(),
+        printable(job.name)[:NAME_WIDTH] or "-",
+        str(job.ranks),
+        _ago(job.created),
+        duration((job.finished or time.time()) - job.started) if job.started else "-",
+        "-" if job.exit_code is None else str(job.exit_code),
+        printable(job.reason),
+    )
+
+
+def _ago(moment: float) -> str:
+    return f"{duration(time.time() - moment)} ago"
+
+
+def job_page(job: Job) -> list[str]:
+    """Everything that is known of *job*, one ``name  value`` a line; what is not known is left out."""
+    facts = {
+        "job": job.id,
+        "name": job.name,
+        "state": job.state.value.lower(),
+        "reason": job.reason,
+        "command": shlex.join(job.argv),
+        "ranks": job.ranks,
+        "submitted": _clock(job.created),
+        "started": _clock(job.started),
+        "finished": _clock(job.finished),
+        "exit code": job.exit_code,
+        "attempt": job.attempt or None,
+        "output": job.output_dir,
+        "checkpoint": job.checkpoint,
+        "warning": job.warning,
+    }
+    return [f"{name:<12}{printable(str(fact))}" for name, fact in facts.items() if fact not in (None, "")]
+
+
+def _clock(moment: float | None) -> str:
+    return datetime.fromtimestamp(moment).astimezone().isoformat(" ", "seconds") if moment else ""
+
+
+def printable(text: str) -> str:
+    """*text* on one line, with nothing in it that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,153 @@
+"""Ranks in the foreground, without a server: passes their lines on and leaves no process of theirs behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import BinaryIO, NoReturn, Self
+
+from . import processes
+from .display.prefix import RankLines
+from .display.tail import Tail
+from .job import LAUNCHER_LOG
+from .launchers import Command, Ending, Launcher
+
+READ_SIZE = 64 * 1024
+GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+LAST_WORDS = 40
+"""Lines kept of what the launcher itself prints."""
+ATTEMPT = 1
+
+
+def become(command: Command) -> NoReturn:
+    """Let *command*, one rank that needs no launcher, take the place of this process."""
+    sys.stdout.flush()
+    os.execve(command.argv[0], command.argv, dict(command.env))  # noqa: S606 -- argv, never a shell
+
+
+class Foreground:
+    """The ranks of one launcher on this machine, as a context manager at whose end all of them have ended.
+
+    Each rank writes to a pipe of its own: lines never mix, and a process that a rank leaves in the background
+    cannot hold the launcher's output open. Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks.
+    """
+
+    def __init__(self, launcher: Launcher, command: Command, ranks: int, out: BinaryIO) -> None:
+        self._launcher, self._command, self._ranks = launcher, command, ranks
+        self._tag = f"run-{uuid.uuid4().hex[:12]}"
+        self._lines = RankLines(out, prefixed=ranks > 1)
+        self._last_words = Tail(LAST_WORDS, prefixed=False)
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="allgrad-run-")))
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                stack.callback(signal.signal, number, signal.signal(number, _leave))
+            for rank in range(self._ranks):
+                self._read_from(_own_pipe(self._folder / f"rank-{rank}.log"), rank, stack)
+            self._process = self._start()
+            assert self._process.stdout is not None
+            os.set_blocking(self._process.stdout.fileno(), False)
+            self._read_from(os.dup(self._process.stdout.fileno()), LAUNCHER_LOG, stack)
+            self._read_from(os.pidfd_open(self._process.pid), None, stack)
+            self._clean_up = stack.pop_all()
+        return self
+
+    def _read_from(self, source: int, rank: int | None, stack: contextlib.ExitStack) -> None:
+        stack.callback(os.close, source)
+        self._selector.register(source, selectors.EVENT_READ, rank)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        tags = {processes.JOB_TAG: self._tag, processes.ATTEMPT_TAG: str(ATTEMPT)}
+        places = {"ALLGRAD_LOG_DIR": str(self._folder), "ALLGRAD_RUN_DIR": str(self._folder)}
+        return subprocess.Popen(
+            self._command.argv,
+            env={**self._command.env, **tags, **places},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C comes to us alone, and we end the ranks in order
+        )
+
+    def wait(self) -> Ending:
+        """Pass the ranks' lines on until the launcher has ended; return how."""
+        while self._pass_on():
+            pass
+        returncode = self._process.wait()
+        self._drain()
+        return self._launcher.ending(returncode, "\n".join(self._last_words.lines()))
+
+    def last_words(self) -> list[str]:
+        """What the launcher itself printed last; nothing if a rank has already told of its failure."""
+        if (self._folder / "failure.json").exists():
+            return []
+        return [line for line in self._last_words.lines() if line.strip(" -")]
+
+    def _pass_on(self, timeout: float | None = None) -> bool:
+        """Hand on what has been printed, waiting for it if need be; return whether the launcher goes on."""
+        going_on = True
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                going_on = False
+            else:
+                self._read(key)
+        return going_on
+
+    def _catch_up(self) -> None:
+        self._pass_on(timeout=0)
+
+    def _read(self, key: selectors.SelectorKey) -> bool:
+        try:
+            data = os.read(key.fd, READ_SIZE)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._selector.unregister(key.fd)
+        elif key.data == LAUNCHER_LOG:
+            self._last_words.feed(LAUNCHER_LOG, data)
+        else:
+            self._lines.feed(key.data, data)
+        return bool(data)
+
+    def _drain(self) -> None:
+        for key in [key for key in self._selector.get_map().values() if key.data is not None]:
+            while self._read(key):
+                pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._clean_up:
+            ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not leave ranks behind
+            self._clean_up.callback(signal.signal, signal.SIGINT, ctrl_c)
+            if isinstance(error, BrokenPipeError):
+                self._lines.silence()
+            processes.end(
+                lambda: processes.tagged(self._tag, ATTEMPT),
+                GRACE,
+                spare=lambda process: process.name in self._launcher.helpers,
+                meanwhile=self._catch_up,
+            )
+            self._process.wait()
+            self._drain()
+            self._lines.close()
+
+
+def _own_pipe(path: Path) -> int:
+    os.mkfifo(path, 0o600)
+    # Open for writing too: it then opens at once, and has no end while ranks come and go.
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

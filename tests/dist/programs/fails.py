@@ -1,0 +1,32 @@
+"""Every rank joins the world; rank 1 then ends in the way the argument says, while the others wait for it."""
+
+import os
+import sys
+import time
+
+from allgrad import dist
+
+
+def broken() -> None:
+    print(f"failing at {time.time()}", flush=True)
+    raise ValueError("the batch is empty")
+
+
+how = sys.argv[1]
+first = "0" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK"))
+if how == "before-mpi" and first:
+    broken()
+dist.init()
+print(f"rank {dist.rank()} of {dist.world_size()} is here", flush=True)
+if how == "everywhere":
+    broken()
+if dist.rank() == 1:
+    if how == "exception":
+        broken()
+    if how == "exit":
+        sys.exit(3)
+    if how == "killed":
+        os.kill(os.getpid(), 9)
+dist.barrier()
+if how == "fine":
+    print(f"rank {dist.rank()} is done", flush=True)

@@ -1,0 +1,118 @@
+"""What a new user gets wrong, and what the command line says then: an exit code, one line, no traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine, serving
+
+
+def complaint(client: CommandLine, code: int, *arguments: str, **env: str) -> str:
+    """The one line on standard error of a command that ends with *code* and prints nothing else."""
+    done = client(*arguments, **env)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("allgrad: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["nonsense", "submit", "list --nonsense", "submit -n 0 x.py", "cancel"])
+def test_wrong_usage_points_to_the_help(allgrad: CommandLine, arguments: str) -> None:
+    assert "--help" in complaint(allgrad, 2, *arguments.split())
+
+
+@pytest.mark.parametrize("verb", ["list", "show j", "watch j", "logs j", "cancel j", "submit true"])
+def test_without_a_server_every_verb_says_how_to_start_one(allgrad: CommandLine, verb: str) -> None:
+    assert "allgrad serve" in complaint(allgrad, 3, *verb.split())
+
+
+def test_an_address_where_nothing_answers_is_named(allgrad: CommandLine) -> None:
+    said = complaint(allgrad, 3, "list", "--server", "127.0.0.1:1", ALLGRAD_TOKEN="any")
+    assert "127.0.0.1:1" in said
+    assert "allgrad serve" in said
+
+
+@pytest.mark.parametrize("verb", ["show", "watch", "logs", "cancel"])
+def test_an_unknown_job_is_not_found(server: CommandLine, verb: str) -> None:
+    assert "nosuchjob" in complaint(server, 5, verb, "nosuchjob")
+
+
+def test_more_ranks_than_slots_are_refused_with_the_fix(server: CommandLine) -> None:
+    server.script("train.py", "")
+    said = complaint(server, 2, "submit", "-n", "5", "train.py")
+    assert "2 slots" in said
+    assert "--slots 5" in said
+    assert server("list").stdout == ""
+
+
+def test_a_missing_script_is_refused_before_anything_is_submitted(server: CommandLine) -> None:
+    assert "script not found: nosuch.py" in complaint(server, 2, "submit", "nosuch.py")
+    assert server("list").stdout == ""
+
+
+@pytest.mark.parametrize("setting", ["NOT_SET_ANYWHERE", "=value"])
+def test_a_variable_that_is_not_there_is_refused(server: CommandLine, setting: str) -> None:
+    assert "KEY=VALUE" in complaint(server, 2, "submit", "--env", setting, "true")
+
+
+def test_a_wrong_token_is_refused(server: CommandLine) -> None:
+    assert "token" in complaint(server, 4, "list", ALLGRAD_TOKEN="wrong")
+
+
+def test_a_missing_token_is_refused(server: CommandLine, tmp_path: Path) -> None:
+    address = json.loads((server.folder / "home" / "server.json").read_text())["address"]
+    said = complaint(server, 4, "list", "--server", address, "--home", str(tmp_path / "elsewhere"))
+    assert "ALLGRAD_TOKEN" in said
+
+
+def test_a_taken_port_is_refused(allgrad: CommandLine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        said = complaint(allgrad, 2, "serve", "--port", str(taken.getsockname()[1]))
+    assert "the port is taken" in said
+    assert "--port" in said
+
+
+def test_the_port_of_another_server_is_refused(server: CommandLine, tmp_path: Path) -> None:
+    port = json.loads((server.folder / "home" / "server.json").read_text())["address"].rpartition(":")[2]
+    said = complaint(server, 2, "serve", "--port", port, "--home", str(tmp_path / "other"))
+    assert "the port is taken" in said
+
+
+def test_a_second_server_on_the_same_folder_is_refused(server: CommandLine) -> None:
+    assert "another folder" in complaint(server, 2, "serve", "--port", "0")
+
+
+def test_a_server_for_the_whole_network_is_refused(allgrad: CommandLine) -> None:
+    assert "127.0.0.1" in complaint(allgrad, 2, "serve", "--host", "0.0.0.0", "--port", "0")
+
+
+def test_a_server_that_has_stopped_is_said_to_be_gone(allgrad: CommandLine) -> None:
+    with serving(allgrad) as process:
+        assert allgrad("list").returncode == 0
+    assert process.returncode == 0
+    assert "allgrad serve" in complaint(allgrad, 3, "list")
+
+
+def test_following_goes_on_when_the_server_is_killed_and_started_again(allgrad: CommandLine) -> None:
+    allgrad.script("wait.py", "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.02)")
+    with serving(allgrad) as first:
+        following = allgrad.start("submit", "--follow", "wait.py")
+        assert following.stdout is not None
+        while "running" not in following.stdout.readline():
+            assert following.poll() is None
+        first.kill()
+        first.wait()
+        time.sleep(0.2)
+    with serving(allgrad):
+        (allgrad.folder / "go").touch()
+        rest, _ = following.communicate(timeout=30)
+    assert following.returncode == 0, rest
+    assert "succeeded" in rest

@@ -1,0 +1,181 @@
+"""``allgrad run``: ranks here and now, their output, their ends, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from allgrad.server.cli.script import find_script
+from allgrad.server.errors import InvalidRequest
+
+from .conftest import CommandLine
+
+RANK = """
+import os, sys, time
+rank = int(os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", 0)))
+"""
+FOR_TORCH = """
+import torch
+x = torch.ones(2, requires_grad=True)
+(x * 3).sum().backward()
+print(x.grad)
+"""
+Living = Callable[[Path], Sequence[str]]
+
+
+def test_one_rank_is_the_script_itself(allgrad: CommandLine) -> None:
+    allgrad.script("hello.py", "import sys; print('hello', *sys.argv[1:]); print('oops', file=sys.stderr)")
+    done = allgrad("run", "hello.py", "--lr", "0.1", "-n", "5")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello --lr 0.1 -n 5\n", "oops\n")
+
+
+def test_the_lines_of_several_ranks_are_led_by_their_rank(allgrad: CommandLine) -> None:
+    allgrad.script("hello.py", RANK + "print('hello'); print(f'from {rank}', file=sys.stderr)")
+    done = allgrad("run", "-n", "2", "hello.py")
+    assert done.returncode == 0
+    assert sorted(done.stdout.splitlines()) == ["[0] from 0", "[0] hello", "[1] from 1", "[1] hello"]
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+def test_a_script_for_torch_runs_as_it_is(allgrad: CommandLine, ranks: str) -> None:
+    allgrad.script("own.py", FOR_TORCH)
+    done = allgrad("run", "-n", ranks, "--as-torch", "own.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("tensor([3., 3.])") == int(ranks)
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+@pytest.mark.parametrize(
+    ("ending", "code"), [("sys.exit(3)", 3), ("raise ValueError('no')", 1), ("os.kill(os.getpid(), 9)", 137)]
+)
+def test_the_exit_code_is_the_jobs_own(allgrad: CommandLine, ranks: str, ending: str, code: int) -> None:
+    allgrad.script("end.py", RANK + f"if rank == {int(ranks) - 1}: {ending}\ntime.sleep(30)")
+    begun = time.monotonic()
+    done = allgrad("run", "-n", ranks, "end.py")
+    returncode = 128 - done.returncode if done.returncode < 0 else done.returncode
+    assert returncode == code
+    assert time.monotonic() - begun < 10
+
+
+def test_the_traceback_of_the_rank_that_failed_is_shown_once(allgrad: CommandLine) -> None:
+    allgrad.script("fail.py", RANK + "if rank == 1: raise ValueError('no such luck')\ntime.sleep(30)")
+    done = allgrad("run", "-n", "2", "fail.py")
+    assert done.stdout.count("[1] ValueError: no such luck") == 1
+    assert "[1] allgrad: rank 1 on" in done.stdout
+    assert "prterun" not in done.stdout + done.stderr
+
+
+def test_a_killed_rank_is_told_with_its_signal(allgrad: CommandLine) -> None:
+    allgrad.script("die.py", RANK + "if rank == 1: os.kill(os.getpid(), 9)\ntime.sleep(30)")
+    assert "a rank was ended by signal 9 (Killed)" in allgrad("run", "-n", "2", "die.py").stderr
+
+
+def test_a_program_that_fails_without_a_word_is_explained_by_the_launcher(allgrad: CommandLine) -> None:
+    done = allgrad("run", "-n", "2", "false")
+    assert done.returncode == 1
+    assert "[mpi] " in done.stderr
+    assert "---" not in done.stderr
+
+
+def test_a_background_child_neither_blocks_nor_stays(allgrad: CommandLine, processes_of: Living) -> None:
+    allgrad.script("child.py", "import subprocess; subprocess.Popen(['setsid', 'sleep', '300'])")
+    assert allgrad("run", "-n", "2", "child.py").returncode == 0
+    assert processes_of(allgrad.folder) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_all_ranks_even_stubborn_ones(
+    allgrad: CommandLine, processes_of: Living, number: signal.Signals, code: int
+) -> None:
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\n"
+    allgrad.script("stubborn.py", RANK + stubborn + "time.sleep(60)")
+    running = allgrad.start("run", "-n", "2", "stubborn.py")
+    assert running.stdout is not None
+    assert "up" in running.stdout.readline()
+    running.send_signal(number)
+    running.communicate(timeout=20)
+    assert running.returncode == 128 + number
+    assert processes_of(allgrad.folder) == []
+
+
+def test_a_reader_that_leaves_ends_the_ranks(allgrad: CommandLine, processes_of: Living) -> None:
+    allgrad.script("flood.py", "while True: print('x' * 100)")
+    running = allgrad.start("run", "-n", "2", "flood.py")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.stdout.close()
+    assert running.wait(timeout=20) == 141
+    assert processes_of(allgrad.folder) == []
+
+
+def test_a_long_line_without_an_end_passes(allgrad: CommandLine) -> None:
+    allgrad.script("long.py", "import sys; sys.stdout.write('x' * 1_000_000)")
+    done = allgrad("run", "-n", "2", "long.py")
+    assert done.stdout.count("x") == 2_000_000
+
+
+def test_more_ranks_than_cores_are_only_warned_of(allgrad: CommandLine) -> None:
+    ranks = len(os.sched_getaffinity(0)) + 1
+    done = allgrad("run", "-n", str(ranks), "true")
+    assert done.returncode == 0
+    assert f"{ranks} ranks share {ranks - 1} core" in done.stderr
+
+
+def test_a_missing_mpi_says_what_to_install(allgrad: CommandLine, tmp_path: Path) -> None:
+    """A Python without mpirun beside it or on its PATH, which finds our packages where they are."""
+    bare = bare_python(tmp_path)
+    allgrad.script("hello.py", "print('hello')")
+    command = [str(bare), "-m", "allgrad.server.cli", "run"]
+    env = {**allgrad.env, "PATH": "/nowhere"}
+    two = subprocess.run([*command, "-n", "2", "hello.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert two.returncode == 2
+    assert two.stderr.startswith("allgrad: 2 ranks need MPI; ")
+    assert "pip install 'allgrad[mpi]'" in two.stderr
+    one = output([*command, "hello.py"], tmp_path, env)
+    assert (one.returncode, one.stdout) == (0, "hello\n")
+
+
+def output(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+
+
+def bare_python(folder: Path) -> Path:
+    """A virtual environment without programs beside its Python, which sees the packages of this one."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "bare")], check=True)
+    packages = next((folder / "bare" / "lib").glob("python*")) / "site-packages"
+    here = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+    return folder / "bare" / "bin" / "python"
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_a_script_that_cannot_run_is_refused_before_anything_starts(allgrad: CommandLine, verb: str) -> None:
+    allgrad.script("train.py", "")
+    allgrad.script("data.txt", "")
+    (allgrad.folder / "folder").mkdir()
+    for name, told in {
+        "nosuch.py": "script not found: nosuch.py; looked in",
+        "no/such.py": "there is no folder",
+        "train": "there is a train.py; did you mean that?",
+        "folder": "it is a folder",
+        "data.txt": "neither a .py file nor executable",
+    }.items():
+        done = allgrad(verb, name)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith("allgrad: ")
+        assert told in done.stderr
+
+
+def test_an_unreadable_script_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret.py").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read everything
+    with pytest.raises(InvalidRequest, match="chmod \\+r"):
+        find_script(str(tmp_path / "secret.py"))
