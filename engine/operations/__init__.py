@@ -29,6 +29,7 @@ from . import (
     shape,
     solving,
     special,
+    spectrogram,
     windows,
 )
 
@@ -61,5 +62,6 @@ __all__ = [
     "shape",
     "solving",
     "special",
+    "spectrogram",
     "windows",
 ]
