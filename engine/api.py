@@ -64,7 +64,6 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
-from .operations.activation import erf, erfc
 from .operations.arithmetic import (
     add,
     div,
@@ -174,6 +173,7 @@ from .operations.creation import (
     zeros,
     zeros_like,
 )
+from .operations.determinants import det, slogdet
 from .operations.elementwise import (
     abs,
     acos,
@@ -229,6 +229,9 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
+from .operations.householder import geqrf, ormqr
+from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argsort,
     bincount,
@@ -262,6 +265,22 @@ from .operations.loss import (
     log_softmax,
     softmax,
 )
+from .operations.lu_factors import lu_unpack
+from .operations.older_linalg import (
+    chain_matmul,
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
+    cross,
+    logdet,
+    lu,
+    lu_solve,
+    pinverse,
+    qr,
+    svd,
+    triangular_solve,
+)
+from .operations.products import matrix_exp, matrix_power
 from .operations.reduction import (
     all,
     amax,
@@ -318,6 +337,10 @@ from .operations.shape import (
 from .operations.shape import (
     transpose as swapdims,
 )
+from .operations.solving import inv as inverse
+from .operations.special import erf, erfc, erfinv, i0
+from .operations.spectrogram import istft, stft
+from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .random import (
     Generator,
     default_generator,

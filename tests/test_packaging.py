@@ -68,6 +68,7 @@ def test_the_plain_wheel_needs_only_numpy(wheel: Path) -> None:
     assert needed == ["numpy"]
     assert set(re.findall(r"^Provides-Extra: (\w+)$", metadata, re.MULTILINE)) == {
         "jit",
+        "scipy",
         "mpi",
         "server",
         "all",

@@ -31,6 +31,7 @@ from . import (
     shape,
     solving,
     special,
+    spectrogram,
     windows,
 )
 
@@ -65,5 +66,6 @@ __all__ = [
     "shape",
     "solving",
     "special",
+    "spectrogram",
     "windows",
 ]
