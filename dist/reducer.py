@@ -125,10 +125,10 @@ class Reducer:
             set_gradient_destination(parameter, self._view(i))
 
     def _poll(self) -> None:
-        if self._running:
+        if self._announcement is not None:
             self._start_what_is_ready()
-            while self._finished < self._started and self._buckets[self._finished].is_summed():
-                self._finish_next()
+        while self._finished < self._started and self._buckets[self._finished].is_summed():
+            self._finish_next()
 
     def _start_what_is_ready(self) -> None:
         if self._announcement is not None:

@@ -65,9 +65,9 @@ class Launcher:
 
         With launcher=False it is started by hand, as one process that is no rank of anything.
         """
-        script = PROGRAMS / program if program.endswith(".py") else program
         command = [str(self.home / "bin" / "mpiexec"), "-n", str(ranks)] if launcher else []
-        command += [python or self.python, *(ENTRY if entry else ()), str(script), *args]
+        command += [python or self.python, *(ENTRY if entry else ())]
+        command += [str(PROGRAMS / word) if (PROGRAMS / word).is_file() else word for word in (program, *args)]
         return launched(command, {**self.settings, **(env or {})}, timeout)
 
 
