@@ -12,6 +12,7 @@ from .collectives import (
     broadcast_object_list,
     gather_objects,
     mean,
+    shutdown,
 )
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
@@ -24,7 +25,6 @@ from .world import (
     local_rank,
     local_world_size,
     rank,
-    shutdown,
     world_size,
 )
 

@@ -1,8 +1,8 @@
 """The program every rank starts with: ``python -m allgrad.dist.rank [--as-torch] SCRIPT [ARGS...]``.
 
-A ``.py`` script runs inside this process, as ``python SCRIPT`` would run it, except that its failure ends
-every rank; any other program replaces the process. Where ALLGRAD_LOG_DIR is set, all output goes to
-``rank-<R>.log`` there.
+A ``.py`` script runs inside this process, as ``python SCRIPT`` would run it, except that its failure ends every
+rank; any other program replaces the process. Where ALLGRAD_LOG_DIR is set, all output goes to ``rank-<R>.log``
+there.
 """
 
 from __future__ import annotations

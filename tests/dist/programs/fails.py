@@ -7,8 +7,12 @@ import time
 from allgrad import dist
 
 
-def broken() -> None:
+def tell() -> None:
     print(f"failing at {time.time()}", flush=True)
+
+
+def broken() -> None:
+    tell()
     raise ValueError("the batch is empty")
 
 
@@ -24,8 +28,10 @@ if dist.rank() == 1:
     if how == "exception":
         broken()
     if how == "exit":
+        tell()
         sys.exit(3)
     if how == "killed":
+        tell()
         os.kill(os.getpid(), 9)
 dist.barrier()
 if how == "fine":

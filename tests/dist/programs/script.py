@@ -1,5 +1,6 @@
 """A script that tells how it was started and then ends in the way its first argument says."""
 
+import os
 import subprocess
 import sys
 
@@ -17,3 +18,9 @@ if how == "interrupt":
 if how == "child":
     # Like a background process of a shell, which inherits every file that is not closed.
     subprocess.Popen(["sleep", "20"], close_fds=False)
+if how == "fork":
+    # What a forked child does is its own affair: the rank goes on.
+    child = os.fork()
+    if child == 0:
+        raise ValueError("in a child")
+    print(f"the child ended with {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
