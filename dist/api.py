@@ -14,6 +14,7 @@ from .collectives import (
     mean,
     shutdown,
 )
+from .data_parallel import DataParallel, DistributedDataParallel
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
 from .world import (
@@ -59,6 +60,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "broadcast_object_list",
     "gather_objects",
     "all_gather_object",
+    # training
+    "DataParallel",
+    "DistributedDataParallel",
     # data
     "DistributedSampler",
     # what the server hears

@@ -42,6 +42,13 @@ def test_the_same_exception_on_all_ranks_is_told_once(mpi: Launcher, entry: bool
     assert_told_once(outcome)
 
 
+def test_an_exception_in_one_ranks_backward_pass_ends_all(mpi: Launcher) -> None:
+    outcome = mpi.run(3, "fails.py", "backward")
+    assert outcome.code == 1
+    assert_told_once(outcome)
+    assert "allgrad: rank 1 on " in outcome.output
+
+
 def test_an_exception_before_mpi_was_started_ends_all(mpi: Launcher) -> None:
     outcome = mpi.run(2, "fails.py", "before-mpi")
     assert outcome.code == 1

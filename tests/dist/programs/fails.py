@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+import allgrad as torch
 from allgrad import dist
 
 
@@ -24,6 +25,12 @@ dist.init()
 print(f"rank {dist.rank()} of {dist.world_size()} is here", flush=True)
 if how == "everywhere":
     broken()
+if how == "backward":
+    model = dist.DataParallel(torch.nn.Linear(2, 2))
+    output = model(torch.ones(1, 2))
+    if dist.rank() == 1:
+        output.register_hook(lambda gradient: broken())
+    output.sum().backward()
 if dist.rank() == 1:
     if how == "exception":
         broken()
