@@ -1,6 +1,7 @@
 """The public names of allgrad, grouped like a table of contents."""
 
-# ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; __all__ gathers them below
+# mypy: implicit-reexport
+# ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; every name here without an underscore is public
 from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
@@ -358,5 +359,3 @@ from .tensors.tensor import Tensor
 from .torch_names import as_torch
 
 newaxis = None
-
-__all__ = [name for name in dir() if not name.startswith("_")]
