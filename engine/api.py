@@ -64,6 +64,30 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .operations.activation import erf, erfc
+from .operations.angles import (
+    acosh,
+    angle,
+    asinh,
+    atan2,
+    atanh,
+    deg2rad,
+    hypot,
+    rad2deg,
+    sinc,
+)
+from .operations.angles import (
+    acosh as arccosh,
+)
+from .operations.angles import (
+    asinh as arcsinh,
+)
+from .operations.angles import (
+    atan2 as arctan2,
+)
+from .operations.angles import (
+    atanh as arctanh,
+)
 from .operations.arithmetic import (
     add,
     div,
@@ -232,6 +256,20 @@ from .operations.elementwise import (
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
+from .operations.floating import (
+    copysign,
+    frac,
+    frexp,
+    heaviside,
+    isneginf,
+    isposinf,
+    isreal,
+    ldexp,
+    nan_to_num,
+    nextafter,
+    sgn,
+    signbit,
+)
 from .operations.indexing import (
     argsort,
     bincount,
@@ -247,6 +285,12 @@ from .operations.indexing import (
     take_along_dim,
     topk,
 )
+from .operations.integers import (
+    bitwise_left_shift,
+    bitwise_right_shift,
+    gcd,
+    lcm,
+)
 from .operations.linear import (
     addmm,
     bmm,
@@ -259,6 +303,13 @@ from .operations.linear import (
 )
 from .operations.linear import (
     outer as ger,
+)
+from .operations.logarithms import (
+    float_power,
+    logaddexp,
+    logaddexp2,
+    logit,
+    xlogy,
 )
 from .operations.loss import (
     binary_cross_entropy_with_logits,
@@ -281,6 +332,15 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.products import matrix_exp, matrix_power
+from .operations.mixing import (
+    addcdiv,
+    addcmul,
+    clamp_max,
+    clamp_min,
+    fmax,
+    fmin,
+    lerp,
+)
 from .operations.reduction import (
     all,
     amax,

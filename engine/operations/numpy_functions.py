@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import OPERATIONS
 from ..tensors.protocol import FUNCTIONS, UFUNCS
 from ..tensors.tensor import Tensor
-from . import arithmetic, comparison, conversion, creation, indexing, linear, reduction, shape
+from . import arithmetic, comparison, conversion, creation, elementwise, indexing, linear, reduction, shape
 
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
@@ -20,6 +20,7 @@ UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
 UFUNCS[np.fmod] = arithmetic.fmod
+UFUNCS[np.sign] = elementwise.sign
 
 
 def _tensor(value: Any) -> Tensor:

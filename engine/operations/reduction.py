@@ -122,6 +122,10 @@ def _variance_rule(g: Any, input: Any, dim: Dims, correction: Any, keepdim: buil
 )
 def var_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: builtins.bool = False) -> Array:
     """The variance over *dim*: squared deviations, divided by the count less *correction*."""
+    return _variance(input, dim, correction, keepdim)
+
+
+def _variance(input: Array, dim: Dims, correction: Any, keepdim: builtins.bool) -> Array:
     axes = _axes(input, dim)
     degrees = builtins.max(_count(input.shape, dim) - correction, 0)
     centred = input - np.sum(input, axis=axes, keepdims=True) / input.dtype.type(_count(input.shape, dim))
@@ -152,6 +156,19 @@ def var(
     return var_over(input, dim, correction, keepdim)
 
 
+@operation(
+    lambda g, input, y, dim, correction, keepdim: _variance_rule(
+        np.where(y == 0, 0.0, g / (2 * y)), input, dim, correction, keepdim
+    ),
+    node_name="StdBackward0",
+    public=False,
+    samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), 0, True)),
+)
+def std_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: builtins.bool = False) -> Array:
+    """The square root of the variance over *dim*; its derivative is 0 where it is 0."""
+    return np.sqrt(_variance(input, dim, correction, keepdim))
+
+
 @composite(samples=each(on(real(3, 4)), on(real(3, 4), 1)))
 def std(
     input: Tensor,
@@ -162,8 +179,8 @@ def std(
     correction: Any = None,
 ) -> Tensor:
     """The standard deviation: the square root of ``var``."""
-    deviation: Tensor = var(input, dim, unbiased, keepdim, correction=correction).sqrt()
-    return deviation
+    dim, correction = _correction(dim, unbiased, correction)
+    return std_over(input, dim, correction, keepdim)
 
 
 @operation(
