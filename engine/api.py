@@ -150,6 +150,14 @@ from .operations.comparison import (
 from .operations.comparison import (
     ne as not_equal,
 )
+from .operations.complexes import (
+    adjoint,
+    complex,
+    imag,
+    polar,
+    view_as_complex,
+    view_as_real,
+)
 from .operations.conversion import (
     clone,
     conj,
@@ -166,6 +174,40 @@ from .operations.conversion import (
 from .operations.convolution import (
     conv2d,
     max_pool2d,
+)
+from .operations.copies import (
+    alias_copy,
+    as_strided_copy,
+    detach_copy,
+    diagonal_copy,
+    expand_copy,
+    narrow_copy,
+    permute_copy,
+    repeat_interleave,
+    select_copy,
+    split_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    transpose_copy,
+    unbind_copy,
+    unfold_copy,
+    unsqueeze_copy,
+    view_copy,
+)
+from .operations.counting import (
+    bucketize,
+    histc,
+    histogram,
+    histogramdd,
+    isin,
+    searchsorted,
+    unique,
+    unique_consecutive,
+)
+from .operations.covariance import (
+    corrcoef,
+    cov,
 )
 from .operations.creation import (
     arange,
@@ -198,6 +240,20 @@ from .operations.creation import (
     zeros_like,
 )
 from .operations.determinants import det, slogdet
+from .operations.diagonal import (
+    diag,
+    diag_embed,
+    diagflat,
+    diagonal,
+    trace,
+    tril_indices,
+    triu_indices,
+)
+from .operations.distances import (
+    cdist,
+    dist,
+    renorm,
+)
 from .operations.elementwise import (
     abs,
     acos,
@@ -272,6 +328,7 @@ from .operations.floating import (
 )
 from .operations.indexing import (
     argsort,
+    argwhere,
     bincount,
     embedding,
     gather,
@@ -284,12 +341,36 @@ from .operations.indexing import (
     sort,
     take_along_dim,
     topk,
+    unravel_index,
 )
 from .operations.integers import (
     bitwise_left_shift,
     bitwise_right_shift,
     gcd,
     lcm,
+)
+from .operations.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    cartesian_prod,
+    column_stack,
+    combinations,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    meshgrid,
+    split_with_sizes,
+    tensor_split,
+    vsplit,
+    vstack,
+)
+from .operations.joining import (
+    vstack as row_stack,
 )
 from .operations.linear import (
     addmm,
@@ -341,6 +422,20 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
+from .operations.tensor_products import (
+    addbmm,
+    addmv,
+    addr,
+    baddbmm,
+    inner,
+    kron,
+    tensordot,
+    vdot,
+)
+from .operations.quantiles import (
+    nanquantile,
+    quantile,
+)
 from .operations.reduction import (
     all,
     amax,
@@ -361,17 +456,46 @@ from .operations.reduction import (
     sum,
     var,
 )
+from .operations.scan import (
+    cummax,
+    cummin,
+    cumulative_trapezoid,
+    diff,
+    gradient,
+    logcumsumexp,
+    trapezoid,
+)
+from .operations.scan import (
+    trapezoid as trapz,
+)
+from .operations.scatter_reductions import (
+    index_reduce,
+    scatter_reduce,
+)
+from .operations.scattering import (
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    masked_scatter,
+    put,
+    take,
+)
 from .operations.shape import (
     broadcast_to,
     cat,
     chunk,
     flatten,
     flip,
+    fliplr,
+    flipud,
     movedim,
     narrow,
     permute,
+    ravel,
     reshape,
     roll,
+    rot90,
     select,
     split,
     squeeze,
@@ -401,6 +525,25 @@ from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
 from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
+from .operations.statistics import (
+    aminmax,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    nanmean,
+    nanmedian,
+    nansum,
+    std_mean,
+    var_mean,
+)
+from .operations.strides import (
+    as_strided,
+    as_strided_scatter,
+    diagonal_scatter,
+    select_scatter,
+    slice_scatter,
+)
 from .random import (
     Generator,
     default_generator,

@@ -225,6 +225,12 @@ def _real(val: Any) -> Any:
     return conversion.real(_tensor(val))
 
 
+@answers(np.imag)
+def _imag(val: Any) -> Any:
+    tensor = _tensor(val)
+    return conversion.imag(tensor) if tensor.is_complex() else creation.zeros_like(tensor)
+
+
 @answers(np.round, np.around)
 def _round(a: Any, decimals: int = 0) -> Any:
     return _tensor(a).round(decimals=decimals)

@@ -221,7 +221,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Any
 
 
-def _put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
+def put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
     """Zeros of *shape* with *g* at *indices* along *dim*."""
     from .indexing import scatter_zeros
 
@@ -247,7 +247,7 @@ ALONG_DIM = each(on(real(3, 4), 1), on(real(3, 4), 0, True), on(real(2, 3, 4), -
 
 
 @operation(
-    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
     node_name="MaxBackward0",
     outputs=ValuesAndIndices,
     public=False,
@@ -259,7 +259,7 @@ def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[A
 
 
 @operation(
-    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
     node_name="MinBackward0",
     outputs=ValuesAndIndices,
     public=False,
