@@ -261,7 +261,13 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     return result_dtype((tensor1, tensor2))
 
 
-@operation(lambda g: np.conjugate(g), ufunc=np.conjugate, aliases=("conj_physical", "resolve_conj"), samples=unary())
+@operation(
+    lambda g: np.conjugate(g),
+    ufunc=np.conjugate,
+    aliases=("conj_physical", "resolve_conj"),
+    inplace=True,
+    samples=unary(),
+)
 def conj(input: Array) -> Array:
     """The complex conjugate; a real tensor as it is."""
     return np.conjugate(input)

@@ -70,7 +70,7 @@ def repeat_interleave(
         return Tensor._wrap(np.repeat(np.arange(input._array.size), input._array))
     counts = repeats._array if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype.kind not in "iu":
-        raise RuntimeError(f"repeats has to be Long or Int tensor, found {counts.dtype}")
+        raise NotImplementedError(f"repeats has to be Long or Int tensor, found {counts.dtype}")
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
     source = shape.reshape(input, (-1,)) if dim is None or not input._array.ndim else input

@@ -170,11 +170,6 @@ def searchsorted(
     if right and side == "left":
         raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites")
     rows, values = sorted_sequence._array, _plain(input)
-    if isinstance(input, Tensor) and values.dtype != rows.dtype:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got "
-            f"{sorted_sequence.dtype} and {input.dtype}"
-        )
     if sorter is not None:
         rows = np.take_along_axis(rows, sorter._array, -1)
     last = right or side == "right"
@@ -245,7 +240,7 @@ def unique_consecutive(
     array = input._array.reshape(-1) if dim is None else input._array
     axis = 0 if dim is None else normal_dim(dim, array.ndim)
     rows = np.moveaxis(array, axis, 0)
-    changes = (rows[1:] != rows[:-1]).reshape(builtins.max(len(rows) - 1, 0), -1).any(1)
+    changes = (rows[1:] != rows[:-1]).any(tuple(range(1, rows.ndim)))
     first = np.concatenate([np.ones(builtins.min(len(rows), 1), bool), changes])
     starts = np.flatnonzero(first)
     inverse = np.cumsum(first) - 1

@@ -221,8 +221,8 @@ def gather(input: Array, dim: int, index: Index) -> Array:
     tensor([[1],
             [4]])
     """
-    if index.dtype != np.int64:
-        raise RuntimeError(f"gather(): Expected dtype int64 for index, found {index.dtype}")
+    if index.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"gather(): Expected dtype int32/int64 for index, found {index.dtype}")
     if index.ndim != input.ndim:
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input tensor: "
@@ -310,8 +310,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 
 def _scattered(way: Any, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    if index._array.dtype != np.int64:
-        raise RuntimeError(f"scatter(): Expected dtype int64 for index, found {index.dtype}")
+    if index._array.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"scatter(): Expected dtype int32/int64 for index, found {index.dtype}")
     if src._array.dtype != input._array.dtype:
         raise RuntimeError(
             f"scatter(): Expected self.dtype to be equal to src.dtype, found {input.dtype} and {src.dtype}"
@@ -525,7 +525,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     (tensor(1), tensor(1))
     """
     if indices._array.dtype.kind not in "iu":
-        raise ValueError(f"expected 'indices' to be an integer tensor, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")

@@ -184,6 +184,9 @@ def index_reduce(
     if index._array.ndim > 1:
         raise IndexError(f"index_reduce(): Index is supposed to be a vector, but got dim: {index._array.ndim}")
     d = normal_dim(dim, input._array.ndim)
+    length = input._array.shape[d] if input._array.ndim else 1
+    if index._array.size and not 0 <= index._array.min() <= index._array.max() < length:
+        raise IndexError(f"index_reduce(): index out of range in self: dimension {dim} has size {length}")
     stretched = expand(
         reshape(index, tuple(-1 if i == d else 1 for i in range(source._array.ndim))), source._array.shape
     )

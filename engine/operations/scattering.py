@@ -29,9 +29,11 @@ def _vector_index(name: str, input: Tensor, dim: int, index: Any) -> tuple[Tenso
     d = normal_dim(dim, input._array.ndim)
     whole_input = input if input._array.ndim else reshape(input, (1,))
     length = whole_input._array.shape[d]
-    if array.size and (array.min() < -length or array.max() >= length):
+    lowest = 0 if name == "index_add" else -length
+    if array.size and (array.min() < lowest or array.max() >= length):
         bad = int(array.max() if array.max() >= length else array.min())
-        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {length}")
+        error = RuntimeError if name == "index_add" else IndexError
+        raise error(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {length}")
     return whole_input, (slice(None),) * d + (array.reshape(-1),)
 
 
@@ -121,7 +123,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool = False) -> Tensor:
     """A copy of input with *source* put (or added, if *accumulate*) at *index* (int64) among its elements, flattened."""
     if index._array.size != source._array.size:
-        raise RuntimeError(
+        raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
             f"{source._array.size}, index.numel() = {index._array.size}"
         )

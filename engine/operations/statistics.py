@@ -14,10 +14,9 @@ from ..registry.samples import Samples, each, on, real
 from ..tensors.tensor import Tensor
 from . import reduction
 from .arithmetic import quotient
-from .comparison import where
 from .elementwise import isnan, logical_not
 from .indexing import sort
-from .reduction import ALONG_DIM, OVER_DIMS, ValuesAndIndices, amax, amin, mean, put_back, std, var
+from .reduction import ALONG_DIM, OVER_DIMS, ValuesAndIndices, amax, amin, mean, over, put_back, spread, std, var
 
 
 class MinAndMax(NamedTuple):
@@ -45,8 +44,8 @@ def var_mean(
     *, correction: Any = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The pair (``var``, ``mean``) of all elements or over *dim*."""
-    over = None if isinstance(dim, builtins.bool) else dim
-    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, over, keepdim)
+    dims = None if isinstance(dim, builtins.bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dims, keepdim)
 
 
 @composite(samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(3, 4), 0, correction=0, keepdim=True)))
@@ -55,16 +54,27 @@ def std_mean(
     *, correction: Any = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The pair (``std``, ``mean``) of all elements or over *dim*."""
-    over = None if isinstance(dim, builtins.bool) else dim
-    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, over, keepdim)
+    dims = None if isinstance(dim, builtins.bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dims, keepdim)
+
+
+@operation(
+    lambda g, input, dim, keepdim: spread(g, tuple(input.shape), dim, keepdim) * (input == input),
+    node_name="NansumBackward0",
+    public=False,
+    samples=OVER_DIMS,
+)
+def nansum_over(input: Array, dim: Any = None, keepdim: builtins.bool = False) -> Array:
+    """The sum over *dim* of the elements that are not nan; of bools and integers as int64."""
+    numbers = np.where(input == input, input, np.zeros((), input.dtype))
+    accumulate = np.int64 if input.dtype.kind in "biu" else None
+    return np.asarray(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
 @composite(samples=OVER_DIMS)
 def nansum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of the elements that are not nan, of all or over *dim*."""
-    if input._array.dtype.kind in "fc":
-        input = where(isnan(input), 0.0, input)
-    return reduction.sum(input, dim, keepdim, dtype=dtype)
+    return nansum_over(input if dtype is None else input.to(dtype), dim, keepdim)
 
 
 @composite(samples=OVER_DIMS)
