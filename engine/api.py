@@ -153,7 +153,6 @@ from .operations.comparison import (
 from .operations.complexes import (
     adjoint,
     complex,
-    imag,
     polar,
     view_as_complex,
     view_as_real,

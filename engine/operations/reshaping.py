@@ -7,7 +7,7 @@ from typing import Any
 
 from ..registry.inplace import check_may_change
 from ..tensors.tensor import Tensor, add_method
-from ..tensors.view import View
+from ..tensors.view import Replay, View
 from .shape import squeeze, t, transpose, unsqueeze
 from .strides import as_strided
 
@@ -19,8 +19,9 @@ def _become(tensor: Tensor, view_of: Callable[[Any], Any]) -> Tensor:
     made = view_of(before)
     tensor._array, tensor._node = made._array, made._node
     if tensor._view is not None:
-        first = tensor._view.replay
-        tensor._view = View(tensor._view.base, lambda base: view_of(first(base)), tensor._view.stamp)
+        before_this = tensor._view
+        replay = Replay(before_this.replay, view_of)
+        tensor._view = View(before_this.base, replay, before_this.stamp, before_this.made_without_grad)
     return tensor
 
 

@@ -16,7 +16,7 @@ from .arithmetic import minus, mul, plus, quotient
 from .comparison import logical_xor
 from .indexing import scatter_zeros
 from .reduction import ValuesAndIndices, cumsum, sum_over
-from .shape import cat, flip, narrow, reshape
+from .shape import cat, narrow, reshape
 
 ALONG = each(on(real(3, 4), 1), on(real(3, 4), 0), on(real(), 0))
 
@@ -52,24 +52,43 @@ def cummin(input: Array, dim: int) -> tuple[Array, Array]:
     return _running(np.minimum, input, dim)
 
 
-_LOWEST = -1e30  # stands for the logarithm of 0: its exponential is 0, and no difference of two of it is nan
+def _along(x: Any, d: int, start: int | None, stop: int | None) -> Any:
+    return x[(slice(None),) * d + (slice(start, stop),)]
 
 
-def _logarithm(x: Any) -> Any:
-    """log(x) where x is positive, and of 0 elsewhere."""
-    return np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), _LOWEST)
+def _decay_rule(g: Any, decay: Any, dim: int) -> Any:
+    """The adjoint of a recurrence is the one that runs the other way."""
+    following = np.concatenate([_along(decay, dim, 1, None), np.zeros_like(_along(decay, dim, 0, 1))], axis=dim)
+    return np.flip(decayed_sum(np.flip(g, dim), np.flip(following, dim), dim), dim)
+
+
+def _previous(y: Any, dim: int) -> Any:
+    return np.concatenate([np.zeros_like(_along(y, dim, 0, 1)), _along(y, dim, None, -1)], axis=dim)
+
+
+@operation(
+    lambda g, decay, dim: _decay_rule(g, decay, dim),
+    lambda g, decay, y, dim: _decay_rule(g, decay, dim) * _previous(y, dim),
+    public=False,
+    samples=each(on(real(3, 4), real(3, 4), 1), on(real(3, 2), real(3, 2), 0)),
+)
+def decayed_sum(input: Array, decay: Array, dim: int) -> Array:
+    """The recurrence y_i = input_i + decay_i · y_{i-1} along *dim*, from y_{-1} = 0."""
+    result = input.copy()
+    along, weights = np.moveaxis(result, dim, 0), np.moveaxis(decay, dim, 0)
+    for i in range(1, len(along)):
+        along[i] += weights[i] * along[i - 1]
+    return result
 
 
 def _logcumsumexp_rule(g: Any, input: Any, y: Any, dim: int) -> Any:
-    """Σ g_k exp(x_i - y_k) over k >= i, with the positive and the negative g apart, in logarithms."""
-    if not input.shape:
+    """Σ g_k exp(x_i - y_k) over k >= i: as a recurrence, in which no exponential exceeds 1."""
+    shape = tuple(input.shape)
+    if not shape:
         return g
-
-    def part(h: Any) -> Any:
-        reverse = logcumsumexp(flip(_logarithm(h) - y, (dim,)), dim)
-        return np.exp(flip(reverse, (dim,)) + input)
-
-    return part(g) - part(-g)
+    d = dim % len(shape)
+    decay = np.exp(_previous(y, d) - y)
+    return np.exp(input - y) * _decay_rule(g, decay, d)
 
 
 @operation(_logcumsumexp_rule, samples=ALONG)
