@@ -71,7 +71,12 @@ def _real_only(name: str, input: Array) -> Array:
     samples=unary(),
 )
 def deg2rad(input: Array) -> Array:
-    """The angle input, in degrees, in radians."""
+    """The angle input, in degrees, in radians.
+
+    >>> import allgrad as torch
+    >>> torch.deg2rad(torch.tensor([180., 90.]))
+    tensor([3.1416, 1.5708])
+    """
     return _real_only("deg2rad", input) * (1.0 / DEGREES)
 
 
@@ -118,7 +123,12 @@ def atan2(input: Array, other: Array) -> Array:
     samples=binary(),
 )
 def hypot(input: Array, other: Array) -> Array:
-    """The length √(input² + other²) of the longest side of a right-angled triangle, without overflow."""
+    """The length √(input² + other²) of the longest side of a right-angled triangle, without overflow.
+
+    >>> import allgrad as torch
+    >>> torch.hypot(torch.tensor([3.]), torch.tensor([4.]))
+    tensor([5.])
+    """
     return np.hypot(input, other)
 
 
@@ -144,5 +154,10 @@ def _sinc_rule(g: Any, input: Any) -> Any:
 
 @operation(_sinc_rule, promotion=FLOATING, inplace=True, samples=each(unary(), on(real(4, low=-3.0, high=3.0))))
 def sinc(input: Array) -> Array:
-    """sin(π·input) / (π·input), and 1 at 0."""
+    """sin(π·input) / (π·input), and 1 at 0.
+
+    >>> import allgrad as torch
+    >>> torch.sinc(torch.tensor([0., 0.5]))
+    tensor([1.0000, 0.6366])
+    """
     return np.sinc(input)

@@ -36,7 +36,12 @@ def complex(real: Array, imag: Array) -> Array:
 
 @composite(method=False, samples=on(positive(3), real(3)))
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
-    """The complex numbers of modulus *abs* and the angle *angle* in radians."""
+    """The complex numbers of modulus *abs* and the angle *angle* in radians.
+
+    >>> import allgrad as torch
+    >>> torch.polar(torch.tensor([2.]), torch.tensor([0.]))
+    tensor([2.+0.j])
+    """
     return complex(mul(abs, cos(angle)), mul(abs, sin(angle)))
 
 
@@ -46,7 +51,12 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     samples=None,
 )
 def view_as_real(input: Array) -> Array:
-    """A view of complex numbers as pairs of real ones: with a new last dimension of length 2."""
+    """A view of complex numbers as pairs of real ones: with a new last dimension of length 2.
+
+    >>> import allgrad as torch
+    >>> torch.view_as_real(torch.tensor([1 + 2j]))
+    tensor([[1., 2.]])
+    """
     if input.dtype.kind != "c":
         raise RuntimeError(f"view_as_real is only supported for complex tensors, found {input.dtype}")
     return input[..., None].view(input.real.dtype)
@@ -67,7 +77,12 @@ def pairs_as_complex(input: Array) -> Array:
 
 @composite()
 def view_as_complex(input: Tensor) -> Tensor:
-    """A view of pairs of real numbers, in the last dimension of length 2, as complex ones."""
+    """A view of pairs of real numbers, in the last dimension of length 2, as complex ones.
+
+    >>> import allgrad as torch
+    >>> torch.view_as_complex(torch.tensor([[1., 2.]]))
+    tensor([1.+2.j])
+    """
     array = input._array
     if array.dtype.kind != "f":
         raise RuntimeError(

@@ -59,6 +59,10 @@ def histc(input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
     """How many elements fall into each of *bins* equal parts of [*min*, *max*]; of all that occur if both are equal.
 
     Elements outside, and nan, are not counted. The result has the type of input.
+
+    >>> import allgrad as torch
+    >>> torch.histc(torch.tensor([1., 2., 1.]), bins=4, min=0, max=3)
+    tensor([0., 2., 1., 0.])
     """
     array = _floating("histogram_cpu", input).reshape(-1)
     if bins <= 0:
@@ -111,6 +115,10 @@ def histogram(
 
     *bins* is a number of equal parts of *range* (of all that occurs), or the edges in a vector. With *density*, hist
     is divided so that it integrates to 1.
+
+    >>> import allgrad as torch
+    >>> torch.histogram(torch.tensor([1., 2., 1.]), bins=2).hist
+    tensor([2., 1.])
     """
     array = _floating("histogram_cpu", input).reshape(-1, 1)
     counted, edges = _histogram(array, [bins], range, weight, density)
@@ -128,6 +136,11 @@ def histogramdd(
     """Like ``histogram``, for points: input (…, d) holds their coordinates, *bins* a number or the edges for each.
 
     *range* is flat: the least and greatest value of the first coordinate, of the second, and so on.
+
+    >>> import allgrad as torch
+    >>> torch.histogramdd(torch.tensor([[0., 1.], [1., 0.], [2., 2.]]), bins=[2, 2]).hist
+    tensor([[0., 1.],
+            [1., 1.]])
     """
     array = _floating("histogramdd_cpu", input)
     if array.ndim < 2:
@@ -191,7 +204,12 @@ def searchsorted(
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False
 ) -> Tensor:
-    """The number of the bin between *boundaries*, an ordered vector, that each element falls into."""
+    """The number of the bin between *boundaries*, an ordered vector, that each element falls into.
+
+    >>> import allgrad as torch
+    >>> torch.bucketize(torch.tensor([3, 6, 9]), torch.tensor([1, 3, 5, 7, 9]), right=True)
+    tensor([2, 3, 5])
+    """
     if boundaries._array.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries._array.ndim})")
     found = _find(boundaries._array, _plain(input), right)
@@ -236,7 +254,12 @@ def unique(
 def unique_consecutive(
     input: Tensor, return_inverse: builtins.bool = False, return_counts: builtins.bool = False, dim: int | None = None
 ) -> Any:
-    """input without the elements (or slices along *dim*) that are equal to the one before; flattened without *dim*."""
+    """input without the elements (or slices along *dim*) that are equal to the one before; flattened without *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
     array = input._array.reshape(-1) if dim is None else input._array
     axis = 0 if dim is None else normal_dim(dim, array.ndim)
     rows = np.moveaxis(array, axis, 0)
@@ -254,6 +277,11 @@ def unique_consecutive(
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: builtins.bool = False, invert: builtins.bool = False
 ) -> Tensor:
-    """Whether each of *elements* is among *test_elements*; either may be a number, not both."""
+    """Whether each of *elements* is among *test_elements*; either may be a number, not both.
+
+    >>> import allgrad as torch
+    >>> torch.isin(torch.tensor([1, 2]), torch.tensor([2, 3]))
+    tensor([False,  True])
+    """
     found = np.isin(_plain(elements), _plain(test_elements), assume_unique, invert)
     return Tensor._wrap(np.asarray(found))

@@ -88,7 +88,13 @@ def _within_one(x: Tensor) -> Tensor:
 
 @composite(samples=each(on(real(3, 5))))
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of the variables in the rows of input: (n, n), 0-d for a vector."""
+    """The correlation coefficients of the variables in the rows of input: (n, n), 0-d for a vector.
+
+    >>> import allgrad as torch
+    >>> torch.corrcoef(torch.tensor([[0., 1., 2.], [2., 1., 0.]]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
+    """
     c = cov(input)
     if not c._array.ndim:
         return quotient(c, c)

@@ -96,7 +96,12 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 @composite(samples=each(on(real(3, 3)), on(real(2, 4))))
 def trace(input: Tensor) -> Tensor:
-    """The sum of the diagonal of a matrix."""
+    """The sum of the diagonal of a matrix.
+
+    >>> import allgrad as torch
+    >>> torch.trace(torch.tensor([[1., 2.], [3., 4.]]))
+    tensor(5.)
+    """
     if input._array.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input._array.ndim}")
     return sum_over(diagonal(input))
@@ -111,11 +116,23 @@ def _triangle(indices: Any, row: int, col: int, offset: int, dtype: Any) -> Tens
 
 @composite(method=False)
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """The (2, n) rows and columns of the lower triangle of a *row* by *col* matrix, up to *offset* above the diagonal."""
+    """The (2, n) rows and columns of the lower triangle of a *row* by *col* matrix, up to *offset* above the diagonal.
+
+    >>> import allgrad as torch
+    >>> torch.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
     return _triangle(np.tril_indices, row, col, offset, dtype)
 
 
 @composite(method=False)
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
-    """The (2, n) rows and columns of the upper triangle of a *row* by *col* matrix, from *offset* above the diagonal."""
+    """The (2, n) rows and columns of the upper triangle of a *row* by *col* matrix, from *offset* above the diagonal.
+
+    >>> import allgrad as torch
+    >>> torch.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
     return _triangle(np.triu_indices, row, col, offset, dtype)

@@ -79,13 +79,24 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 @composite(samples=each(on(real(3), real(3, high=1.7)), on(real(2, 3), real(3, high=1.7), 3)))
 def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:
-    """The *p*-norm of input - other."""
+    """The *p*-norm of input - other.
+
+    >>> import allgrad as torch
+    >>> torch.dist(torch.tensor([0., 3.]), torch.tensor([4., 0.]))
+    tensor(5.)
+    """
     return vector_norm(minus(input, other), float(p))
 
 
 @composite(inplace=True, samples=each(on(real(3, 4), 2, 0, 1.0), on(real(3, 4), 1, 1, 2.5)))
 def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Tensor:
-    """input with its slices along *dim* scaled down to a *p*-norm of *maxnorm* where theirs is greater."""
+    """input with its slices along *dim* scaled down to a *p*-norm of *maxnorm* where theirs is greater.
+
+    >>> import allgrad as torch
+    >>> torch.renorm(torch.tensor([[3., 4.], [0.3, 0.4]]), 2, 0, 1.)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
     if input._array.ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input._array.ndim} dimensions")
     if p <= 0:

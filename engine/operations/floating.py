@@ -39,7 +39,12 @@ def scaled_down(g: Array, exponent: Index) -> Array:
     lambda g, y1: scaled_down(g[0], y1), node_name="FrexpBackward0", outputs=MantissaAndExponent, samples=unary()
 )
 def frexp(input: Array) -> tuple[Array, Array]:
-    """The pair (mantissa, exponent), with input = mantissa · 2^exponent and 0.5 <= |mantissa| < 1; exponent is int32."""
+    """The pair (mantissa, exponent), with input = mantissa · 2^exponent and 0.5 <= |mantissa| < 1; exponent is int32.
+
+    >>> import allgrad as torch
+    >>> torch.frexp(torch.tensor([8., 3.])).exponent
+    tensor([4, 2], dtype=torch.int32)
+    """
     if input.dtype.kind != "f":
         raise RuntimeError(f"torch.frexp() only supports floating-point dtypes, found {input.dtype}")
     return np.frexp(input)
@@ -72,13 +77,23 @@ def copysign(input: Array, other: Array) -> Array:
 
 @operation(ufunc=np.nextafter, promotion=ARITHMETIC, inplace=True)
 def nextafter(input: Array, other: Array) -> Array:
-    """The next floating-point number after input in the direction of *other*."""
+    """The next floating-point number after input in the direction of *other*.
+
+    >>> import allgrad as torch
+    >>> torch.nextafter(torch.tensor(1.), torch.tensor(2.)) > 1
+    tensor(True)
+    """
     return np.nextafter(input, other)
 
 
 @operation()
 def signbit(input: Array) -> Array:
-    """Whether the sign is minus, that of -0.0 included."""
+    """Whether the sign is minus, that of -0.0 included.
+
+    >>> import allgrad as torch
+    >>> torch.signbit(torch.tensor([-0., 0., -1.]))
+    tensor([ True, False,  True])
+    """
     if input.dtype.kind == "c":
         raise NotImplementedError(f"signbit is not implemented for complex tensors, found {input.dtype}")
     return np.signbit(input) if input.dtype.kind == "f" else np.less(input, 0)
@@ -86,7 +101,12 @@ def signbit(input: Array) -> Array:
 
 @operation(promotion=ARITHMETIC, inplace=True)
 def heaviside(input: Array, values: Array) -> Array:
-    """0 where input is negative, 1 where it is positive, and *values* where it is 0."""
+    """0 where input is negative, 1 where it is positive, and *values* where it is 0.
+
+    >>> import allgrad as torch
+    >>> torch.heaviside(torch.tensor([-1., 0., 2.]), torch.tensor([0.5]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     step = np.where(input == 0, values, (input > 0).astype(input.dtype))
     return np.where(input != input, input, step)
 
@@ -125,13 +145,23 @@ def nan_to_num(input: Array, nan: Any = None, posinf: Any = None, neginf: Any = 
 
 @operation()
 def isposinf(input: Array) -> Array:
-    """Whether each element is plus infinity."""
+    """Whether each element is plus infinity.
+
+    >>> import allgrad as torch
+    >>> torch.isposinf(torch.tensor([1., float("inf"), -float("inf")]))
+    tensor([False,  True, False])
+    """
     return _is_infinity(input, "isposinf", np.inf)
 
 
 @operation()
 def isneginf(input: Array) -> Array:
-    """Whether each element is minus infinity."""
+    """Whether each element is minus infinity.
+
+    >>> import allgrad as torch
+    >>> torch.isneginf(torch.tensor([1., float("inf"), -float("inf")]))
+    tensor([False, False,  True])
+    """
     return _is_infinity(input, "isneginf", -np.inf)
 
 
@@ -143,5 +173,10 @@ def _is_infinity(input: Array, name: str, infinity: float) -> Array:
 
 @operation()
 def isreal(input: Array) -> Array:
-    """Whether the imaginary part of each element is 0."""
+    """Whether the imaginary part of each element is 0.
+
+    >>> import allgrad as torch
+    >>> torch.isreal(torch.tensor([1+0j, 1j]))
+    tensor([ True, False])
+    """
     return np.isreal(input)

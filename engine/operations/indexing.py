@@ -512,7 +512,13 @@ def one_hot(input: Array, num_classes: int = -1) -> Array:
 
 @composite()
 def argwhere(input: Tensor) -> Tensor:
-    """Where input is not zero: one row of indices per element."""
+    """Where input is not zero: one row of indices per element.
+
+    >>> import allgrad as torch
+    >>> torch.argwhere(torch.tensor([[1, 0], [0, 2]]))
+    tensor([[0, 0],
+            [1, 1]])
+    """
     return Tensor._wrap(np.argwhere(input._array))
 
 

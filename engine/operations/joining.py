@@ -54,7 +54,12 @@ def atleast_1d(*tensors: Any) -> Any:
 
 @composite(method=False, samples=each(on(real()), on(real(3)), on(real(2, 3))))
 def atleast_2d(*tensors: Any) -> Any:
-    """Each of *tensors*, those of fewer than two dimensions with dimensions of length 1 put in front."""
+    """Each of *tensors*, those of fewer than two dimensions with dimensions of length 1 put in front.
+
+    >>> import allgrad as torch
+    >>> torch.atleast_2d(torch.tensor(1.)).shape
+    torch.Size([1, 1])
+    """
     return _at_least(tensors, _to_2d)
 
 
@@ -102,7 +107,13 @@ def dstack(tensors: Tensors) -> Tensor:
 
 @composite(method=False, samples=each(on([real(2), real(2)]), on([real(2), real(2, 2)]), on([real(), real()])))
 def column_stack(tensors: Tensors) -> Tensor:
-    """The *tensors* side by side, vectors as columns."""
+    """The *tensors* side by side, vectors as columns.
+
+    >>> import allgrad as torch
+    >>> torch.column_stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
     columns = [reshape(x, (-1, 1)) if x._array.ndim < 2 else x for x in _some("column_stack", tensors)]
     return cat(columns, 1)
 
@@ -190,7 +201,12 @@ def broadcast_shapes(*shapes: Any) -> Any:
 
 @composite(method=False, samples=each(on(real(3, 1), real(2)), on([real(3), real()])))
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """Views of *tensors*, all stretched to the shape that they broadcast to."""
+    """Views of *tensors*, all stretched to the shape that they broadcast to.
+
+    >>> import allgrad as torch
+    >>> torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))[0].shape
+    torch.Size([2, 3])
+    """
     listed = _listed(tensors)
     shape = broadcast_shapes(*(x._array.shape for x in listed)) if listed else ()
     return tuple(expand(x, tuple(shape)) for x in listed)
@@ -251,7 +267,13 @@ def _blocks(g: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
 
 @composite(method=False, samples=each(on(real(2, 3), real(1, 2)), on(real(2), real())))
 def block_diag(*tensors: Any) -> Tensor:
-    """A matrix with *tensors* (matrices; vectors are rows) along its diagonal and zeros elsewhere."""
+    """A matrix with *tensors* (matrices; vectors are rows) along its diagonal and zeros elsewhere.
+
+    >>> import allgrad as torch
+    >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor([3]))
+    tensor([[1, 2, 0],
+            [0, 0, 3]])
+    """
     for i, x in enumerate(tensors):
         if x._array.ndim > 2:
             raise RuntimeError(
@@ -262,7 +284,15 @@ def block_diag(*tensors: Any) -> Tensor:
 
 @composite(method=False, samples=each(on(real(2), real(3)), on(real(2))))
 def cartesian_prod(*tensors: Any) -> Tensor:
-    """All combinations of one element of each of the vectors *tensors*, one per row; of one vector, itself."""
+    """All combinations of one element of each of the vectors *tensors*, one per row; of one vector, itself.
+
+    >>> import allgrad as torch
+    >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor([[1, 3],
+            [1, 4],
+            [2, 3],
+            [2, 4]])
+    """
     vectors = _listed(tensors)
     for x in vectors:
         if x._array.ndim != 1:
@@ -274,7 +304,14 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 
 @composite(samples=each(on(real(4)), on(real(3), 2, True), on(real(2), 3)))
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All choices of *r* elements of the vector input, in order, one per row."""
+    """All choices of *r* elements of the vector input, in order, one per row.
+
+    >>> import allgrad as torch
+    >>> torch.combinations(torch.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
     if input._array.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     if r < 0:

@@ -94,5 +94,10 @@ def _double(value: Any) -> Any:
 
 @composite(inplace=True)
 def float_power(input: Any, exponent: Any) -> Tensor:
-    """input to the power of exponent, computed in double precision; either may be a Python number."""
+    """input to the power of exponent, computed in double precision; either may be a Python number.
+
+    >>> import allgrad as torch
+    >>> torch.float_power(torch.tensor([2, 3]), 2)
+    tensor([4., 9.], dtype=torch.float64)
+    """
     return arithmetic.pow(_double(input), _double(exponent))

@@ -104,7 +104,12 @@ def _first_wins(least: bool, input: Any, other: Any) -> Any:
     samples=APART,
 )
 def fmax(input: Array, other: Array) -> Array:
-    """The greater of the two, element by element; a nan loses against a number. At ties input has the gradient."""
+    """The greater of the two, element by element; a nan loses against a number. At ties input has the gradient.
+
+    >>> import allgrad as torch
+    >>> torch.fmax(torch.tensor([1., float("nan")]), torch.tensor([2., 0.]))
+    tensor([2., 0.])
+    """
     return np.fmax(input, other)
 
 
@@ -123,7 +128,12 @@ def fmin(input: Array, other: Array) -> Array:
 
 @composite(inplace=True, samples=each(on(real(3, 4), -0.5), on(real(3, 4), real(4))))
 def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """input, but nowhere below *min*, a number or tensor."""
+    """input, but nowhere below *min*, a number or tensor.
+
+    >>> import allgrad as torch
+    >>> torch.clamp_min(torch.tensor([-1., 2.]), 0.)
+    tensor([0., 2.])
+    """
     return clamp(input, min=min)
 
 

@@ -38,7 +38,12 @@ def _running(best: Any, input: Array, dim: int) -> tuple[Array, Array]:
     samples=ALONG,
 )
 def cummax(input: Array, dim: int) -> tuple[Array, Array]:
-    """The pair (values, indices) of the greatest element so far along *dim*; the last of equals, and nan stays."""
+    """The pair (values, indices) of the greatest element so far along *dim*; the last of equals, and nan stays.
+
+    >>> import allgrad as torch
+    >>> torch.cummax(torch.tensor([1., 3., 2., 3.]), 0).indices
+    tensor([0, 1, 1, 3])
+    """
     return _running(np.maximum, input, dim)
 
 
@@ -87,13 +92,19 @@ def _logcumsumexp_rule(g: Any, input: Any, y: Any, dim: int) -> Any:
     if not shape:
         return g
     d = dim % len(shape)
-    decay = np.exp(_previous(y, d) - y)
+    before = np.concatenate([_along(y, d, 0, 1), _along(y, d, None, -1)], axis=d)
+    decay = np.exp(before - y)
     return np.exp(input - y) * _decay_rule(g, decay, d)
 
 
 @operation(_logcumsumexp_rule, samples=ALONG)
 def logcumsumexp(input: Array, dim: int) -> Array:
-    """The logarithm of the sum of the exponentials so far, along *dim*, without overflow."""
+    """The logarithm of the sum of the exponentials so far, along *dim*, without overflow.
+
+    >>> import allgrad as torch
+    >>> torch.logcumsumexp(torch.tensor([0., 0.]), 0)
+    tensor([0.0000, 0.6931])
+    """
     d = normal_dim(dim, input.ndim)
     if input.dtype.kind not in "f":
         raise NotImplementedError(f"logcumsumexp is not implemented for {input.dtype}: convert it first")
@@ -176,7 +187,12 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Ten
 
 @composite(method=False, samples=each(on(real(5)), on(real(3, 4), dx=0.5, dim=0), on(real(3, 4), real(4))))
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    """The integrals of *y* along *dim* so far: one entry fewer than *y* has."""
+    """The integrals of *y* along *dim* so far: one entry fewer than *y* has.
+
+    >>> import allgrad as torch
+    >>> torch.cumulative_trapezoid(torch.tensor([1., 2., 4.]))
+    tensor([1.5000, 4.5000])
+    """
     d = _integrable(y, dim)
     return quotient(cumsum(mul(*_sums_and_widths(y, x, dx, d)), d), 2)
 

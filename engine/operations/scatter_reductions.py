@@ -178,6 +178,10 @@ def index_reduce(
     """A copy of input with its slices at *index* (a vector) along *dim* combined with those of *source*.
 
     *reduce* is "prod", "mean", "amax" or "amin"; what stood there before counts too if *include_self*.
+
+    >>> import allgrad as torch
+    >>> torch.ones(2).index_reduce(0, torch.tensor([0, 0]), torch.tensor([2., 3.]), "prod")
+    tensor([6., 1.])
     """
     if reduce == "sum":
         raise RuntimeError('index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "sum"')

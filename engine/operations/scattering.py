@@ -66,7 +66,12 @@ def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any
 
 @composite(inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), real(4, 2)), on(real(4), 0, 1, real())))
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
-    """A copy of input with its slices at *index* (a vector) along *dim* replaced by those of *source*."""
+    """A copy of input with its slices at *index* (a vector) along *dim* replaced by those of *source*.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(3).index_copy(0, torch.tensor([2]), torch.ones(1))
+    tensor([0., 0., 1.])
+    """
     target, plain = _vector_index("index_copy", input, dim, index)
     written = index_put_by(target, _check_source("index_copy", target, plain, source), plain)
     return reshape(written, input._array.shape)
@@ -74,7 +79,12 @@ def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
 
 @composite(inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), 1.5), on(real(4), 0, 1, real())))
 def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Tensor:
-    """A copy of input with *value*, a number or 0-d tensor, in its slices at *index* (a vector) along *dim*."""
+    """A copy of input with *value*, a number or 0-d tensor, in its slices at *index* (a vector) along *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(3).index_fill(0, torch.tensor([0, 2]), 7.)
+    tensor([7., 0., 7.])
+    """
     target, plain = _vector_index("index_fill", input, dim, index)
     if not isinstance(value, Tensor):
         value = Tensor._wrap(np.asarray(value).astype(input._array.dtype))
@@ -95,7 +105,13 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Tensor:
     ),
 )
 def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: builtins.bool = False) -> Tensor:
-    """A copy of input with *values* put (or added, if *accumulate*) where the subscript *indices* points to."""
+    """A copy of input with *values* put (or added, if *accumulate*) where the subscript *indices* points to.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(2, 2).index_put((torch.tensor([0]), torch.tensor([1])), torch.tensor(5.))
+    tensor([[0., 5.],
+            [0., 0.]])
+    """
     if values._array.dtype != input._array.dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {input.dtype} for the destination and "
@@ -110,7 +126,12 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
 
 @composite(samples=each(on(real(3, 4), np.array([[0, 5], [11, 5]]))))
 def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements of input, flattened, at *index* (int64): of its shape."""
+    """The elements of input, flattened, at *index* (int64): of its shape.
+
+    >>> import allgrad as torch
+    >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3]))
+    tensor([1, 4])
+    """
     if index._array.dtype != np.int64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype}")
     return index_by(reshape(input, (-1,)), (index._array,))
@@ -121,7 +142,12 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     samples=each(on(real(3, 4), np.array([0, 5]), real(2)), on(real(3, 4), np.array([[1, 1]]), real(1, 2), True)),
 )
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool = False) -> Tensor:
-    """A copy of input with *source* put (or added, if *accumulate*) at *index* (int64) among its elements, flattened."""
+    """A copy of input with *source* put (or added, if *accumulate*) at *index* (int64) among its elements, flattened.
+
+    >>> import allgrad as torch
+    >>> torch.tensor([1, 2, 3]).put(torch.tensor([1]), torch.tensor([9]))
+    tensor([1, 9, 3])
+    """
     if index._array.size != source._array.size:
         raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
@@ -133,7 +159,12 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool 
 
 @composite(inplace=True, samples=each(on(real(3, 4), truth(3, 4), real(12)), on(real(3, 4), truth(4), real(3, 4))))
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """A copy of input with the first elements of *source*, in order, where *mask* holds."""
+    """A copy of input with the first elements of *source*, in order, where *mask* holds.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(3).masked_scatter(torch.tensor([True, False, True]), torch.tensor([1., 2.]))
+    tensor([1., 0., 2.])
+    """
     if mask._array.dtype != np.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source._array.dtype != input._array.dtype:

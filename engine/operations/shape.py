@@ -469,7 +469,13 @@ def triu(input: Array, diagonal: int = 0) -> Array:
 
 @composite(samples=on(real(2, 3)))
 def fliplr(input: Tensor) -> Tensor:
-    """A copy of input with the order along its second dimension reversed."""
+    """A copy of input with the order along its second dimension reversed.
+
+    >>> import allgrad as torch
+    >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     if input._array.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, (1,))
@@ -485,7 +491,13 @@ def flipud(input: Tensor) -> Tensor:
 
 @composite(samples=each(*(on(real(2, 3), k) for k in range(4)), on(real(2, 3, 2), -1, (0, 2))))
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """A copy of input turned *k* times by 90 degrees in the plane of *dims*, from the first towards the second."""
+    """A copy of input turned *k* times by 90 degrees in the plane of *dims*, from the first towards the second.
+
+    >>> import allgrad as torch
+    >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input._array.ndim < 2:

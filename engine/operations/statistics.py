@@ -28,7 +28,12 @@ class MinAndMax(NamedTuple):
 
 @composite(samples=each(on(real(3, 4)), on(real(3, 4), dim=1), on(real(2, 3), dim=0, keepdim=True)))
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: builtins.bool = False) -> MinAndMax:
-    """The pair (min, max) of all elements or along *dim*; ties share the gradient evenly."""
+    """The pair (min, max) of all elements or along *dim*; ties share the gradient evenly.
+
+    >>> import allgrad as torch
+    >>> torch.aminmax(torch.tensor([3., 1., 2.])).max
+    tensor(3.)
+    """
     if not input._array.size and (dim is None or not input._array.shape[normal_dim(dim, input._array.ndim)]):
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity, found shape "
@@ -43,7 +48,12 @@ def var_mean(
     input: Tensor, dim: Any = None, unbiased: builtins.bool | None = None, keepdim: builtins.bool = False,
     *, correction: Any = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The pair (``var``, ``mean``) of all elements or over *dim*."""
+    """The pair (``var``, ``mean``) of all elements or over *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.var_mean(torch.tensor([1., 3.]))
+    (tensor(2.), tensor(2.))
+    """
     dims = None if isinstance(dim, builtins.bool) else dim
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dims, keepdim)
 
@@ -73,7 +83,12 @@ def nansum_over(input: Array, dim: Any = None, keepdim: builtins.bool = False) -
 
 @composite(samples=OVER_DIMS)
 def nansum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum of the elements that are not nan, of all or over *dim*."""
+    """The sum of the elements that are not nan, of all or over *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.nansum(torch.tensor([1., float("nan")]))
+    tensor(1.)
+    """
     return nansum_over(input if dtype is None else input.to(dtype), dim, keepdim)
 
 
@@ -216,19 +231,34 @@ def median(input: Tensor, dim: int | None = None, keepdim: builtins.bool = False
 
 @composite(samples=each(on(real(3, 4)), ALONG_DIM))
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: builtins.bool = False) -> Any:
-    """The median of the elements that are not nan; along *dim*, the pair (values, indices)."""
+    """The median of the elements that are not nan; along *dim*, the pair (values, indices).
+
+    >>> import allgrad as torch
+    >>> torch.nanmedian(torch.tensor([1., float("nan"), 3.]))
+    tensor(1.)
+    """
     return median_of_all(input, True) if dim is None else nanmedian_along(input, dim, keepdim)
 
 
 @composite(samples=on(real(3, 4), 2))
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = False) -> Any:
-    """The pair (values, indices) of the *k*-th least elements along *dim*, counted from 1."""
+    """The pair (values, indices) of the *k*-th least elements along *dim*, counted from 1.
+
+    >>> import allgrad as torch
+    >>> torch.kthvalue(torch.tensor([3., 1., 2.]), 2).values
+    tensor(2.)
+    """
     return kth_along(input, k, dim, keepdim)
 
 
 @composite(samples=on(real(3, 4)))
 def mode(input: Tensor, dim: int = -1, keepdim: builtins.bool = False) -> Any:
-    """The pair (values, indices) of the most frequent elements along *dim*, the least of equally frequent ones."""
+    """The pair (values, indices) of the most frequent elements along *dim*, the least of equally frequent ones.
+
+    >>> import allgrad as torch
+    >>> torch.mode(torch.tensor([3, 1, 1, 3, 2])).values
+    tensor(1)
+    """
     return mode_along(input, dim, keepdim)
 
 

@@ -166,11 +166,21 @@ def as_strided(input: Tensor, size: Shape, stride: Shape, storage_offset: int | 
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset // item}, and itemsize {item} "
             f"requiring a storage size of {int(shown.max()) + item} are out of bounds for storage of size {owner.nbytes}"
         )
-    lies = (_in_memory(array.shape, array.strides) + start).reshape(-1)
+    places = _places(array, shown)
+    outer = input._view
+    if outer is not None and outer.base._array.itemsize == item and (places < 0).any():
+        input, places = outer.base, _places(outer.base._array, shown)  # it reaches beyond this view of it
+    return strided(input, tuple(size), tuple(s * item for s in stride), offset, input._array.strides, places)
+
+
+def _places(array: Array, shown: Array) -> Array:
+    """Which elements of *array*, flattened, lie *shown* bytes into its memory; -1 where none does."""
+    if not array.size:
+        return np.full(shown.shape, -1)
+    lies = (_in_memory(array.shape, array.strides) + _start(array)).reshape(-1)
     order = np.argsort(lies)
-    found = np.searchsorted(lies, shown, sorter=order).clip(max=max(array.size - 1, 0))
-    places = np.where(lies[order][found] == shown, order[found], -1) if array.size else np.full(shown.shape, -1)
-    return strided(input, tuple(size), tuple(s * item for s in stride), offset, array.strides, places)
+    found = order[np.searchsorted(lies, shown, sorter=order).clip(max=array.size - 1)]
+    return np.where(lies[found] == shown, found, -1)
 
 
 def _with_part(name: str, input: Tensor, part: Callable[[Tensor], Tensor], src: Tensor) -> Tensor:
@@ -190,13 +200,25 @@ def _with_part(name: str, input: Tensor, part: Callable[[Tensor], Tensor], src: 
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Shape, stride: Shape, storage_offset: int | None = None
 ) -> Tensor:
-    """A copy of input with *src* where ``as_strided`` would look."""
+    """A copy of input with *src* where ``as_strided`` would look.
+
+    >>> import allgrad as torch
+    >>> torch.as_strided_scatter(torch.zeros(2, 2), torch.ones(2), (2,), (3,))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return _with_part("as_strided_scatter", input, lambda whole: as_strided(whole, size, stride, storage_offset), src)
 
 
 @composite(samples=each(on(real(3, 4), real(3)), on(real(2, 3, 3), real(2, 3), 0, 1, 2)))
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A copy of input with *src* on the diagonals that ``diagonal`` would show."""
+    """A copy of input with *src* on the diagonals that ``diagonal`` would show.
+
+    >>> import allgrad as torch
+    >>> torch.diagonal_scatter(torch.zeros(2, 2), torch.ones(2))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return _with_part("diagonal_scatter", input, lambda whole: diagonal(whole, offset, dim1, dim2), src)
 
 
@@ -210,7 +232,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
-    """A copy of input with *src* at the entries *start* to *end* along *dim*, every *step*-th."""
+    """A copy of input with *src* at the entries *start* to *end* along *dim*, every *step*-th.
+
+    >>> import allgrad as torch
+    >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), step=2)
+    tensor([1., 0., 1., 0.])
+    """
     d = normal_dim(dim, input._array.ndim)
     index = (slice(None),) * d + (slice(start, end, step),)
     return _with_part("slice_scatter", input, lambda whole: index_by(whole, index), src)

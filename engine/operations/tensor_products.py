@@ -20,7 +20,12 @@ from .shape import permute, reshape
     inplace=True, samples=each(on(real(3), real(3, 4), real(4)), on(real(1), real(3, 4), real(4), beta=0.5, alpha=2))
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · input + alpha · (mat @ vec), of a matrix (n, m) and a vector (m)."""
+    """beta · input + alpha · (mat @ vec), of a matrix (n, m) and a vector (m).
+
+    >>> import allgrad as torch
+    >>> torch.addmv(torch.ones(2), torch.eye(2), torch.tensor([1., 2.]))
+    tensor([2., 3.])
+    """
     return added_to("addmv", input, mv(mat, vec), beta, alpha)
 
 
@@ -37,7 +42,12 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
     samples=each(on(real(2, 3, 2), real(2, 3, 4), real(2, 4, 2)), on(real(2), real(1, 3, 4), real(1, 4, 2), beta=0.5)),
 )
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · input + alpha · (batch1 @ batch2), matrix by matrix: (b, n, m) and (b, m, p)."""
+    """beta · input + alpha · (batch1 @ batch2), matrix by matrix: (b, n, m) and (b, m, p).
+
+    >>> import allgrad as torch
+    >>> torch.baddbmm(torch.ones(1, 1, 1), torch.ones(1, 1, 2), torch.ones(1, 2, 1))
+    tensor([[[3.]]])
+    """
     return added_to("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
@@ -55,7 +65,12 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 @composite(samples=each(on(real(2, 3), real(4, 3)), on(real(3), real(3)), on(real(), real(3))))
 def inner(input: Tensor, other: Tensor) -> Tensor:
-    """The sums of products over the last dimension of both: (…, n) and (…, n) give the other dimensions of both."""
+    """The sums of products over the last dimension of both: (…, n) and (…, n) give the other dimensions of both.
+
+    >>> import allgrad as torch
+    >>> torch.inner(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
     if not input._array.ndim or not other._array.ndim:
         return mul(input, other)
     if input._array.shape[-1] != other._array.shape[-1]:
