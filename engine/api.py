@@ -421,16 +421,6 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
-from .operations.tensor_products import (
-    addbmm,
-    addmv,
-    addr,
-    baddbmm,
-    inner,
-    kron,
-    tensordot,
-    vdot,
-)
 from .operations.quantiles import (
     nanquantile,
     quantile,
@@ -542,6 +532,16 @@ from .operations.strides import (
     diagonal_scatter,
     select_scatter,
     slice_scatter,
+)
+from .operations.tensor_products import (
+    addbmm,
+    addmv,
+    addr,
+    baddbmm,
+    inner,
+    kron,
+    tensordot,
+    vdot,
 )
 from .random import (
     Generator,
