@@ -64,7 +64,6 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
-from .operations.activation import erf, erfc
 from .operations.angles import (
     acosh,
     angle,
@@ -308,9 +307,6 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
-from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
-from .operations.householder import geqrf, ormqr
-from .operations.householder import householder_product as orgqr
 from .operations.floating import (
     copysign,
     frac,
@@ -325,6 +321,9 @@ from .operations.floating import (
     sgn,
     signbit,
 )
+from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
+from .operations.householder import geqrf, ormqr
+from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argsort,
     argwhere,
@@ -397,6 +396,15 @@ from .operations.loss import (
     softmax,
 )
 from .operations.lu_factors import lu_unpack
+from .operations.mixing import (
+    addcdiv,
+    addcmul,
+    clamp_max,
+    clamp_min,
+    fmax,
+    fmin,
+    lerp,
+)
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -412,15 +420,6 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.products import matrix_exp, matrix_power
-from .operations.mixing import (
-    addcdiv,
-    addcmul,
-    clamp_max,
-    clamp_min,
-    fmax,
-    fmin,
-    lerp,
-)
 from .operations.quantiles import (
     nanquantile,
     quantile,
@@ -513,7 +512,6 @@ from .operations.shape import (
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
-from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .operations.statistics import (
     aminmax,
     kthvalue,
@@ -543,6 +541,7 @@ from .operations.tensor_products import (
     tensordot,
     vdot,
 )
+from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .random import (
     Generator,
     default_generator,
