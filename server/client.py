@@ -52,6 +52,7 @@ class Client:
         self._home = Home.find(home)
         self._patience = patience
         self._connection: Connection | None = None
+        self._answered = False
 
     def submit(
         self,
@@ -188,31 +189,42 @@ class Client:
         return self._connection
 
     def _call(self, call: Callable[[Connection], Answer]) -> Answer:
+        """Return call(connection), repeated a few times if a server that answered before does not."""
         import grpc
 
-        connection = self._connect()
-        try:
-            return call(connection)
-        except grpc.RpcError as error:
-            explained = connection.explain(error)
-        if isinstance(explained, ServerUnreachable) and self._moved(connection):
-            return self._call(call)
-        raise explained
+        pause = FIRST_PAUSE
+        while True:
+            connection = self._connect()
+            try:
+                answer = call(connection)
+            except grpc.RpcError as error:
+                explained = connection.explain(error)
+            else:
+                self._answered = True
+                return answer
+            lost = isinstance(explained, ServerUnreachable)
+            if not lost or not (self._moved(connection) or (self._answered and pause < LONGEST_PAUSE)):
+                raise explained
+            time.sleep(pause)
+            pause *= 2
 
     def _stream(self, resume: Callable[[Connection], Iterator[Answer]]) -> Iterator[Answer]:
         """Yield from resume(connection), called again after every lost connection until patience ends."""
         import grpc
 
-        give_up_at, pause = 0.0, FIRST_PAUSE
+        give_up_at, pause = float("inf") if self._answered else 0.0, FIRST_PAUSE
         while True:
             connection = self._connection
             try:
                 connection = self._connect()
                 for answer in resume(connection):
+                    self._answered = True
                     give_up_at, pause = float("inf"), FIRST_PAUSE
                     yield answer
             except grpc.RpcError as error:
                 assert connection is not None
+                if connection.due_for_renewal(error):
+                    continue
                 explained = connection.explain(error)
             except ServerUnreachable as error:
                 explained = error
@@ -221,9 +233,8 @@ class Client:
             if not isinstance(explained, ServerUnreachable):
                 raise explained
             give_up_at = min(give_up_at, time.monotonic() + self._patience)
-            if time.monotonic() >= give_up_at and not self._moved(connection):
+            if not self._moved(connection) and time.monotonic() >= give_up_at:
                 raise explained
-            self._moved(connection)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

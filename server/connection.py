@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,24 +16,13 @@ from .job import Event, Job, JobSpec, JobState, LogChunk, ServerInfo
 
 DEADLINE = 15.0
 """Seconds after which a call without an answer is given up."""
+RENEWAL = 120.0
+"""Seconds after which a stream is opened anew where it stands, so that none can hang unnoticed."""
 
-# Submit may be retried because of its request id; the other calls change nothing twice.
-_RETRY: Mapping[str, Any] = {
-    "methodConfig": [
-        {
-            "name": [{"service": "allgrad.v1.JobService"}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.05s",
-                "maxBackoff": "0.5s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.service_config", json.dumps(_RETRY)),
+    # The client itself repeats calls and resumes streams. gRPC's own retries, met with a server that was killed,
+    # have been seen to leave a stream waiting for ever on a channel that has failed.
+    ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -56,6 +44,12 @@ class Connection:
     def explain(self, error: grpc.RpcError) -> AllgradError:
         """Return the error that a failed call tells."""
         return statuses.error_of(error, self.address)
+
+    @staticmethod
+    def due_for_renewal(error: grpc.RpcError) -> bool:
+        """Return whether a stream ended only because it had been open for long."""
+        assert isinstance(error, grpc.Call)
+        return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     def submit(self, spec: JobSpec, request_id: str) -> Job:
         """Submit a job."""
@@ -90,7 +84,9 @@ class Connection:
 
     def watch(self, job_id: str, cursor: int) -> Iterator[Event]:
         """Yield the events of a job after *cursor*, until its end or the connection's."""
-        call = self._stub.WatchJob(pb.WatchJobRequest(job_id=job_id, cursor=cursor), metadata=self._metadata)
+        call = self._stub.WatchJob(
+            pb.WatchJobRequest(job_id=job_id, cursor=cursor), timeout=RENEWAL, metadata=self._metadata
+        )
         try:
             for answer in call:
                 for message in answer.events:
@@ -103,7 +99,7 @@ class Connection:
     def logs(self, job_id: str, rank: int | None, offsets: Mapping[int, int], follow: bool) -> Iterator[LogChunk]:
         """Yield log chunks from *offsets* on, until the end of the logs, the job, or the connection."""
         request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, follow=follow)
-        call = self._stub.StreamLogs(request, metadata=self._metadata)
+        call = self._stub.StreamLogs(request, timeout=RENEWAL, metadata=self._metadata)
         try:
             yield from map(messages.chunk_value, call)
         finally:

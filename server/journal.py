@@ -34,7 +34,15 @@ class CheckpointLine:
     path: str
 
 
-Line = MetricsLine | CheckpointLine
+@dataclass(frozen=True, slots=True)
+class OtherLine:
+    """A sound line of a kind that this version does not know, to be passed over."""
+
+    sequence: int
+    time: float
+
+
+Line = MetricsLine | CheckpointLine | OtherLine
 
 
 class JournalReader:
@@ -97,13 +105,13 @@ def parse(raw: bytes) -> Line | None:
     if ending != b'"%08x"}' % zlib.crc32(body):
         return None
     record = json.loads(body + b"}")
-    sequence, time, step = int(record["seq"]), float(record["time"]), int(record["step"])
+    sequence, time = int(record["seq"]), float(record["time"])
     if record["kind"] == "metrics":
         values = {name: _number(value) for name, value in record["values"].items()}
-        return MetricsLine(sequence, time, step, values)
+        return MetricsLine(sequence, time, int(record["step"]), values)
     if record["kind"] == "checkpoint":
-        return CheckpointLine(sequence, time, step, str(record["path"]))
-    return None
+        return CheckpointLine(sequence, time, int(record["step"]), str(record["path"]))
+    return OtherLine(sequence, time)
 
 
 def _number(value: float | str) -> float:

@@ -10,7 +10,7 @@ from allgrad.proto import reporting_pb2 as pb
 from allgrad.proto.reporting_pb2_grpc import ReportingServiceStub
 
 from .home import Home
-from .journal import Line, MetricsLine
+from .journal import CheckpointLine, Line, MetricsLine
 from .messages import timestamp
 
 DEADLINE = 10.0
@@ -57,6 +57,6 @@ def record_of(line: Line) -> pb.JournalRecord:
     if isinstance(line, MetricsLine):
         record.metrics.step = line.step
         record.metrics.values.update(line.values)
-    else:
+    elif isinstance(line, CheckpointLine):
         record.checkpoint.step, record.checkpoint.path = line.step, line.path
     return record

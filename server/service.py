@@ -21,7 +21,7 @@ from . import launchers, messages, statuses
 from .control import Control
 from .errors import AllgradError, CursorAhead, InvalidRequest, ServerBusy
 from .job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
-from .journal import CheckpointLine, Line, MetricsLine
+from .journal import CheckpointLine, Line, MetricsLine, OtherLine
 from .logs import read_log
 from .requests import page_length, page_start, page_token
 
@@ -235,4 +235,6 @@ def _line(record: reporting.JournalRecord) -> Line:
     sequence, when = record.sequence, messages.seconds(record.time)
     if record.WhichOneof("record") == "checkpoint":
         return CheckpointLine(sequence, when, record.checkpoint.step, record.checkpoint.path)
-    return MetricsLine(sequence, when, record.metrics.step, dict(record.metrics.values))
+    if record.WhichOneof("record") == "metrics":
+        return MetricsLine(sequence, when, record.metrics.step, dict(record.metrics.values))
+    return OtherLine(sequence, when)

@@ -11,7 +11,7 @@ from .. import messages
 from ..errors import RequestIdTaken
 from ..home import Home
 from ..job import Alert, Checkpoint, Event, Job, Metrics
-from ..journal import Line, MetricsLine
+from ..journal import CheckpointLine, Line, MetricsLine
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
 from .writer import Transaction, Writer
@@ -121,10 +121,10 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
     events: list[Event] = []
     warnings = []
     if line.sequence > done + 1:
-        warnings.append(f"lines {done + 1} to {line.sequence - 1} of the journal are damaged and lost")
+        warnings.append(_lost(done + 1, line.sequence - 1))
     if isinstance(line, MetricsLine):
         events.append(Metrics(0, line.time, line.step, line.values))
-    else:
+    elif isinstance(line, CheckpointLine):
         events.append(Checkpoint(0, line.time, line.step, line.path))
         job = replace(job, checkpoint=line.path)
     warnings.append(alert(job, line))
@@ -132,6 +132,12 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
         events.append(Alert(0, line.time, warning))
         job = replace(job, warning=warning)
     return job, events
+
+
+def _lost(first: int, last: int) -> str:
+    if first == last:
+        return f"line {first} of the journal is damaged and lost"
+    return f"lines {first} to {last} of the journal are damaged and lost"
 
 
 def _append(transaction: Transaction, number: int, event: Event) -> int:

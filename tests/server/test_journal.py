@@ -1,12 +1,22 @@
 """Reading what rank 0 wrote, also when it is torn or damaged."""
 
+import json
 import math
 import zlib
 from pathlib import Path
 
 import pytest
 
-from allgrad.server.journal import CheckpointLine, JournalReader, MetricsLine, last_sequence, parse
+from allgrad.server.journal import (
+    CheckpointLine,
+    JournalReader,
+    MetricsLine,
+    OtherLine,
+    last_sequence,
+    parse,
+)
+
+RECORDED = Path(__file__).parents[1] / "data" / "journal"
 
 
 def line(sequence: int, rest: str = '"kind":"metrics","step":1,"values":{"loss":0.5}') -> bytes:
@@ -85,3 +95,32 @@ def test_a_line_longer_than_a_read_is_read_whole(journal: Path) -> None:
 def test_the_last_sequence_is_that_of_the_last_sound_line(journal: Path) -> None:
     journal.write_bytes(b"".join(line(number) for number in range(1, 50)) + line(50)[:20])
     assert last_sequence(journal) == 49
+
+
+def test_a_line_of_a_kind_not_known_is_sound_and_passed_over(journal: Path) -> None:
+    journal.write_bytes(line(1) + line(2, '"kind":"picture","step":1,"png":"x"') + line(3))
+    found = JournalReader(journal).read()
+    assert [each.sequence for each in found] == [1, 2, 3]
+    assert found[1] == OtherLine(2, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [
+        ("good", [1, 2, 3, 4]),
+        ("not-finite", [1]),
+        ("torn", [1, 2]),
+        ("torn-crc", [1, 2]),
+        ("damaged", [1, 3]),
+        ("gap", [1, 3]),
+    ],
+)
+def test_the_recorded_journals_are_read_as_their_page_says(name: str, sound: list[int]) -> None:
+    path = RECORDED / f"{name}.jsonl"
+    found = JournalReader(path).read()
+    assert [each.sequence for each in found] == sound
+    written = [json.loads(text) for text in path.read_text().splitlines()[: len(sound)]]
+    for each, record in zip(found, written, strict=True):
+        if isinstance(each, CheckpointLine) and name != "damaged":
+            assert each.path == record["path"]
+    assert last_sequence(path) == sound[-1]

@@ -163,6 +163,6 @@ def test_damaged_journal_lines_are_told(own_server: ServerProcess, job_script: S
         job = client.submit([str(path)])
         events = list(client.watch(job.id))
         assert [event.message for event in events if isinstance(event, Alert)] == [
-            "lines 2 to 2 of the journal are damaged and lost"
+            "line 2 of the journal is damaged and lost"
         ]
         assert len([event for event in events if isinstance(event, Metrics)]) == 2
