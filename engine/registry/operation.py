@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
@@ -94,6 +95,13 @@ class Operation:
     def differentiable(self) -> bool:
         """Whether any operand has a rule."""
         return any(self.rules)
+
+    @property
+    def shown_name(self) -> str:
+        """The name that an error message gives it: PyTorch's, taken from its node where only operators call it."""
+        if self.public or not isinstance(self.node_name, str):
+            return self.name
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", re.sub(r"Backward\w?$", "", self.node_name)).lower()
 
     def saved_names(self) -> tuple[str, ...]:
         """What the rules name, each once."""
