@@ -1,7 +1,7 @@
 """The ranks of one training run: the lazy face of the room, whose names are listed in api.py.
 
-Every rank, and every sister module such as ``allgrad.dist.rank``, executes this page first, so it must
-load neither NumPy nor MPI. The first use of any name loads the room once and fills these globals.
+Every rank, and every sister module such as ``allgrad.dist.rank``, executes this page first, so it must load neither
+NumPy nor MPI. The first use of any name loads the room once and fills these globals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How ranks notice that they are not about to do the same thing, before MPI mixes up their messages.
 
-MPI pairs the calls of all ranks by their order alone: where two differ it returns wrong sums, and no error. So whatever
-the ranks do together begins with 16 bytes, the greatest and the least of the fingerprints of what each is about to do.
+MPI pairs the calls of all ranks by their order alone: where two differ it returns wrong sums, and no error. So
+whatever the ranks do together begins with 16 bytes, the greatest and the least of the fingerprints of what each is
+about to do.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Announcement:
         return self._request is None or self._request.Test()
 
     def settle(self) -> None:
-        """Wait for the announcements of all ranks; raise DisagreementError on every rank unless they are the same."""
+        """Wait for what all ranks have announced; DisagreementError on every rank unless it is the same."""
         if self._request is None:
             return
         self._request.Wait()
@@ -52,7 +53,7 @@ class Announcement:
 
 
 def agree(world: World, what: str) -> None:
-    """Wait until all ranks of *world* say the same *what*; DisagreementError on every rank if they say anything else."""
+    """Wait until all ranks of *world* say the same *what*; DisagreementError on every rank if they do not."""
     Announcement(world, what).settle()
 
 

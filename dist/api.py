@@ -12,7 +12,9 @@ from .collectives import (
     broadcast_object_list,
     gather_objects,
     mean,
+    shutdown,
 )
+from .data_parallel import DataParallel, DistributedDataParallel
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
 from .world import (
@@ -24,7 +26,6 @@ from .world import (
     local_rank,
     local_world_size,
     rank,
-    shutdown,
     world_size,
 )
 
@@ -59,6 +60,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "broadcast_object_list",
     "gather_objects",
     "all_gather_object",
+    # training
+    "DataParallel",
+    "DistributedDataParallel",
     # data
     "DistributedSampler",
     # what the server hears

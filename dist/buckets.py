@@ -40,9 +40,9 @@ class Slot:
 def deal(slots: Sequence[Slot], first_bytes: int = MIB, bytes_: int = 25 * MIB) -> list[list[int]]:
     """Deal *slots*, in the order in which their gradients are expected, into buckets of about *bytes_* bytes.
 
-    A bucket holds one dtype and is closed by the slot with which it reaches its size; the first one of each dtype is
-    closed at *first_bytes*, so that the reduction starts early. The result lists the numbers of the slots; buckets
-    stand in the order of their first slot.
+    A bucket holds one dtype and is closed by the slot with which it reaches its size; the first one of each dtype
+    is closed at *first_bytes*, so that the reduction starts early. The result lists the numbers of the slots;
+    buckets stand in the order of their first slot.
 
     >>> slots = [Slot(name, (4,), np.dtype("float32")) for name in "abcd"]
     >>> deal(slots, first_bytes=16, bytes_=32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import agree
-from .world import World, current, mpi
+from .world import World, current, leave, mpi
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -52,12 +52,18 @@ def barrier() -> None:
     agree(current(), "barrier")
 
 
+def shutdown() -> None:
+    """Leave the world once every rank has come here; `init` may join it again."""
+    agree(current(), "shutdown")
+    leave()
+
+
 def all_reduce(tensor: Any, op: ReduceOp | str = ReduceOp.SUM) -> None:
     """Replace the values of *tensor* on every rank by their reduction over all ranks, element by element.
 
-    *tensor* is a Tensor or a NumPy array of any shape and number type, the same on every rank; *op* one of
-    "sum" (the default), "avg" or "mean" (floating point only), "min", "max", "product". float16 is added in
-    float32. Raises RuntimeError on every rank when they disagree about shape, dtype or operation.
+    *tensor* is a Tensor or a NumPy array of any shape and number type, the same on every rank; *op* one of "sum"
+    (the default), "avg" or "mean" (floating point only), "min", "max", "product". float16 is added in float32.
+    Raises RuntimeError on every rank when they disagree about shape, dtype or operation.
 
     >>> import numpy as np
     >>> from allgrad import dist
@@ -105,8 +111,8 @@ def send_from(comm: MPI.Intracomm, array: Array, src: int) -> None:
 def all_gather(tensor_list: list[Any], tensor: Any) -> None:
     """Fill *tensor_list*, one Tensor or array for each rank, with every rank's *tensor*.
 
-    Raises RuntimeError on every rank when they disagree about the shape or dtype of *tensor*, and
-    ValueError when *tensor_list* has another length than the world or holds another shape or dtype.
+    Raises RuntimeError on every rank when they disagree about the shape or dtype of *tensor*, and ValueError when
+    *tensor_list* has another length than the world or holds another shape or dtype.
     """
     world, array = current(), _array(tensor, "all_gather", changes=False)
     places = [_array(place, "all_gather") for place in tensor_list]
@@ -143,8 +149,7 @@ def all_gather_into_tensor(output_tensor: Any, input_tensor: Any) -> None:
 
 
 def broadcast_object(value: T, src: int = 0) -> T:
-    """Return rank *src*'s *value*, any object that pickles, on every rank; what other ranks pass is not
-    used."""
+    """Return rank *src*'s *value*, any object that pickles, on every rank; what other ranks pass is not used."""
     world = current()
     _check_rank(world, src, "broadcast_object", "src")
     agree(world, f"broadcast_object from rank {src}")
@@ -179,8 +184,8 @@ def all_gather_object(object_list: list[Any], obj: object) -> None:
 def mean(value: Any, weight: float = 1.0) -> float:
     """Return the mean over all ranks of *value*, a number or a one-element Tensor, such as a loss.
 
-    *weight* is the say this rank has, in any unit: where batches differ in size, the number of samples. The
-    weights of all ranks must not add up to zero.
+    *weight* is the say this rank has, in any unit: where batches differ in size, the number of samples. The weights
+    of all ranks must not add up to zero.
 
     >>> from allgrad import dist
     >>> dist.mean(0.25, weight=32)

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import signal
 import socket
 import sys
+import termios
 import threading
 import time
 import traceback
+from array import array
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from .launch import HYDRA, OPEN_MPI, launch
 
-# The rank that failed first ends the others well within this time; one that is still there by then ends
-# itself.
+# The rank that failed first ends the others well within this time; one that is still there by then ends itself.
 _SECONDS_FOR_THE_FIRST = 1.5
 
-# Seen in MPICH 5.0.2: an abort right after the last words loses them in the pipe to mpiexec.
-_SECONDS_TO_BE_HEARD = 0.05
-
-# Seen in Open MPI 5.0.11: when a rank exits while another one is about to connect to prterun (the first 50
-# ms of its MPI_Init), prterun crashes or hangs for ever. This long after the failure the others are past
-# that.
+# Longer than the start of MPI_Init takes; see _hold_others.
 _SECONDS_TO_CONNECT = 0.5
 
 _claim: socket.socket | None = None
 
+# The process that is the rank; a forked child of it, such as a data loader's worker, ends alone.
+_rank_pid = os.getpid()
+
 
 class Refused(SystemExit):
-    """The end of a rank that could not begin: *message* says why and what to do, and stands for a
-    traceback."""
+    """The end of a rank that could not begin: *message* says why and what to do, and stands for a traceback."""
 
     def __init__(self, message: str, code: int = 2) -> None:
         super().__init__(code)
@@ -62,12 +61,15 @@ def exit_code(error: BaseException) -> int:
 def end_world(error: BaseException, *, first_frame: str | None = None) -> NoReturn:
     """Tell once that this rank failed with *error*, then end it and every other rank with its exit code.
 
-    Frames outside of *first_frame*'s file are left out of the head of the traceback. Within a world of
-    one rank the process just exits; under a launcher MPI aborts, or, where MPI was never started, the
-    launcher notices the exit.
+    Frames outside of *first_frame*'s file are left out of the head of the traceback. Within a world of one rank the
+    process just exits; under a launcher MPI aborts, or, where MPI was never started, the launcher notices the exit.
     """
     code = exit_code(error)
     text = _traceback(error, first_frame)
+    if os.getpid() != _rank_pid:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        os._exit(code)
     _write_record(error, code, text)
     seen = launch()
     alone = seen is None or seen.size == 1
@@ -92,9 +94,8 @@ def _end_at_exception(kind: type[BaseException], error: BaseException, trace: Tr
 
 
 def _watch_sys_exit() -> None:
-    # SystemExit passes by every hook and is gone when atexit runs, while MPI would wait there for the other
-    # ranks for ever. So sys.exit is noted; that nothing caught it shows in the outermost frame, which has
-    # not moved on.
+    # SystemExit passes by every hook and is gone when atexit runs, while MPI would wait there for the other ranks
+    # for ever. So sys.exit is noted; that nothing caught it shows in the outermost frame, which has not moved on.
     sys_exit = sys.exit
 
     def noted(status: Any = None) -> NoReturn:
@@ -110,7 +111,7 @@ def _watch_sys_exit() -> None:
 
 
 def _leave(outermost: FrameType, position: int, error: SystemExit) -> None:
-    if outermost.f_lasti == position and exit_code(error) != 0:
+    if outermost.f_lasti == position and exit_code(error) != 0 and os.getpid() == _rank_pid:
         end_world(error)
 
 
@@ -147,7 +148,19 @@ def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None
     sys.stderr.write(told)
     sys.stderr.flush()
     if not alone:
-        time.sleep(_SECONDS_TO_BE_HEARD)
+        _wait_to_be_heard()
+
+
+def _wait_to_be_heard() -> None:
+    # Seen in MPICH 5.0.2: an abort right after the last words loses them on the way to mpiexec.
+    deadline = time.monotonic() + 0.5
+    unread = array("i", [1])
+    while unread[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+        try:
+            fcntl.ioctl(2, termios.FIONREAD, unread)
+        except OSError:
+            return
 
 
 def _who() -> str:
@@ -156,8 +169,7 @@ def _who() -> str:
 
 
 def _is_first_here() -> bool:
-    """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's
-    name."""
+    """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's name."""
     global _claim
     job = os.environ.get("PMIX_NAMESPACE") or f"{os.getuid()}-{os.getppid()}"
     _claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -169,8 +181,7 @@ def _is_first_here() -> bool:
 
 
 def _write_record(error: BaseException, code: int, text: str) -> None:
-    """Leave failure.json in the run's folder; a link makes it appear whole, and only for the first rank
-    to fail."""
+    """Leave failure.json in the run's folder; a link makes it appear whole, and only for the first rank to fail."""
     folder = os.environ.get("ALLGRAD_RUN_DIR")
     if not folder:
         return
@@ -204,11 +215,35 @@ def _abort(code: int) -> NoReturn:
     if _mpi_is_running():
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     seen = launch()
+    if seen is not None and seen.launcher == OPEN_MPI:
+        _hold_others()
     if seen is not None and seen.launcher == HYDRA and "PMI_FD" in os.environ:
         # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
         time.sleep(_SECONDS_FOR_THE_FIRST)
-    if seen is not None and seen.launcher == OPEN_MPI:
-        time.sleep(_SECONDS_TO_CONNECT)
     # No clean-up on the way out: a thread that waits for another rank would wait for ever.
     os._exit(code)
+
+
+def _hold_others() -> None:
+    """Keep this host's other ranks from connecting to prterun in the moment in which this one exits.
+
+    Seen in Open MPI 5.0.11: when prterun ends the ranks while one is about to connect to it, at the start of MPI_Init,
+    it crashes or hangs for ever. So a rank without MPI is stopped, and one with it is given time to be through.
+    """
+    job = f"PMIX_NAMESPACE={os.environ.get('PMIX_NAMESPACE')}".encode()
+    connecting = False
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        try:
+            if pid == os.getpid() or job not in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.002)
+            if b"libmpi" in (process / "maps").read_bytes():
+                os.kill(pid, signal.SIGCONT)
+                connecting = True
+        except OSError:
+            continue
+    if connecting:
+        time.sleep(_SECONDS_TO_CONNECT)

@@ -27,11 +27,10 @@ class JournalTakenError(RuntimeError):
 
 
 class Journal:
-    """The journal at *path*, opened for appending; a file that exists is continued after its last good
-    line.
+    """The journal at *path*, opened for appending; a file that exists is continued after its last good line.
 
-    What a crash left of a half-written last line is cut off. Raises JournalTakenError while another
-    process has it open, and JournalError when a line before the last is damaged.
+    What a crash left of a half-written last line is cut off. Raises JournalTakenError while another process has it
+    open, and JournalError when a line before the last is damaged.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -81,9 +80,8 @@ class Journal:
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the entries of the journal at *path*, without a half-written last line.
 
-    Each is a dict with "seq", "time" (seconds since the epoch), "kind", "step" and "values" or "path";
-    numbers that JSON lacks come back as floats. Raises JournalError, naming the line, where one before
-    the last is damaged.
+    Each is a dict with "seq", "time" (seconds since the epoch), "kind", "step" and "values" or "path"; numbers that
+    JSON lacks come back as floats. Raises JournalError, naming the line, where one before the last is damaged.
     """
     return _parse(Path(path).read_bytes())[0]
 

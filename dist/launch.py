@@ -20,9 +20,9 @@ OPEN_MPI = "Open MPI's mpirun"
 HYDRA = "mpiexec (MPICH or Intel MPI)"
 SRUN = "srun"
 
-# In this order, for one may run inside another: what mpirun or mpiexec starts within an srun step carries
-# the step's variables too, and srun --mpi=pmi2 sets PMI_RANK like mpiexec. SLURM_NTASKS is no evidence, as
-# a batch script that srun did not start has it as well.
+# In this order, for one may run inside another: what mpirun or mpiexec starts within an srun step carries the
+# step's variables too, and srun --mpi=pmi2 sets PMI_RANK like mpiexec. SLURM_NTASKS is no evidence, as a batch
+# script that srun did not start has it as well.
 _VARIABLES = (
     (OPEN_MPI, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"),
     (HYDRA, "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),

@@ -1,15 +1,17 @@
 """The program every rank starts with: ``python -m allgrad.dist.rank [--as-torch] SCRIPT [ARGS...]``.
 
-A ``.py`` script runs inside this process, as ``python SCRIPT`` would run it, except that its failure ends
-every rank; any other program replaces the process. Where ALLGRAD_LOG_DIR is set, all output goes to
-``rank-<R>.log`` there.
+A ``.py`` script runs inside this process, as ``python SCRIPT`` would run it, except that its failure ends every
+rank; any other program replaces the process. Where ALLGRAD_LOG_DIR is set, all output goes to ``rank-<R>.log``
+there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import runpy
+import stat
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -47,6 +49,16 @@ def _redirect_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
+    _keep_pipes_from_children()
+
+
+def _keep_pipes_from_children() -> None:
+    # MPICH's mpiexec leaves its own ends of the output pipes open in every rank. A process that the script leaves
+    # behind would inherit them, and mpiexec would wait until it has closed them.
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and stat.S_ISFIFO(os.fstat(int(name)).st_mode):
+                os.set_inheritable(int(name), False)
 
 
 def _run_script(argv: list[str], *, as_torch: bool) -> None:

@@ -23,9 +23,9 @@ class Reducer:
     """Reduces the gradients of *parameters*, pairs of name and leaf, over the ranks of *comm*, bucket by bucket.
 
     Buckets are filled in the reverse order of the parameters, which is about the order in which gradients come, and
-    every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A bucket
-    starts as soon as its last gradient is there; what has not come when the backward pass ends is unused, counts
-    as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
+    every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A
+    bucket starts as soon as its last gradient is there; what has not come when the backward pass ends is unused,
+    counts as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
 
     Raises RuntimeError on every rank, naming parameters and ranks, when the ranks have different parameters.
     """
@@ -66,7 +66,7 @@ class Reducer:
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
 
-        Raises RuntimeError when the last backward pass ended in an exception, after which the ranks are out of step.
+        Raises RuntimeError when the last backward pass ended in an exception: the ranks are then out of step.
         """
         if self._running:
             raise RuntimeError(
@@ -113,7 +113,7 @@ class Reducer:
             self._start_what_is_ready()
 
     def _settle(self, i: int, parameter: Tensor) -> None:
-        """See to it that the gradient lies in the bucket, also where the script has put another Tensor in its place."""
+        """See to it that the gradient lies in the bucket, also where the script has replaced it."""
         gradient = parameter.grad
         assert gradient is not None
         if gradient.requires_grad:
@@ -125,10 +125,10 @@ class Reducer:
             set_gradient_destination(parameter, self._view(i))
 
     def _poll(self) -> None:
-        if self._running:
+        if self._announcement is not None:
             self._start_what_is_ready()
-            while self._finished < self._started and self._buckets[self._finished].is_summed():
-                self._finish_next()
+        while self._finished < self._started and self._buckets[self._finished].is_summed():
+            self._finish_next()
 
     def _start_what_is_ready(self) -> None:
         if self._announcement is not None:

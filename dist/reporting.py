@@ -14,12 +14,11 @@ from .launch import launch
 def report(step: int, **values: Any) -> None:
     """Report what was measured at *step*, such as ``dist.report(step, loss=loss, accuracy=0.9)``.
 
-    Only rank 0's report counts, so average over ranks first (`mean`). Values are numbers or one-element
-    Tensors; NaN and infinities are reported as such. Outside of the server this checks its arguments and
-    does nothing.
+    Only rank 0's report counts, so average over ranks first (`mean`). Values are numbers or one-element Tensors;
+    NaN and infinities are reported as such. Outside of the server this checks its arguments and does nothing.
 
-    Raises TypeError or ValueError for a *step* that is no integer from 0, for a value that is no number,
-    and where there is no value at all. A full disk is told on stderr and does not stop the training.
+    Raises TypeError or ValueError for a *step* that is no integer from 0, for a value that is no number, and where
+    there is no value at all. A full disk is told on stderr and does not stop the training.
 
     >>> from allgrad import dist
     >>> dist.report(10, loss=0.25)

@@ -1,5 +1,4 @@
-"""The one door to MPI: the world of ranks this process belongs to, which is a world of one without a
-launcher."""
+"""The one door to MPI: the world of ranks this process belongs to, which is a world of one without a launcher."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-# What Open MPI does better than by default, unless the user has chosen otherwise. Without the first it looks for OFI
-# providers at every start: 1.08 s instead of 0.08 s; only its one-sided transport is left out, what a cluster's fabric
-# carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an Iallreduce
-# of 25 MB by 2 ranks on a host, and 85 % of the default's step over TCP.
+# What Open MPI does better than by default, unless the user has chosen otherwise. Without the first it looks for
+# OFI providers at every start: 1.08 s instead of 0.08 s; only its one-sided transport is left out, what a cluster's
+# fabric carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an
+# Iallreduce of 25 MB by 2 ranks on a host, and 85 % of the default's step over TCP.
 _OPEN_MPI_SETTINGS = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_coll_libnbc_iallreduce_algorithm": "3"}
 BACKENDS = ("mpi", "gloo", "nccl", "ucc", "cpu:gloo", "cpu:gloo,cuda:nccl")
 
@@ -40,15 +39,14 @@ _world: World | None = None
 
 
 def init() -> None:
-    """Join the world of ranks that mpirun, mpiexec or srun started; every rank calls it once, before
-    training.
+    """Join the world of ranks that mpirun, mpiexec or srun started; every rank calls it once, before training.
 
-    Started by hand the world has one rank, and no MPI is needed or loaded. From here on an exception that a
-    rank does not catch ends all ranks, and so does ``sys.exit`` with a code other than 0. Calling it again
-    changes nothing.
+    Started by hand the world has one rank, and no MPI is needed or loaded. From here on an exception that a rank
+    does not catch ends all ranks, and so does ``sys.exit`` with a code other than 0. Calling it again changes
+    nothing.
 
-    Raises RuntimeError when the launcher started several ranks but MPI connects none of them (each would
-    train alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
+    Raises RuntimeError when the launcher started several ranks but MPI connects none of them (each would train
+    alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
 
     >>> from allgrad import dist
     >>> dist.init()
@@ -76,8 +74,8 @@ def init_process_group(
 ) -> None:
     """Join the world under torch.distributed's name for it; see `init`.
 
-    MPI carries every *backend*, and the launcher knows what *init_method*, *timeout* and the rest would
-    say. A *world_size* or *rank* that is not the launcher's raises ValueError.
+    MPI carries every *backend*, and the launcher knows what *init_method*, *timeout* and the rest would say. A
+    *world_size* or *rank* that is not the launcher's raises ValueError.
     """
     if backend is not None and backend.lower() not in BACKENDS:
         raise ValueError(f"init_process_group(backend={backend!r}): expected one of {', '.join(BACKENDS)}")
@@ -96,7 +94,7 @@ def is_available() -> bool:
 
 
 def is_initialized() -> bool:
-    """Return whether `init` has been called (and `shutdown` not since)."""
+    """Return whether `init` has been called (and ``shutdown`` not since)."""
     return _world is not None
 
 
@@ -140,11 +138,10 @@ def local_world_size() -> int:
     return current().local_size
 
 
-def shutdown() -> None:
-    """Leave the world once every rank has come here; `init` may join it again."""
+def leave() -> None:
+    """Forget the world, which all ranks do at the same time."""
     global _world
     if _world is not None and _world.comm is not None:
-        _world.comm.Barrier()
         _world.comm.Free()
     _world = None
 
@@ -158,8 +155,7 @@ def _connect(seen: Launch) -> World:
     library = _start_mpi(seen)
     if library.COMM_WORLD.size == 1:
         raise RuntimeError(_explain_singletons(seen, library))
-    # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for
-    # ours.
+    # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
     comm = library.COMM_WORLD.Dup()
     host = comm.Split_type(library.COMM_TYPE_SHARED, key=comm.rank)
     world = World(comm.rank, comm.size, host.rank, host.size, comm)

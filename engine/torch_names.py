@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 # Where allgrad's module has another name than PyTorch's. The one place where the engine mentions another room.
-_RENAMED = {"distributed": "dist", "nn.parallel": "dist"}
+_RENAMED = {"distributed": "dist", "nn.parallel": "dist", "utils.data.distributed": "dist"}
 
 
 class _TorchFinder:

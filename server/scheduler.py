@@ -31,6 +31,8 @@ def why_waiting(job: Job, ahead: int, free: int, slots: int) -> str:
             f"needs {_count(job.ranks, 'slot')}, but the server now has {slots}: cancel it, "
             f"or restart the server with --slots {job.ranks}"
         )
+    if not ahead and job.ranks <= free:
+        return "about to start"
     line = f", behind {_count(ahead, 'other job')}" if ahead else ""
     return f"waits for {_count(job.ranks, 'slot')}: {free} of {slots} free{line}"
 

@@ -68,7 +68,8 @@ def _converted(array: Any, target: dtypes.dtype) -> Any:
         limits = np.iinfo(target.numpy)
         if not limits.min <= array.min() <= array.max() <= limits.max:
             raise RuntimeError(f"value cannot be converted to type {target.name} without overflow: found {array.max()}")
-    return array.astype(target.numpy, copy=False)
+    with np.errstate(all="ignore"):
+        return array.astype(target.numpy, copy=False)
 
 
 def _of_large_integers(data: Any, array: Any) -> Any:

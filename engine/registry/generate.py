@@ -23,6 +23,7 @@ from ..tape.version import tick
 from ..tensors.tensor import Tensor
 from .nodes import OperationNode, check_output, check_unchanged, is_result, reduce_to, released
 from .operation import Operation, Promotion
+from .quiet import SILENCE, hush, unhush
 
 _PROMOTING = (Promotion.ARITHMETIC, Promotion.FLOATING)
 _MOST_CONSTANTS = 4096
@@ -122,6 +123,7 @@ def _names(op: Operation) -> dict[str, Any]:
         "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
         "_Tensor": Tensor, "_Node": op.node_type, "_ndarray": np.ndarray, "_asarray": np.asarray, "_mode": mode,
         "_tick": tick, "_getframe": sys._getframe, "_internal": INTERNAL_PACKAGES, "_constant": constant,
+        "_hush": hush, "_unhush": unhush, "_SILENCE": SILENCE,
         "_f32": np.dtype(np.float32), "_weak32": _constants[np.dtype(np.float32)],
         **{f"_default_{name}": value for name, value in defaults.items()},
     }  # fmt: skip
@@ -205,10 +207,23 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
             lines += [f"    if {' or '.join(others)}:", f"        {fallback}"]
     passed = [arrays.get(p, p) for p in op.parameters[: op.positional]]
     passed += [f"{p}={arrays.get(p, p)}" for p in op.parameters[op.positional :]]
-    lines += [f"    _y = _forward({', '.join(passed)})", "except Exception:", f"    {fallback}"]
+    forward = [f"_y = _forward({', '.join(passed)})"]
+    if not op.is_view and not _warns_in_our_name(op.forward):
+        forward = ["_state = _hush(_SILENCE)", "try:", "    " + forward[0], "finally:", "    _unhush(_state)"]
+    lines += [*("    " + line for line in forward), "except Exception:", f"    {fallback}"]
     if op.promotion in _PROMOTING:
         lines += ["if _y.dtype is not _dtype:", f"    {fallback}"]
     return [*lines, "if _y.__class__ is not _ndarray:", "    _y = _asarray(_y)"]
+
+
+_WRITTEN_IN_C = frozenset(("np", "asarray", "astype", "copy", "dtype", "kind", "ndim", "shape", "size", "RuntimeError"))
+
+
+def _warns_in_our_name(forward: Any) -> bool:
+    """Whether all that *forward* calls is C, so that our filter of warnings covers it, unlike NumPy's Python functions."""
+    if isinstance(forward, np.ufunc):
+        return True
+    return all(n in _WRITTEN_IN_C or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names)
 
 
 def _record_lines(op: Operation) -> list[str]:

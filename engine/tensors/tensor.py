@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -449,7 +450,7 @@ class Tensor:
             twin.requires_grad_()
         if self._grad is not None:
             twin._grad = self._grad.__deepcopy__(memo)
-        twin.__dict__.update(self.__dict__)
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -31,10 +31,10 @@ SETTINGS = {
 
 @dataclass
 class Outcome:
-    """What became of a launch: its exit code, how long it took, and what reached the terminal."""
+    """What became of a launch: its exit code, when it ended (seconds since the epoch), what reached the terminal."""
 
     code: int
-    seconds: float
+    ended: float
     output: str
 
 
@@ -65,15 +65,14 @@ class Launcher:
 
         With launcher=False it is started by hand, as one process that is no rank of anything.
         """
-        script = PROGRAMS / program if program.endswith(".py") else program
         command = [str(self.home / "bin" / "mpiexec"), "-n", str(ranks)] if launcher else []
-        command += [python or self.python, *(ENTRY if entry else ()), str(script), *args]
+        command += [python or self.python, *(ENTRY if entry else ())]
+        command += [str(PROGRAMS / word) if (PROGRAMS / word).is_file() else word for word in (program, *args)]
         return launched(command, {**self.settings, **(env or {})}, timeout)
 
 
 def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) -> Outcome:
     """Run *command* in a session of its own, which is dead when this returns; too slow is a failure."""
-    started = time.monotonic()
     process = subprocess.Popen(
         command,
         env={**_clean_environment(), **env},
@@ -84,13 +83,14 @@ def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) 
     )
     try:
         output = process.communicate(timeout=timeout)[0]
+        ended = time.time()
     except subprocess.TimeoutExpired:
         _kill_session(process.pid)
         output = process.communicate()[0]
         pytest.fail(f"still running after {timeout} s: {command}\n{_text(output)}")
     finally:
         _kill_session(process.pid)
-    return Outcome(process.returncode, time.monotonic() - started, _text(output))
+    return Outcome(process.returncode, ended, _text(output))
 
 
 def _clean_environment() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +12,21 @@ import pytest
 if TYPE_CHECKING:
     from tests.dist.conftest import Launcher, Outcome
 
-# The promise is 2 s from the failure to the end; starting Python and MPI comes on top here.
-SECONDS = 4.0
+
+def assert_ended_in_time(outcome: Outcome) -> None:
+    failed = min(map(float, re.findall(r"failing at ([\d.]+)", outcome.output)))
+    assert outcome.ended - failed < 2.0
 
 
 def assert_told_once(outcome: Outcome, error: str = "ValueError: the batch is empty") -> None:
     assert outcome.output.count("Traceback (most recent call last)") == 1, outcome.output
     assert outcome.output.count(f"\n{error}\n") == 1, outcome.output
-    assert outcome.seconds < SECONDS
+    assert_ended_in_time(outcome)
 
 
 @pytest.mark.parametrize("entry", [True, False], ids=["rank entry", "plain python"])
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_an_exception_on_one_rank_ends_all(mpi: Launcher, entry: bool, ranks: int) -> None:
-    outcome = mpi.run(ranks, "fails.py", "exception", entry=entry)
+def test_an_exception_on_one_rank_ends_all(mpi: Launcher, entry: bool) -> None:
+    outcome = mpi.run(3, "fails.py", "exception", entry=entry)
     assert outcome.code == 1
     assert_told_once(outcome)
     assert "allgrad: rank 1 on " in outcome.output
@@ -42,6 +42,13 @@ def test_the_same_exception_on_all_ranks_is_told_once(mpi: Launcher, entry: bool
     assert_told_once(outcome)
 
 
+def test_an_exception_in_one_ranks_backward_pass_ends_all(mpi: Launcher) -> None:
+    outcome = mpi.run(3, "fails.py", "backward")
+    assert outcome.code == 1
+    assert_told_once(outcome)
+    assert "allgrad: rank 1 on " in outcome.output
+
+
 def test_an_exception_before_mpi_was_started_ends_all(mpi: Launcher) -> None:
     outcome = mpi.run(2, "fails.py", "before-mpi")
     assert outcome.code == 1
@@ -53,13 +60,13 @@ def test_sys_exit_on_one_rank_ends_all_with_its_code(mpi: Launcher, entry: bool)
     outcome = mpi.run(2, "fails.py", "exit", entry=entry)
     assert outcome.code == 3, outcome.output
     assert "Traceback" not in outcome.output
-    assert outcome.seconds < SECONDS
+    assert_ended_in_time(outcome)
 
 
 def test_a_killed_rank_ends_all(mpi: Launcher) -> None:
     outcome = mpi.run(2, "fails.py", "killed")
     assert outcome.code in (137, 9), outcome.output
-    assert outcome.seconds < SECONDS
+    assert_ended_in_time(outcome)
 
 
 def test_a_good_end_is_code_0_and_says_nothing(mpi: Launcher, tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_ranks_started_by_the_other_mpi_are_refused(given: str, python: str, req
     launcher: Launcher = request.getfixturevalue(given)
     outcome = launcher.run(2, "fails.py", "fine", python=request.getfixturevalue(python).python)
     assert outcome.code == 1
-    assert_told_once(outcome, re.findall(r"^RuntimeError: .*$", outcome.output, re.MULTILINE)[0])
+    assert outcome.output.count("Traceback (most recent call last)") == 1, outcome.output
     assert "started 2 ranks" in outcome.output
     assert "each would train alone" in outcome.output
     assert f"MPI4PY_MPIABI={given}" in outcome.output
@@ -113,9 +120,3 @@ def test_ranks_without_mpi4py_are_told_what_to_install(openmpi: Launcher, tmp_pa
     outcome = openmpi.run(2, "fails.py", "fine", env={"PYTHONPATH": str(tmp_path)})
     assert outcome.code == 1
     assert "pip install 'allgrad[mpi]'" in outcome.output
-
-
-def test_the_time_from_the_failure_to_the_end_is_under_2_seconds(mpi: Launcher) -> None:
-    outcome = mpi.run(2, "fails.py", "exception")
-    failed = float(re.findall(r"failing at ([\d.]+)", outcome.output)[0])
-    assert time.time() - failed < 2.0

@@ -43,6 +43,7 @@ def test_what_starts_fits_and_is_the_head_of_the_queue(ranks: list[int], slots: 
 
 
 def test_a_waiting_job_says_for_what_it_waits() -> None:
+    assert why_waiting(job("a", 2), 0, 2, 4) == "about to start"
     assert why_waiting(job("a", 2), 0, 1, 4) == "waits for 2 slots: 1 of 4 free"
     assert why_waiting(job("a", 1), 2, 0, 4) == "waits for 1 slot: 0 of 4 free, behind 2 other jobs"
 

@@ -4,11 +4,16 @@ import os
 import sys
 import time
 
+import allgrad as torch
 from allgrad import dist
 
 
-def broken() -> None:
+def tell() -> None:
     print(f"failing at {time.time()}", flush=True)
+
+
+def broken() -> None:
+    tell()
     raise ValueError("the batch is empty")
 
 
@@ -20,12 +25,20 @@ dist.init()
 print(f"rank {dist.rank()} of {dist.world_size()} is here", flush=True)
 if how == "everywhere":
     broken()
+if how == "backward":
+    model = dist.DataParallel(torch.nn.Linear(2, 2))
+    output = model(torch.ones(1, 2))
+    if dist.rank() == 1:
+        output.register_hook(lambda gradient: broken())
+    output.sum().backward()
 if dist.rank() == 1:
     if how == "exception":
         broken()
     if how == "exit":
+        tell()
         sys.exit(3)
     if how == "killed":
+        tell()
         os.kill(os.getpid(), 9)
 dist.barrier()
 if how == "fine":

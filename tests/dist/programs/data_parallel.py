@@ -1,0 +1,134 @@
+"""DataParallel on this rank: what it wraps, averages, leaves alone and refuses."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import allgrad as torch
+from allgrad import dist, nn
+
+dist.init()
+RANK, SIZE = dist.rank(), dist.world_size()
+assert int(sys.argv[1]) == SIZE
+MEAN = (SIZE + 1) / 2  # of RANK + 1 over all ranks
+
+
+class Branches(nn.Module):
+    """Two branches, of which a call takes one, a shared weight, and a buffer that moves with each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Linear(2, 2)
+        self.right = nn.Linear(2, 2)
+        self.right.weight = self.left.weight
+        self.frozen = nn.Parameter(torch.ones(2), requires_grad=False)
+        self.register_buffer("seen", torch.zeros(2))
+
+    def forward(self, x: Any, branch: str) -> Any:
+        self.seen += x.detach().sum(0)
+        return (self.left(x) if branch == "left" else self.right(x)) * self.frozen
+
+
+def ones(scale: float = 1.0) -> Any:
+    return torch.ones(3, 2) * scale
+
+
+def check_the_start_is_rank_0s() -> None:
+    torch.manual_seed(RANK)
+    module = Branches()
+    module.seen += RANK
+    before = dist.broadcast_object([p.detach().numpy().copy() for p in module.parameters()])
+    model = dist.DataParallel(module)
+    for parameter, expected in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.detach().numpy(), expected)
+    assert model.module is module
+    assert module.seen.tolist() == [0, 0]
+
+
+def check_names_lead_with_module() -> None:
+    model = dist.DataParallel(Branches())
+    assert all(name.startswith("module.") for name in model.state_dict())
+    assert set(model.state_dict()) == {f"module.{name}" for name in model.module.state_dict()}
+    model.load_state_dict(model.state_dict())
+    assert dist.DistributedDataParallel is dist.DataParallel
+
+
+def check_branches_that_differ_between_ranks_and_shared_weights() -> None:
+    model = dist.DataParallel(Branches())
+    for _ in range(2):
+        model.zero_grad()
+        model(ones(RANK + 1), branch="left" if RANK == 0 else "right").sum().backward()
+        module = model.module
+        np.testing.assert_allclose(module.left.weight.grad.numpy(), np.full((2, 2), 3 * MEAN))
+        np.testing.assert_allclose(module.left.bias.grad.numpy(), [3 / SIZE] * 2)
+        assert module.frozen.grad is None
+        if SIZE > 1:
+            np.testing.assert_allclose(module.right.bias.grad.numpy(), [3 * (SIZE - 1) / SIZE] * 2)
+        else:
+            assert module.right.bias.grad is None
+
+
+def check_no_sync_gathers_and_the_next_pass_reduces() -> None:
+    model = dist.DataParallel(Branches())
+    with model.no_sync():
+        for _ in range(2):
+            model(ones(RANK + 1), "left").sum().backward()
+    np.testing.assert_allclose(model.module.left.weight.grad.numpy(), np.full((2, 2), 6.0 * (RANK + 1)))
+    model(ones(RANK + 1), "left").sum().backward()
+    np.testing.assert_allclose(model.module.left.weight.grad.numpy(), np.full((2, 2), 9 * MEAN), rtol=1e-6)
+
+
+def check_buffers_follow_rank_0() -> None:
+    for follow in (True, False):
+        model = dist.DataParallel(Branches(), broadcast_buffers=follow)
+        model(ones(RANK + 1), "left").sum().backward()
+        assert model.module.seen.tolist() == [3.0 * (RANK + 1)] * 2
+        model(ones(RANK + 1), "left")
+        start = 3.0 if follow else 3.0 * (RANK + 1)
+        assert model.module.seen.tolist() == [start + 3.0 * (RANK + 1)] * 2
+
+
+def check_rank_0_may_evaluate_alone() -> None:
+    model = dist.DataParallel(Branches())
+    if RANK == 0:
+        with torch.no_grad():
+            model(ones(), "left")
+            model(ones(), "right")
+    dist.barrier()
+
+
+def check_two_models_in_one_step() -> None:
+    first, second = dist.DataParallel(nn.Linear(2, 2)), dist.DataParallel(nn.Linear(2, 2))
+    for _ in range(3):
+        first.zero_grad()
+        second.zero_grad()
+        second(first(ones(RANK + 1))).sum().backward()
+        np.testing.assert_allclose(second.module.bias.grad.numpy(), [3, 3], rtol=1e-6)
+        columns = second.module.weight.detach().numpy().sum(0)
+        np.testing.assert_allclose(first.module.weight.grad.numpy(), np.outer(columns, [3 * MEAN] * 2), rtol=1e-5)
+
+
+def expect(error: type[Exception], words: str, call: Callable[[], object]) -> None:
+    message = ""
+    try:
+        call()
+    except error as raised:
+        message = str(raised)
+    assert words in message, message
+
+
+def check_what_cannot_be_wrapped_is_refused() -> None:
+    expect(RuntimeError, "no parameter requires grad", lambda: dist.DataParallel(nn.ReLU()))
+    expect(ValueError, "bucket_cap_mb=0", lambda: dist.DataParallel(nn.Linear(1, 1), bucket_cap_mb=0))
+    if SIZE > 1:
+        model = nn.Linear(3 if RANK == 1 else 2, 1)
+        expect(RuntimeError, "rank 1: weight float32 (1, 3)", lambda: dist.DataParallel(model))
+
+
+for name, check in list(globals().items()):
+    if name.startswith("check_"):
+        check()
+        print(f"rank {RANK}: {name}", flush=True)
+print(f"rank {RANK}: done")
