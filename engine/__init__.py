@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 def _load() -> dict[str, Any]:
     api = import_module(".api", __name__)
-    names = {name: getattr(api, name) for name in api.__all__}
+    names = {name: value for name, value in vars(api).items() if not name.startswith("_")}
     globals().update(names)
     return names
 

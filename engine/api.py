@@ -1,6 +1,7 @@
 """The public names of allgrad, grouped like a table of contents."""
 
-# ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; __all__ gathers them below
+# mypy: implicit-reexport
+# ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; every name here without an underscore is public
 from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
@@ -64,6 +65,29 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .operations.angles import (
+    acosh,
+    angle,
+    asinh,
+    atan2,
+    atanh,
+    deg2rad,
+    hypot,
+    rad2deg,
+    sinc,
+)
+from .operations.angles import (
+    acosh as arccosh,
+)
+from .operations.angles import (
+    asinh as arcsinh,
+)
+from .operations.angles import (
+    atan2 as arctan2,
+)
+from .operations.angles import (
+    atanh as arctanh,
+)
 from .operations.arithmetic import (
     add,
     div,
@@ -126,6 +150,13 @@ from .operations.comparison import (
 from .operations.comparison import (
     ne as not_equal,
 )
+from .operations.complexes import (
+    adjoint,
+    complex,
+    polar,
+    view_as_complex,
+    view_as_real,
+)
 from .operations.conversion import (
     clone,
     conj,
@@ -142,6 +173,40 @@ from .operations.conversion import (
 from .operations.convolution import (
     conv2d,
     max_pool2d,
+)
+from .operations.copies import (
+    alias_copy,
+    as_strided_copy,
+    detach_copy,
+    diagonal_copy,
+    expand_copy,
+    narrow_copy,
+    permute_copy,
+    repeat_interleave,
+    select_copy,
+    split_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    transpose_copy,
+    unbind_copy,
+    unfold_copy,
+    unsqueeze_copy,
+    view_copy,
+)
+from .operations.counting import (
+    bucketize,
+    histc,
+    histogram,
+    histogramdd,
+    isin,
+    searchsorted,
+    unique,
+    unique_consecutive,
+)
+from .operations.covariance import (
+    corrcoef,
+    cov,
 )
 from .operations.creation import (
     arange,
@@ -174,6 +239,20 @@ from .operations.creation import (
     zeros_like,
 )
 from .operations.determinants import det, slogdet
+from .operations.diagonal import (
+    diag,
+    diag_embed,
+    diagflat,
+    diagonal,
+    trace,
+    tril_indices,
+    triu_indices,
+)
+from .operations.distances import (
+    cdist,
+    dist,
+    renorm,
+)
 from .operations.elementwise import (
     abs,
     acos,
@@ -229,11 +308,26 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.floating import (
+    copysign,
+    frac,
+    frexp,
+    heaviside,
+    isneginf,
+    isposinf,
+    isreal,
+    ldexp,
+    nan_to_num,
+    nextafter,
+    sgn,
+    signbit,
+)
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argsort,
+    argwhere,
     bincount,
     embedding,
     gather,
@@ -246,6 +340,36 @@ from .operations.indexing import (
     sort,
     take_along_dim,
     topk,
+    unravel_index,
+)
+from .operations.integers import (
+    bitwise_left_shift,
+    bitwise_right_shift,
+    gcd,
+    lcm,
+)
+from .operations.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    cartesian_prod,
+    column_stack,
+    combinations,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    meshgrid,
+    split_with_sizes,
+    tensor_split,
+    vsplit,
+    vstack,
+)
+from .operations.joining import (
+    vstack as row_stack,
 )
 from .operations.linear import (
     addmm,
@@ -260,12 +384,28 @@ from .operations.linear import (
 from .operations.linear import (
     outer as ger,
 )
+from .operations.logarithms import (
+    float_power,
+    logaddexp,
+    logaddexp2,
+    logit,
+    xlogy,
+)
 from .operations.loss import (
     binary_cross_entropy_with_logits,
     log_softmax,
     softmax,
 )
 from .operations.lu_factors import lu_unpack
+from .operations.mixing import (
+    addcdiv,
+    addcmul,
+    clamp_max,
+    clamp_min,
+    fmax,
+    fmin,
+    lerp,
+)
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -281,6 +421,10 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.products import matrix_exp, matrix_power
+from .operations.quantiles import (
+    nanquantile,
+    quantile,
+)
 from .operations.reduction import (
     all,
     amax,
@@ -301,17 +445,46 @@ from .operations.reduction import (
     sum,
     var,
 )
+from .operations.scan import (
+    cummax,
+    cummin,
+    cumulative_trapezoid,
+    diff,
+    gradient,
+    logcumsumexp,
+    trapezoid,
+)
+from .operations.scan import (
+    trapezoid as trapz,
+)
+from .operations.scatter_reductions import (
+    index_reduce,
+    scatter_reduce,
+)
+from .operations.scattering import (
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    masked_scatter,
+    put,
+    take,
+)
 from .operations.shape import (
     broadcast_to,
     cat,
     chunk,
     flatten,
     flip,
+    fliplr,
+    flipud,
     movedim,
     narrow,
     permute,
+    ravel,
     reshape,
     roll,
+    rot90,
     select,
     split,
     squeeze,
@@ -340,6 +513,35 @@ from .operations.shape import (
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
+from .operations.statistics import (
+    aminmax,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    nanmean,
+    nanmedian,
+    nansum,
+    std_mean,
+    var_mean,
+)
+from .operations.strides import (
+    as_strided,
+    as_strided_scatter,
+    diagonal_scatter,
+    select_scatter,
+    slice_scatter,
+)
+from .operations.tensor_products import (
+    addbmm,
+    addmv,
+    addr,
+    baddbmm,
+    inner,
+    kron,
+    tensordot,
+    vdot,
+)
 from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .random import (
     Generator,
@@ -358,5 +560,3 @@ from .tensors.tensor import Tensor
 from .torch_names import as_torch
 
 newaxis = None
-
-__all__ = [name for name in dir() if not name.startswith("_")]

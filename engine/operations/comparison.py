@@ -16,37 +16,37 @@ COMPARISON = Promotion.COMPARISON
 ARITHMETIC = Promotion.ARITHMETIC
 
 
-@operation(ufunc=np.equal, promotion=COMPARISON, dunder="__eq__")
+@operation(ufunc=np.equal, promotion=COMPARISON, dunder="__eq__", inplace=True)
 def eq(input: Array, other: Array) -> Array:
     """Whether input equals other, element by element."""
     return np.equal(input, other)
 
 
-@operation(ufunc=np.not_equal, promotion=COMPARISON, aliases=("not_equal",), dunder="__ne__")
+@operation(ufunc=np.not_equal, promotion=COMPARISON, aliases=("not_equal",), dunder="__ne__", inplace=True)
 def ne(input: Array, other: Array) -> Array:
     """Whether input differs from other, element by element."""
     return np.not_equal(input, other)
 
 
-@operation(ufunc=np.less, promotion=COMPARISON, aliases=("less",), dunder="__lt__")
+@operation(ufunc=np.less, promotion=COMPARISON, aliases=("less",), dunder="__lt__", inplace=True)
 def lt(input: Array, other: Array) -> Array:
     """Whether input is less than other, element by element."""
     return np.less(input, other)
 
 
-@operation(ufunc=np.less_equal, promotion=COMPARISON, aliases=("less_equal",), dunder="__le__")
+@operation(ufunc=np.less_equal, promotion=COMPARISON, aliases=("less_equal",), dunder="__le__", inplace=True)
 def le(input: Array, other: Array) -> Array:
     """Whether input is at most other, element by element."""
     return np.less_equal(input, other)
 
 
-@operation(ufunc=np.greater, promotion=COMPARISON, aliases=("greater",), dunder="__gt__")
+@operation(ufunc=np.greater, promotion=COMPARISON, aliases=("greater",), dunder="__gt__", inplace=True)
 def gt(input: Array, other: Array) -> Array:
     """Whether input is greater than other, element by element."""
     return np.greater(input, other)
 
 
-@operation(ufunc=np.greater_equal, promotion=COMPARISON, aliases=("greater_equal",), dunder="__ge__")
+@operation(ufunc=np.greater_equal, promotion=COMPARISON, aliases=("greater_equal",), dunder="__ge__", inplace=True)
 def ge(input: Array, other: Array) -> Array:
     """Whether input is at least other, element by element."""
     return np.greater_equal(input, other)
@@ -70,27 +70,27 @@ def bitwise_xor(input: Array, other: Array) -> Array:
     return np.bitwise_xor(input, other)
 
 
-@operation(ufunc=np.logical_and, promotion=COMPARISON)
+@operation(ufunc=np.logical_and, promotion=COMPARISON, inplace=True)
 def logical_and(input: Array, other: Array) -> Array:
     """Whether both are true (not zero)."""
     return np.logical_and(input, other)
 
 
-@operation(ufunc=np.logical_or, promotion=COMPARISON)
+@operation(ufunc=np.logical_or, promotion=COMPARISON, inplace=True)
 def logical_or(input: Array, other: Array) -> Array:
     """Whether either is true (not zero)."""
     return np.logical_or(input, other)
 
 
-@operation(ufunc=np.logical_xor, promotion=COMPARISON)
+@operation(ufunc=np.logical_xor, promotion=COMPARISON, inplace=True)
 def logical_xor(input: Array, other: Array) -> Array:
     """Whether just one is true (not zero)."""
     return np.logical_xor(input, other)
 
 
 def _share(g: Any, mine: Any, other: Any) -> Any:
-    """*g* where *mine* won, half of it where both are equal."""
-    return np.where(mine == other, g / 2, np.where(mine > other, g, np.zeros_like(g)))
+    """*g* where *mine* won, half of it where both are equal; both have all of it where one is nan."""
+    return np.where(mine == other, g / 2, np.where(mine < other, 0.0, g))
 
 
 @operation(
@@ -175,6 +175,30 @@ def _inside(input: Any, low: Any, high: Any) -> Any:
     return input >= low if high is None else (input >= low) & (input <= high)
 
 
+def _held_low(input: Any, low: Any, high: Any) -> Any:
+    return input < low if high is None else (input < low) & (low < high)
+
+
+def _held_high(input: Any, low: Any, high: Any) -> Any:
+    return input > high if low is None else (input > high) | (low > high)
+
+
+@operation(
+    lambda g, input, min, max: np.where(_inside(input, min, max), g, 0.0),
+    lambda g, input, min, max: np.where(_held_low(input, min, max), g, 0.0),
+    lambda g, input, min, max: np.where(_held_high(input, min, max), g, 0.0),
+    promotion=ARITHMETIC,
+    broadcasts=True,
+    node_name="ClampBackward0",
+    public=False,
+    samples=each(on(real(3, 4), real(4), real(3, 1)), on(real(5), None, real(5, high=1.0)), on(real(5), real(1), None)),
+)
+def clamp_tensors(input: Array, min: Array | None, max: Array | None) -> Array:
+    """input held between *min* and *max*, element by element; *max* where they cross."""
+    lower = input if min is None else np.maximum(input, min)
+    return lower if max is None else np.minimum(lower, max)
+
+
 @composite(inplace=True, aliases=("clip",), samples=each(on(real(3, 4), -0.8, 0.7), on(real(5), max=0.5)))
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """input held between *min* and *max*, numbers or tensors; the gradient is 0 where it was held.
@@ -186,8 +210,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        lower = input if min is None else maximum(input, min)
-        return lower if max is None else minimum(lower, max)
+        return clamp_tensors(input, min, max)
     if not input.is_floating_point() and any(isinstance(bound, float) for bound in (min, max)):
         input = input.to(plus_dtype(input, 0.0))
     return clamp_numbers(input, min, max)

@@ -216,30 +216,30 @@ add_method("fill_", _fill_)
 add_method("zero_", _zero_)
 
 
-@operation(lambda g: g + 0j, node_name="RealBackward0", public=False, samples=None)
+@operation(lambda g: g + 0j, view=True, node_name="RealBackward0", public=False, samples=None)
 def real_part(input: Array) -> Array:
-    """The real part of complex numbers."""
-    return np.real(input).copy()
+    """A view of the real parts of complex numbers."""
+    return np.real(input)
 
 
 @composite(method=False)
 def real(input: Tensor) -> Tensor:
-    """The real part; a real tensor as it is."""
+    """A view of the real part; a real tensor as it is."""
     return real_part(input) if input.is_complex() else input
 
 
 add_method("real", property(real))
 
 
-@operation(lambda g: g * -1j, node_name="ImagBackward0", public=False, samples=None)
+@operation(lambda g: g * -1j, view=True, node_name="ImagBackward0", public=False, samples=None)
 def imaginary_part(input: Array) -> Array:
-    """The imaginary part of complex numbers."""
-    return np.imag(input).copy()
+    """A view of the imaginary parts of complex numbers."""
+    return np.imag(input)
 
 
 @composite(method=False)
 def imag(input: Tensor) -> Tensor:
-    """The imaginary part. RuntimeError for a real tensor."""
+    """A view of the imaginary part. RuntimeError for a real tensor."""
     if not input.is_complex():
         raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes, found {input.dtype}")
     return imaginary_part(input)
@@ -261,7 +261,13 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     return result_dtype((tensor1, tensor2))
 
 
-@operation(lambda g: np.conjugate(g), ufunc=np.conjugate, aliases=("conj_physical", "resolve_conj"), samples=unary())
+@operation(
+    lambda g: np.conjugate(g),
+    ufunc=np.conjugate,
+    aliases=("conj_physical", "resolve_conj"),
+    inplace=True,
+    samples=unary(),
+)
 def conj(input: Array) -> Array:
     """The complex conjugate; a real tensor as it is."""
     return np.conjugate(input)

@@ -43,10 +43,16 @@ def abs(input: Array) -> Array:
     return np.absolute(input)
 
 
-@operation(lambda g: np.zeros_like(g), ufunc=np.sign, inplace=True, samples=unary())
+def signs(input: Array) -> Array:
+    """NumPy's sign, but 0 of nan, as in PyTorch."""
+    found = np.sign(input)
+    return np.where(found == found, found, 0) if input.dtype.kind == "f" else found
+
+
+@operation(lambda g: np.zeros_like(g), inplace=True, samples=unary())
 def sign(input: Array) -> Array:
-    """-1, 0 or 1, as input is less than, equal to or greater than 0; nan is kept as 0 by PyTorch."""
-    return np.sign(input)
+    """-1, 0 or 1, as input is less than, equal to or greater than 0; of nan 0."""
+    return signs(input)
 
 
 @operation(lambda g, y: g * y, ufunc=np.exp, promotion=FLOATING, inplace=True, samples=unary())
@@ -258,25 +264,25 @@ def bitwise_not(input: Array) -> Array:
     return np.invert(input)
 
 
-@operation(inplace=True)
+@operation(ufunc=np.logical_not, inplace=True)
 def logical_not(input: Array) -> Array:
     """Whether input is zero (or False)."""
     return np.logical_not(input)
 
 
-@operation()
+@operation(ufunc=np.isnan)
 def isnan(input: Array) -> Array:
     """Whether each element is not a number."""
     return np.isnan(input)
 
 
-@operation()
+@operation(ufunc=np.isinf)
 def isinf(input: Array) -> Array:
     """Whether each element is plus or minus infinity."""
     return np.isinf(input)
 
 
-@operation()
+@operation(ufunc=np.isfinite)
 def isfinite(input: Array) -> Array:
     """Whether each element is neither infinite nor nan."""
     return np.isfinite(input)

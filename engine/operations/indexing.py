@@ -221,8 +221,8 @@ def gather(input: Array, dim: int, index: Index) -> Array:
     tensor([[1],
             [4]])
     """
-    if index.dtype != np.int64:
-        raise RuntimeError(f"gather(): Expected dtype int64 for index, found {index.dtype}")
+    if index.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"gather(): Expected dtype int32/int64 for index, found {index.dtype}")
     if index.ndim != input.ndim:
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input tensor: "
@@ -230,10 +230,10 @@ def gather(input: Array, dim: int, index: Index) -> Array:
         )
     if not input.ndim:
         return input.copy()
-    return input[_grid(index, normal_dim(dim, input.ndim), input.shape)]
+    return input[places_along(index, normal_dim(dim, input.ndim), input.shape)]
 
 
-def _grid(index: Array, dim: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+def places_along(index: Array, dim: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The advanced index that takes *index* along *dim* and each other position as it is."""
     length = shape[dim]
     if index.size and (index.min() < 0 or index.max() >= length):
@@ -254,7 +254,7 @@ def scatter_zeros(g: Array, index: Index, shape: tuple[int, ...], dim: int) -> A
     if not shape:
         result[...] = g.sum()
         return result
-    np.add.at(result, _grid(index, normal_dim(dim, len(shape)), shape), g)
+    np.add.at(result, places_along(index, normal_dim(dim, len(shape)), shape), g)
     return result
 
 
@@ -271,19 +271,55 @@ def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     return index_by(input, (slice(None),) * d + (array.reshape(-1),))
 
 
+def part_of(src: Any, index: Any) -> Any:
+    """The part of *src* that *index* uses: as much of each dimension as *index* has."""
+    shape = index._array.shape
+    if src._array.shape == shape:
+        return src
+    if src._array.ndim != len(shape) or any(n > m for n, m in zip(shape, src._array.shape, strict=True)):
+        raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)} in any dimension")
+    return index_by(src, tuple(map(slice, shape)))
+
+
 @operation(
     lambda g: g,
     None,
     lambda g, index, dim: gather(g, dim, index),
-    inplace=True,
+    public=False,
     node_name="ScatterAddBackward0",
     samples=on(real(3, 4), 1, whole(3, 2, below=4), real(3, 2)),
 )
-def scatter_add(input: Array, dim: int, index: Index, src: Array) -> Array:
-    """A copy of input with *src* added at *index* along *dim*."""
+def scatter_add_same(input: Array, dim: int, index: Index, src: Array) -> Array:
+    """A copy of input with *src*, of the shape of *index*, added at *index* along *dim*."""
     result = input.copy()
-    np.add.at(result, _grid(index, normal_dim(dim, input.ndim), input.shape), src[tuple(map(slice, index.shape))])
+    np.add.at(result, places_along(index, normal_dim(dim, input.ndim), input.shape), src)
     return result
+
+
+@composite(
+    inplace=True, samples=each(on(real(3, 4), 1, whole(3, 2, below=4), real(3, 3)), on(real(), 0, np.array(0), real()))
+)
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy of input with *src* added at *index* along *dim*.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(3).scatter_add(0, torch.tensor([0, 2, 2]), torch.ones(3))
+    tensor([1., 0., 2.])
+    """
+    return _scattered(scatter_add_same, input, dim, index, src)
+
+
+def _scattered(way: Any, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    if index._array.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"scatter(): Expected dtype int32/int64 for index, found {index.dtype}")
+    if src._array.dtype != input._array.dtype:
+        raise RuntimeError(
+            f"scatter(): Expected self.dtype to be equal to src.dtype, found {input.dtype} and {src.dtype}"
+        )
+    if input._array.ndim:
+        return way(input, dim, index, part_of(src, index))
+    normal_dim(dim, 0)
+    return way(input.reshape(1), 0, index.reshape(1), src.reshape(1)).reshape(())
 
 
 @operation(
@@ -295,10 +331,10 @@ def scatter_add(input: Array, dim: int, index: Index, src: Array) -> Array:
     samples=on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), real(3, 2)),
 )
 def scatter_tensor(input: Array, dim: int, index: Index, src: Array) -> Array:
-    """A copy of input with *src* put at *index* along *dim*."""
+    """A copy of input with *src*, of the shape of *index*, put at *index* along *dim*."""
     result = input.copy()
     if index.size:
-        result[_grid(index, normal_dim(dim, input.ndim), input.shape)] = src[tuple(map(slice, index.shape))]
+        result[places_along(index, normal_dim(dim, input.ndim), input.shape)] = src
     return result
 
 
@@ -306,14 +342,33 @@ def _zero_along(g: Any, dim: int, index: Any) -> Any:
     return scatter_tensor(g, dim, index, np.zeros_like(gather(g, dim, index)))
 
 
-@composite(inplace=True, samples=on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), 1.5))
-def scatter(input: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
-    """A copy of input with *src*, a tensor or number, put at *index* along *dim*."""
+@composite(
+    inplace=True,
+    samples=each(on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), 1.5), on(real(), 0, np.array(0), real())),
+)
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, reduce: str | None = None, *, value: Any = None
+) -> Tensor:
+    """A copy of input with *src*, a tensor or number, put at *index* along *dim*.
+
+    *reduce* "add" or "multiply" combines it with what stood there instead.
+
+    >>> import allgrad as torch
+    >>> torch.zeros(3).scatter(0, torch.tensor([2]), 1.5)
+    tensor([0.0000, 0.0000, 1.5000])
+    """
     source = value if src is None else src
     if not isinstance(source, Tensor):
-        shape = index._array.shape if isinstance(index, Tensor) else np.shape(index)
-        source = Tensor._wrap(np.full(shape, source, dtype=input._array.dtype))
-    return scatter_tensor(input, dim, index, source)
+        source = Tensor._wrap(np.full(index._array.shape, source, dtype=input._array.dtype))
+    if reduce is None:
+        return _scattered(scatter_tensor, input, dim, index, source)
+    from .scatter_reductions import scatter_product
+
+    if reduce not in ("add", "multiply"):
+        raise RuntimeError("reduce argument must be either add or multiply.")
+    if reduce == "add":
+        return _scattered(scatter_add_same, input, dim, index, source)
+    return _scattered(lambda x, d, i, s: scatter_product(x, d, i, s, True), input, dim, index, source)
 
 
 @operation(
@@ -453,3 +508,35 @@ def one_hot(input: Array, num_classes: int = -1) -> Array:
     if input.size and (input.min() < 0 or input.max() >= count):
         raise RuntimeError("Class values must be non-negative and smaller than num_classes.")
     return (input[..., None] == np.arange(count)).astype(np.int64)
+
+
+@composite()
+def argwhere(input: Tensor) -> Tensor:
+    """Where input is not zero: one row of indices per element.
+
+    >>> import allgrad as torch
+    >>> torch.argwhere(torch.tensor([[1, 0], [0, 2]]))
+    tensor([[0, 0],
+            [1, 1]])
+    """
+    return Tensor._wrap(np.argwhere(input._array))
+
+
+@composite(method=False)
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The subscripts, one tensor per dimension, of the flat *indices* into a tensor of *shape*.
+
+    >>> import allgrad as torch
+    >>> torch.unravel_index(torch.tensor(4), (2, 3))
+    (tensor(1), tensor(1))
+    """
+    if indices._array.dtype.kind not in "iu":
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    rest, found = indices._array, []
+    for n in reversed(sizes):
+        found.append(np.remainder(rest, n))
+        rest = np.floor_divide(rest, n)
+    return tuple(Tensor._wrap(np.asarray(part)) for part in reversed(found))

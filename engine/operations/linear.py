@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Array, Arrays, composite, operation
+from ..registry.nodes import reduce_to
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor, add_method
@@ -131,8 +132,26 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 @composite(inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (mat1 @ mat2)."""
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
+    return added_to("addmm", input, mm(mat1, mat2), beta, alpha)
+
+
+def added_to(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """beta · input + alpha · *product*; with a *beta* of 0 even nan in input is forgotten."""
+    shape = product._array.shape
+    if input._array.shape != shape:
+        try:
+            fits = np.broadcast_shapes(input._array.shape, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise RuntimeError(
+                f"The expanded size of the tensor must match the existing size: {name}() cannot add an input of shape "
+                f"{list(input.shape)} to a product of shape {list(shape)}"
+            )
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled
+    return (input if beta == 1 else input * beta) + scaled
 
 
 @composite(aliases=("ger",), samples=on(real(3), real(4)))
@@ -186,11 +205,58 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product if bias is None else product + bias
 
 
-@composite(method=False, samples=on("ij,jk->ik", real(3, 4), real(4, 2)))
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products in Einstein's notation, e.g. ``einsum("bij,bjk->bik", a, b)``; one operand after the other."""
+@composite(
+    method=False,
+    samples=each(
+        on("ij,jk->ik", real(3, 4), real(4, 2)),
+        on("iij,j->i", real(3, 3, 2), real(2)),
+        on("ii", real(3, 3)),
+        on("...i,...i->...", real(2, 3), real(1, 3)),
+    ),
+)
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """Sums of products in Einstein's notation, one operand after the other.
+
+    Also as ``einsum(a, [0, 1], b, [1, 2], [0, 2])``, with lists of numbers for letters.
+
+    >>> import allgrad as torch
+    >>> torch.einsum("ij,j->i", torch.ones(2, 3), torch.ones(3))
+    tensor([3., 3.])
+    """
+    if isinstance(equation, Tensor):
+        return einsum(*_from_lists((equation, *operands)))
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
-    return contract(tuple(tensors), equation.replace(" ", ""))
+    inputs, output = _explicit(equation.replace(" ", ""), [x._array.ndim for x in tensors])
+    single = [_without_repeats(x, letters) for x, letters in zip(tensors, inputs, strict=True)]
+    return contract(tuple(x for x, _ in single), f"{','.join(letters for _, letters in single)}->{output}")
+
+
+def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
+    """The equation and the operands of the form with lists of numbers."""
+
+    def letters(numbers: Any) -> str:
+        return "".join("..." if n is Ellipsis else chr(n + (ord("a") - 26 if n > 25 else ord("A"))) for n in numbers)
+
+    operands = list(arguments[: len(arguments) // 2 * 2 : 2])
+    written = ",".join(letters(numbers) for numbers in arguments[1::2])
+    return written + ("->" + letters(arguments[-1]) if len(arguments) % 2 else ""), operands
+
+
+def _without_repeats(x: Tensor, letters: str) -> tuple[Tensor, str]:
+    """*x* with the diagonal over every letter that comes twice, and its letters then."""
+    from .diagonal import diagonal
+
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            if x._array.shape[first] != x._array.shape[second]:
+                raise RuntimeError(
+                    f"einsum(): subscript {letter} is repeated for operand of shape {list(x.shape)} but the sizes don't match"
+                )
+            x = diagonal(x, 0, first, second)
+            letters = letters[:first] + letters[first + 1 : second] + letters[second + 1 :] + letter
+    return x, letters
 
 
 def _einsum_rule(g: Any, tensors: Any, equation: str) -> list[Any]:
@@ -200,14 +266,14 @@ def _einsum_rule(g: Any, tensors: Any, equation: str) -> list[Any]:
     for i, letters in enumerate(inputs):
         others = [(inputs[j], tensors[j]) for j in range(len(inputs)) if j != i]
         available = set(output).union(*(set(name) for name, _ in others))
-        kept = "".join(c for c in dict.fromkeys(letters) if c in available)
-        if len(set(letters)) != len(letters):
-            raise NotImplementedError(f"einsum: the derivative with a repeated index in one operand ({letters})")
+        kept = "".join(c for c in letters if c in available)
         specification = ",".join([output, *(name for name, _ in others)]) + "->" + kept
         partial = contract((g, *(x for _, x in others)), specification)
         shape = tuple(tensors[i].shape)
-        partial = np.reshape(partial, tuple(n if c in kept else 1 for c, n in zip(letters, shape, strict=True)))
-        results.append(np.broadcast_to(partial, shape))
+        lengths = dict(zip(kept, tuple(partial.shape), strict=True))
+        partial = np.reshape(partial, tuple(lengths.get(c, 1) for c in letters))
+        stretched = tuple(n if lengths.get(c, 1) == 1 else lengths[c] for c, n in zip(letters, shape, strict=True))
+        results.append(reduce_to(np.broadcast_to(partial, stretched), shape))
     return results
 
 

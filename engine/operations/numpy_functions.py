@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import OPERATIONS
 from ..tensors.protocol import FUNCTIONS, UFUNCS
 from ..tensors.tensor import Tensor
-from . import arithmetic, comparison, conversion, creation, indexing, linear, reduction, shape
+from . import arithmetic, comparison, conversion, creation, elementwise, indexing, linear, reduction, shape
 
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
@@ -20,6 +20,7 @@ UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
 UFUNCS[np.fmod] = arithmetic.fmod
+UFUNCS[np.sign] = elementwise.sign
 
 
 def _tensor(value: Any) -> Tensor:
@@ -224,6 +225,12 @@ def _real(val: Any) -> Any:
     return conversion.real(_tensor(val))
 
 
+@answers(np.imag)
+def _imag(val: Any) -> Any:
+    tensor = _tensor(val)
+    return conversion.imag(tensor) if tensor.is_complex() else creation.zeros_like(tensor)
+
+
 @answers(np.round, np.around)
 def _round(a: Any, decimals: int = 0) -> Any:
     return _tensor(a).round(decimals=decimals)
@@ -236,6 +243,7 @@ def _sort(a: Any, axis: int = -1) -> Any:
 
 @answers(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = _tensor(x) if _tensor(x)._array.dtype.kind in "fc" else _tensor(x).double()
     if ord is None or isinstance(axis, int) or (axis is None and _tensor(x).ndim == 1):
         return reduction.norm(_tensor(x), 2 if ord is None else ord, axis, keepdims)
     raise TypeError("np.linalg.norm of Tensors is differentiable for vectors only: use allgrad.linalg for matrices")

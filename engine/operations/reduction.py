@@ -41,7 +41,8 @@ def _dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     return normal_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim) if ndim else ()
 
 
-def _axes(input: Array, dim: Dims) -> tuple[int, ...]:
+def over(input: Array, dim: Dims) -> tuple[int, ...]:
+    """The axes that a reduction of *input* over *dim* goes over."""
     if not input.ndim and dim is not None:
         for d in (dim,) if isinstance(dim, int) else dim:
             normal_dim(d, 0)
@@ -65,7 +66,7 @@ def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> 
     """The sum over *dim*; of bools and integers as int64."""
     kind = input.dtype.kind
     accumulate = np.int64 if kind in "biu" else None
-    return np.asarray(np.sum(input, axis=_axes(input, dim), keepdims=keepdim, dtype=accumulate))
+    return np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
 @composite(samples=OVER_DIMS)
@@ -92,7 +93,7 @@ def mean_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) ->
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
             f"Got: {found}: convert it first, for instance with .float()"
         )
-    axes = _axes(input, dim)
+    axes = over(input, dim)
     return np.sum(input, axis=axes, keepdims=keepdim) / input.dtype.type(_count(input.shape, dim))
 
 
@@ -122,7 +123,11 @@ def _variance_rule(g: Any, input: Any, dim: Dims, correction: Any, keepdim: buil
 )
 def var_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: builtins.bool = False) -> Array:
     """The variance over *dim*: squared deviations, divided by the count less *correction*."""
-    axes = _axes(input, dim)
+    return _variance(input, dim, correction, keepdim)
+
+
+def _variance(input: Array, dim: Dims, correction: Any, keepdim: builtins.bool) -> Array:
+    axes = over(input, dim)
     degrees = builtins.max(_count(input.shape, dim) - correction, 0)
     centred = input - np.sum(input, axis=axes, keepdims=True) / input.dtype.type(_count(input.shape, dim))
     squares = np.square(np.absolute(centred)) if input.dtype.kind == "c" else np.square(centred)
@@ -152,6 +157,19 @@ def var(
     return var_over(input, dim, correction, keepdim)
 
 
+@operation(
+    lambda g, input, y, dim, correction, keepdim: _variance_rule(
+        np.where(y == 0, 0.0, g / (2 * y)), input, dim, correction, keepdim
+    ),
+    node_name="StdBackward0",
+    public=False,
+    samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), 0, True)),
+)
+def std_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: builtins.bool = False) -> Array:
+    """The square root of the variance over *dim*; its derivative is 0 where it is 0."""
+    return np.sqrt(_variance(input, dim, correction, keepdim))
+
+
 @composite(samples=each(on(real(3, 4)), on(real(3, 4), 1)))
 def std(
     input: Tensor,
@@ -162,8 +180,8 @@ def std(
     correction: Any = None,
 ) -> Tensor:
     """The standard deviation: the square root of ``var``."""
-    deviation: Tensor = var(input, dim, unbiased, keepdim, correction=correction).sqrt()
-    return deviation
+    dim, correction = _correction(dim, unbiased, correction)
+    return std_over(input, dim, correction, keepdim)
 
 
 @operation(
@@ -175,7 +193,7 @@ def std(
 def prod_over(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
     """The product over *dim*."""
     accumulate = np.int64 if input.dtype.kind in "biu" else None
-    return np.prod(input, axis=_axes(input, dim), keepdims=keepdim, dtype=accumulate)
+    return np.prod(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate)
 
 
 def _others(input: Any, dim: int | None) -> Any:
@@ -204,7 +222,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Any
 
 
-def _put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
+def put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
     """Zeros of *shape* with *g* at *indices* along *dim*."""
     from .indexing import scatter_zeros
 
@@ -230,7 +248,7 @@ ALONG_DIM = each(on(real(3, 4), 1), on(real(3, 4), 0, True), on(real(2, 3, 4), -
 
 
 @operation(
-    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
     node_name="MaxBackward0",
     outputs=ValuesAndIndices,
     public=False,
@@ -242,7 +260,7 @@ def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[A
 
 
 @operation(
-    lambda g, y1, input_shape, dim, keepdim: _put_back(g[0], y1, input_shape, dim, keepdim),
+    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
     node_name="MinBackward0",
     outputs=ValuesAndIndices,
     public=False,
@@ -268,13 +286,13 @@ def _count_true(won: Any, axes: tuple[int, ...], like: Any) -> Any:
 @operation(_evenly, samples=OVER_DIMS)
 def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
-    return np.max(input, axis=_axes(input, dim), keepdims=keepdim)
+    return np.max(input, axis=over(input, dim), keepdims=keepdim)
 
 
 @operation(_evenly, samples=OVER_DIMS)
 def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
-    return np.min(input, axis=_axes(input, dim), keepdims=keepdim)
+    return np.min(input, axis=over(input, dim), keepdims=keepdim)
 
 
 def _max_or_min(name: str, input: Tensor, dim: Any, keepdim: builtins.bool) -> Any:
@@ -337,19 +355,19 @@ def argmin(input: Array, dim: int | None = None, keepdim: builtins.bool = False)
 @operation()
 def all(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """Whether all elements are true (not zero), over all dimensions or *dim*."""
-    return np.all(input, axis=_axes(input, dim), keepdims=keepdim)
+    return np.all(input, axis=over(input, dim), keepdims=keepdim)
 
 
 @operation()
 def any(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """Whether any element is true (not zero), over all dimensions or *dim*."""
-    return np.any(input, axis=_axes(input, dim), keepdims=keepdim)
+    return np.any(input, axis=over(input, dim), keepdims=keepdim)
 
 
 @operation()
 def count_nonzero(input: Array, dim: Dims = None) -> Array:
     """How many elements are not zero, over all dimensions or *dim*."""
-    return np.asarray(np.count_nonzero(input, axis=_axes(input, dim)), dtype=np.int64)
+    return np.asarray(np.count_nonzero(input, axis=over(input, dim)), dtype=np.int64)
 
 
 @operation(
@@ -360,7 +378,7 @@ def count_nonzero(input: Array, dim: Dims = None) -> Array:
 )
 def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
     """The logarithm of the sum of exponentials over *dim*, without overflow."""
-    axes = _axes(input, dim)
+    axes = over(input, dim)
     top = np.max(input, axis=axes, keepdims=True)
     top = np.where(np.isfinite(top), top, 0).astype(input.dtype)
     total = np.log(np.sum(np.exp(input - top), axis=axes, keepdims=True)) + top
@@ -379,7 +397,7 @@ def cumsum(input: Array, dim: int) -> Array:
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
 
 
-@composite(samples=on(real(3, 4), 1))
+@composite(inplace=True, samples=on(real(3, 4), 1))
 def cumprod(input: Tensor, dim: int) -> Tensor:
     """The product of the elements so far, along *dim*."""
     return cumprod_along(input, dim)
@@ -413,7 +431,8 @@ def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtin
     if p == float("inf"):
         return _evenly_absolute(g, input, norm, dim)
     scaled = np.absolute(input) / safe
-    return np.where(norm == 0, 0.0, g * np.sign(input) * scaled ** (p - 1))
+    flat = (norm == 0) | (input == 0) if p < 1 else norm == 0
+    return np.where(flat, 0.0, g * np.sign(input) * scaled ** (p - 1))
 
 
 def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
@@ -429,7 +448,12 @@ def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
 )
 def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """The *p*-norm of the elements over *dim*."""
-    axes = _axes(input, dim)
+    if input.dtype.kind not in "fc":
+        found = dtypes.from_numpy_dtype(input.dtype)
+        raise RuntimeError(
+            f"norm(): input dtype should be either floating point or complex. Got {found} instead: convert it first"
+        )
+    axes = over(input, dim)
     size = np.absolute(input)
     if p == float("inf"):
         return np.max(size, axis=axes, keepdims=keepdim)

@@ -268,7 +268,7 @@ def unsqueeze(input: Array, dim: int) -> Array:
     return np.expand_dims(input, normal_dim(dim, input.ndim + 1))
 
 
-def _pieces(g: Any, lengths: Sequence[int], dim: int) -> list[Any]:
+def cut(g: Any, lengths: Sequence[int], dim: int) -> list[Any]:
     """*g* cut along *dim* into pieces of *lengths*."""
     pieces, start = [], 0
     for length in lengths:
@@ -292,7 +292,7 @@ def _check_same_but(shapes: Sequence[tuple[int, ...]], dim: int) -> None:
 
 
 @operation(
-    lambda g, tensors_shape, dim: _pieces(g, [_length(s, dim) for s in tensors_shape], dim),
+    lambda g, tensors_shape, dim: cut(g, [_length(s, dim) for s in tensors_shape], dim),
     promotion=Promotion.ARITHMETIC,
     method=False,
     aliases=("concat", "concatenate"),
@@ -357,7 +357,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
                 f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
                 f"{dim}), but got split_sizes={lengths}"
             )
-    return tuple(_pieces(tensor, lengths, dim))
+    return tuple(cut(tensor, lengths, dim))
 
 
 @composite(samples=on(real(5, 2), 3))
@@ -465,3 +465,55 @@ def tril(input: Array, diagonal: int = 0) -> Array:
 def triu(input: Array, diagonal: int = 0) -> Array:
     """The upper triangle of each matrix, from *diagonal* above the main one on; zeros elsewhere."""
     return np.triu(input, diagonal)
+
+
+@composite(samples=on(real(2, 3)))
+def fliplr(input: Tensor) -> Tensor:
+    """A copy of input with the order along its second dimension reversed.
+
+    >>> import allgrad as torch
+    >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
+    if input._array.ndim < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, (1,))
+
+
+@composite(samples=on(real(2, 3)))
+def flipud(input: Tensor) -> Tensor:
+    """A copy of input with the order along its first dimension reversed."""
+    if not input._array.ndim:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, (0,))
+
+
+@composite(samples=each(*(on(real(2, 3), k) for k in range(4)), on(real(2, 3, 2), -1, (0, 2))))
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """A copy of input turned *k* times by 90 degrees in the plane of *dims*, from the first towards the second.
+
+    >>> import allgrad as torch
+    >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if input._array.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input._array.ndim}")
+    first, second = (normal_dim(d, input._array.ndim) for d in dims)
+    if first == second:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+    turns = k % 4
+    if turns == 0:
+        return input.clone()
+    if turns == 2:
+        return flip(input, (first, second))
+    return transpose(flip(input, (second if turns == 1 else first,)), first, second)
+
+
+@composite(samples=each(on(real(2, 3)), on(real())))
+def ravel(input: Tensor) -> Tensor:
+    """input as a vector; a view where memory allows."""
+    return reshape(input, (-1,))

@@ -1,0 +1,141 @@
+"""Products beyond the plain matrix product: with something added, over several dimensions, of Kronecker."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import normal_dims
+from ..registry import composite
+from ..registry.samples import each, on, real
+from ..tensors.tensor import Tensor
+from .arithmetic import mul
+from .conversion import conj
+from .linear import added_to, bmm, dot, matmul, mv, outer
+from .reduction import sum_over
+from .shape import permute, reshape
+
+
+@composite(
+    inplace=True, samples=each(on(real(3), real(3, 4), real(4)), on(real(1), real(3, 4), real(4), beta=0.5, alpha=2))
+)
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta · input + alpha · (mat @ vec), of a matrix (n, m) and a vector (m).
+
+    >>> import allgrad as torch
+    >>> torch.addmv(torch.ones(2), torch.eye(2), torch.tensor([1., 2.]))
+    tensor([2., 3.])
+    """
+    return added_to("addmv", input, mv(mat, vec), beta, alpha)
+
+
+@composite(
+    inplace=True, samples=each(on(real(3, 4), real(3), real(4)), on(real(), real(3), real(4), beta=0.5, alpha=2.0))
+)
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta · input + alpha · (vec1 ⊗ vec2), the outer product of two vectors."""
+    return added_to("addr", input, outer(vec1, vec2), beta, alpha)
+
+
+@composite(
+    inplace=True,
+    samples=each(on(real(2, 3, 2), real(2, 3, 4), real(2, 4, 2)), on(real(2), real(1, 3, 4), real(1, 4, 2), beta=0.5)),
+)
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta · input + alpha · (batch1 @ batch2), matrix by matrix: (b, n, m) and (b, m, p).
+
+    >>> import allgrad as torch
+    >>> torch.baddbmm(torch.ones(1, 1, 1), torch.ones(1, 1, 2), torch.ones(1, 2, 1))
+    tensor([[[3.]]])
+    """
+    return added_to("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+
+
+@composite(inplace=True, samples=on(real(3, 2), real(2, 3, 4), real(2, 4, 2), beta=0.5, alpha=2.0))
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta · input + alpha · Σ (batch1 @ batch2), the products of all matrices summed: (n, p)."""
+    return added_to("addbmm", input, sum_over(bmm(batch1, batch2), 0), beta, alpha)
+
+
+@composite(samples=on(real(3), real(3)))
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The sum of the products of two vectors, the first conjugated."""
+    return dot(conj(input) if input.is_complex() else input, other)
+
+
+@composite(samples=each(on(real(2, 3), real(4, 3)), on(real(3), real(3)), on(real(), real(3))))
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """The sums of products over the last dimension of both: (…, n) and (…, n) give the other dimensions of both.
+
+    >>> import allgrad as torch
+    >>> torch.inner(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
+    if not input._array.ndim or not other._array.ndim:
+        return mul(input, other)
+    if input._array.shape[-1] != other._array.shape[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and "
+            f"{list(other.shape)}"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+def _contracted(a: Tensor, b: Tensor, dims: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The dimensions of *a* and of *b* that ``tensordot`` sums over."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a._array.ndim, b._array.ndim):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        dims = (range(a._array.ndim - dims, a._array.ndim), range(dims))
+    first, second = (tuple([d] if isinstance(d, int) else d) for d in dims)
+    if len(first) != len(second):
+        raise RuntimeError("both dimension lists should have the same length")
+    return normal_dims(first, a._array.ndim), normal_dims(second, b._array.ndim)
+
+
+@composite(
+    method=False,
+    samples=each(on(real(2, 3, 4), real(3, 4, 2)), on(real(2, 3), real(2, 4), ([0], [0])), on(real(2), real(3), 0)),
+)
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """The sums of products over *dims*: so many last ones of *a* and first ones of *b*, or those in the two lists.
+
+    >>> import allgrad as torch
+    >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 4), 1).shape
+    torch.Size([2, 4])
+    """
+    first, second = _contracted(a, b, dims)
+    for d, e in zip(first, second, strict=True):
+        if a._array.shape[d] != b._array.shape[e]:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a._array.shape[d]} in dim {d} and second has "
+                f"size {b._array.shape[e]} in dim {e}"
+            )
+    rest_a = [d for d in range(a._array.ndim) if d not in first]
+    rest_b = [d for d in range(b._array.ndim) if d not in second]
+    summed, rows, columns = ([t._array.shape[d] for d in ds] for t, ds in ((a, first), (a, rest_a), (b, rest_b)))
+    left = reshape(permute(a, (*rest_a, *first)), (math.prod(rows), math.prod(summed)))
+    right = reshape(permute(b, (*second, *rest_b)), (math.prod(summed), math.prod(columns)))
+    return reshape(matmul(left, right), (*rows, *columns))
+
+
+@composite(samples=each(on(real(2, 3), real(2, 2)), on(real(2), real(2, 3)), on(real(), real(3))))
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: every element of input times all of *other*, laid out in blocks.
+
+    >>> import allgrad as torch
+    >>> torch.kron(torch.tensor([1, 10]), torch.tensor([1, 2]))
+    tensor([ 1,  2, 10, 20])
+    """
+    ndim = max(input._array.ndim, other._array.ndim)
+    first = (1,) * (ndim - input._array.ndim) + input._array.shape
+    second = (1,) * (ndim - other._array.ndim) + other._array.shape
+    blocks = mul(
+        reshape(input, tuple(k for n in first for k in (n, 1))),
+        reshape(other, tuple(k for n in second for k in (1, n))),
+    )
+    return reshape(blocks, tuple(n * m for n, m in zip(first, second, strict=True)))
