@@ -69,8 +69,12 @@ def _check_operands(op: Operation, arguments: dict[str, Any]) -> None:
             arguments[name] = tuple(_operand(op, position, name, v, tensors) for v in value)
         else:
             arguments[name] = _operand(op, position, name, value, tensors)
-        if not op.bools and isinstance(arguments[name], Tensor) and arguments[name]._array.dtype == bool:
+        if not op.bools and _is_bool(arguments[name]):
             raise errors.bool_operand(op.shown_name)
+
+
+def _is_bool(value: Any) -> bool:
+    return value._array.dtype == bool if isinstance(value, Tensor) else isinstance(value, (bool, np.bool_))
 
 
 def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool) -> Any:
