@@ -177,10 +177,12 @@ def norm(
     dtype: Any = None,
     mask: Mask = None,
 ) -> Tensor:
-    """The vector norm *ord* over *dim* (all) of what *mask* leaves; 0 of nothing (inf for a negative *ord*)."""
+    """The vector norm *ord* over *dim* (all) of what *mask* leaves, zeros in place of the rest (inf for *ord* -inf)."""
     x = _converted(input, dtype)
     order = 2.0 if ord is None else float(ord)
-    return norms.vector_norm(_filled(x, mask, 0 if order >= 0 else math.inf), order, _dims(dim, x.ndim), keepdim)
+    return norms.vector_norm(
+        _filled(x, mask, math.inf if order == -math.inf else 0), order, _dims(dim, x.ndim), keepdim
+    )
 
 
 def _moment(x: Tensor, dim: Dims, correction: Any, keepdim: bool, mask: Mask) -> Tensor:
@@ -226,9 +228,10 @@ def std(
 def logsumexp(
     input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Mask = None
 ) -> Tensor:
-    """The logarithm of the sum of exponentials over *dim* (all) of what *mask* leaves; -inf of nothing."""
+    """The logarithm of the sum of exponentials over *dim* (all) of what *mask* leaves, in the type of input; -inf of nothing."""
     x = _floating(input, dtype)
-    return reduction.logsumexp(_filled(x, mask, -math.inf), _dims(dim, x.ndim), keepdim)
+    result = reduction.logsumexp(_filled(x, mask, -math.inf), _dims(dim, x.ndim), keepdim)
+    return result.to(_converted(input, dtype).dtype)
 
 
 @composite(namespace="masked", method=False, samples=on(real(3, 4), real(3, 4), input_mask=truth(3, 4)))

@@ -79,14 +79,14 @@ def _expect_tensor(name: str, x: Any, argument: str) -> None:
 
 
 def expect_floating(name: str, x: Any, low_precision: bool = False) -> None:
-    """RuntimeError unless *x* is of floating or complex type, of 32 bits and more if not *low_precision*."""
+    """NotImplementedError (a RuntimeError) unless *x* is floating or complex, of 32 bits and more if not *low_precision*."""
     kind = dtypes.as_dtype(x.dtype)
     if kind.category < dtypes.FLOATING:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{name}: Expected a floating point or complex tensor as input. Got {type_name(x)}: convert it with .float()"
         )
     if kind is dtypes.float16 and not low_precision:
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got Half: convert it with .float()")
+        raise NotImplementedError(f"{name}: Low precision dtypes not supported. Got Half: convert it with .float()")
 
 
 def expect_square(name: str, x: Any, argument: str = "A") -> None:
