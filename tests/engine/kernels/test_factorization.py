@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ RANDOM = np.random.default_rng(5)
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128, np.float32])
 def test_lu_by_columns_is_lapacks(shape: tuple[int, ...], dtype: type) -> None:
     pytest.importorskip("scipy")
-    a = RANDOM.normal(size=shape).astype(dtype)
+    a: np.ndarray[Any, Any] = RANDOM.normal(size=shape).astype(dtype)
     for ours, lapacks in zip(factorization.lu_by_columns(a), factorization.lu(a), strict=True):
         np.testing.assert_allclose(ours, lapacks, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
         assert ours.dtype == lapacks.dtype
