@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import normal_dim, normal_dims
+from ..errors import normal_dims
 from ..registry import composite
 from ..registry.samples import Samples, each, on, positive, real, truth
 from ..tensors.tensor import Tensor
-from . import loss, norms, reduction
+from . import loss, norms, reduction, statistics
 from .comparison import choose, maximum
-from .indexing import sort, take_along_dim
 from .shape import stack
 
 Dims = int | Sequence[int] | None
@@ -158,13 +157,7 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = 
     """The lower median along *dim* of what *mask* leaves and is not nan; nan of nothing."""
     x = _converted(input, dtype)
     x = _filled(x if x.is_floating_point() else x.float(), mask, math.nan)
-    if not x.ndim:
-        return x
-    d = normal_dim(dim, x.ndim)
-    values = sort(x, d).values  # nan comes last
-    left = np.sum(~np.isnan(values._array), axis=d, keepdims=True)
-    middle = take_along_dim(values, Tensor._wrap(np.maximum(left - 1, 0) // 2), d)
-    return middle if keepdim else middle.squeeze(d)
+    return statistics.nanmedian(x, dim, keepdim).values
 
 
 @composite(namespace="masked", method=False, samples=each(_samples(real, 2.0, 1), _samples(positive, 3.0, (0, 1))))
@@ -241,7 +234,7 @@ def logaddexp(
     """log(exp(input) + exp(other)), element by element, without those that their masks leave out; -inf without both."""
     a = _filled(_converted(input, dtype), input_mask, -math.inf)
     b = _filled(_converted(other, dtype), other_mask, -math.inf)
-    return reduction.logsumexp(stack([a, b]), 0)
+    return reduction.logsumexp(stack([a, b]), 0)  # twice differentiable at -inf, unlike logaddexp
 
 
 @composite(namespace="masked", method=False, samples=_ALONG)
