@@ -82,7 +82,7 @@ def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:
     """The *p*-norm of input - other.
 
     >>> import allgrad as torch
-    >>> torch.dist(torch.tensor([0., 3.]), torch.tensor([4., 0.]))
+    >>> torch.tensor([0., 3.]).dist(torch.tensor([4., 0.]))
     tensor(5.)
     """
     return vector_norm(minus(input, other), float(p))
