@@ -250,7 +250,6 @@ from .operations.diagonal import (
 )
 from .operations.distances import (
     cdist,
-    dist,
     renorm,
 )
 from .operations.elementwise import (

@@ -48,7 +48,7 @@ KINKS: list[tuple[Callable[..., Any], list[Any], Any, list[Any]]] = [
     (torch.nansum, [[1, NAN]], 1, [[1, 0]]),
     (torch.nanmean, [[1, NAN]], 1, [[1, 0]]),
     (torch.prod, [[0, 2, 3]], 0, [[6, 0, 0]]),
-    (torch.dist, [[1, 2], [1, 2]], 0, [[0, 0], [0, 0]]),
+    (torch.Tensor.dist, [[1, 2], [1, 2]], 0, [[0, 0], [0, 0]]),
     (
         lambda x: torch.logit(x, 0.1),
         [[0.05, 0.1, 0.5, 0.95]],
@@ -59,7 +59,7 @@ KINKS: list[tuple[Callable[..., Any], list[Any], Any, list[Any]]] = [
     (lambda x: torch.stack(torch.aminmax(x)), [[1, 1, 2, 2]], [1, 2], [[0.5, 0.5, 0.5, 0.5]]),
     (lambda x: torch.quantile(x, 0.5), [[1, 1, 3, 2]], 1.5, [[0, 0.5, 0, 0.5]]),
     (lambda x: torch.renorm(x.reshape(2, 2), 2, 0, 5), [[0.1, 0.1, 3, 4]], [[0.1, 0.1], [3, 4]], [[1, 1, 1, 1]]),
-    (lambda a, b: torch.dist(a, b, INF), [[1, 2], [2, 3]], 1, [[-0.5, -0.5], [0.5, 0.5]]),
+    (lambda a, b: a.dist(b, INF), [[1, 2], [2, 3]], 1, [[-0.5, -0.5], [0.5, 0.5]]),
     (lambda a, b: torch.cdist(a[None], b[None], INF), [[1, 2], [2, 3]], [[1]], [[-1, -1], [1, 1]]),
     (lambda a, b: torch.cdist(a[None], b[None]), [[1, 2], [1, 2]], [[0]], [[0, 0], [0, 0]]),
     (lambda a, b: torch.cdist(a[None], b[None], 0.5), [[1, 2], [1, 3]], [[1]], [[0, -1], [0, 1]]),
