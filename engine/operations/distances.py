@@ -79,7 +79,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 @composite(samples=each(on(real(3), real(3, high=1.7)), on(real(2, 3), real(3, high=1.7), 3)))
 def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:
-    """The *p*-norm of input - other.
+    """The *p*-norm of input - other. A method only: the name ``allgrad.dist`` is that of the ranks' package.
 
     >>> import allgrad as torch
     >>> torch.tensor([0., 3.]).dist(torch.tensor([4., 0.]))
