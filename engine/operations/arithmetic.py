@@ -42,7 +42,7 @@ def plus(input: Array, other: Array) -> Array:
     dunder="__sub__",
     inplace=True,
     public=False,
-    bools=False,
+    refuses="b",
     samples=binary(),
 )
 def minus(input: Array, other: Array) -> Array:

@@ -69,12 +69,13 @@ def _check_operands(op: Operation, arguments: dict[str, Any]) -> None:
             arguments[name] = tuple(_operand(op, position, name, v, tensors) for v in value)
         else:
             arguments[name] = _operand(op, position, name, value, tensors)
-        if not op.bools and _is_bool(arguments[name]):
-            raise errors.bool_operand(op.shown_name)
+        if op.refuses and _kind(arguments[name]) in op.refuses:
+            raise errors.refused(op.shown_name, _kind(arguments[name]))
 
 
-def _is_bool(value: Any) -> bool:
-    return value._array.dtype == bool if isinstance(value, Tensor) else isinstance(value, (bool, np.bool_))
+def _kind(value: Any) -> str:
+    """NumPy's letter for the kind of a tensor or number: "b" of bools, "c" of complex numbers."""
+    return value._array.dtype.kind if isinstance(value, Tensor) else np.asarray(value).dtype.kind
 
 
 def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool) -> Any:
