@@ -15,7 +15,8 @@ from ..registry.samples import Samples, each, on, positive, real, truth
 from ..tensors.tensor import Tensor
 from . import loss, norms, reduction
 from .comparison import choose, maximum
-from .indexing import sort, take_along_dim
+from .gathering import take_along_dim
+from .ordering import sort
 from .shape import stack
 
 Dims = int | Sequence[int] | None
