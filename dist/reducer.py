@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from .world import World
 
 if TYPE_CHECKING:
     from allgrad import Tensor
+
+
+# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
+_number_of_model = count(1)
 
 
 class Reducer:
@@ -49,8 +53,8 @@ class Reducer:
         ]
         self._dealt = deal(slots, first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
-        self._announced = f"the gradients of {name}"
         require_one_layout(world, f"DataParallel({name})", layout)
+        self._announced = f"the gradients of model {next(_number_of_model)}, {name}"
         # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
         # communicator it could be taken for something that the script does.
         self._comm = world.comm.Dup()
@@ -119,7 +123,7 @@ class Reducer:
         if gradient.requires_grad:
             raise RuntimeError(
                 f"the gradient of {self._names[i]} is itself recorded (create_graph=True), which a mean over ranks "
-                "would cut off: use no_sync(), or call the wrapped .module directly"
+                "would cut off: run that pass in no_sync()"
             )
         if gradient.numpy() is not self._view(i):
             set_gradient_destination(parameter, self._view(i))

@@ -26,12 +26,16 @@ def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
         kinds = ", ".join(a.dtype.name for a in found)
         return NotImplementedError(f"{name}() is not implemented for operands of type {kinds}: convert them first")
     if isinstance(error, TypeError) and "numpy boolean" in str(error):
-        return bool_operand(name)
+        return refused(name, "b")
     return error
 
 
-def bool_operand(name: str) -> RuntimeError:
-    """What is raised where the operation *name* was asked for a bool tensor, which it does not take."""
+def refused(name: str, kind: str) -> RuntimeError:
+    """What is raised where the operation *name* was given operands of a *kind* it does not take: "b" bool, "c" complex."""
+    if kind == "c":
+        return NotImplementedError(
+            f"{name}() is not implemented for complex numbers, which have no order: compare .abs(), .real or .imag"
+        )
     return RuntimeError(
         f"{name}() of a bool tensor is not supported: use ~ or logical_not() to invert a mask, ^ or logical_xor() for the "
         "difference of two"

@@ -2,6 +2,7 @@
 
 # ruff: noqa: A004 -- round is PyTorch's name too
 
+from .operations.angles import sinc
 from .operations.elementwise import exp2, expm1, log1p, round
 from .operations.elementwise import sigmoid as expit
 from .operations.gamma import digamma, polygamma
@@ -10,6 +11,7 @@ from .operations.gamma import igamma as gammainc
 from .operations.gamma import igammac as gammaincc
 from .operations.gamma import lgamma as gammaln
 from .operations.gamma import mvlgamma as multigammaln
+from .operations.logarithms import logit, xlogy
 from .operations.loss import log_softmax, softmax
 from .operations.polynomials import (
     chebyshev_polynomial_t,
@@ -88,6 +90,7 @@ __all__ = [
     "log1p",
     "log_ndtr",
     "log_softmax",
+    "logit",
     "logsumexp",
     "modified_bessel_i0",
     "modified_bessel_i1",
@@ -105,8 +108,10 @@ __all__ = [
     "shifted_chebyshev_polynomial_u",
     "shifted_chebyshev_polynomial_v",
     "shifted_chebyshev_polynomial_w",
+    "sinc",
     "softmax",
     "spherical_bessel_j0",
     "xlog1py",
+    "xlogy",
     "zeta",
 ]

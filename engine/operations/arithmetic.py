@@ -42,7 +42,7 @@ def plus(input: Array, other: Array) -> Array:
     dunder="__sub__",
     inplace=True,
     public=False,
-    bools=False,
+    refuses="b",
     samples=binary(),
 )
 def minus(input: Array, other: Array) -> Array:
@@ -245,6 +245,8 @@ def pow_number(input: Array, exponent: Any) -> Array:
 )
 def pow_tensor(input: Array, exponent: Array) -> Array:
     """input to the power of exponent, element by element."""
+    if input.dtype == bool:
+        raise NotImplementedError("pow() is not implemented for bool tensors: convert them first")
     if input.dtype.kind != "i" or not (exponent < 0).any():
         return np.power(input, exponent)
     ones = np.where(input == -1, 1 - 2 * (exponent % 2), np.where(input == 1, 1, 0)).astype(input.dtype)

@@ -28,25 +28,29 @@ def ne(input: Array, other: Array) -> Array:
     return np.not_equal(input, other)
 
 
-@operation(ufunc=np.less, promotion=COMPARISON, aliases=("less",), dunder="__lt__", inplace=True)
+@operation(ufunc=np.less, promotion=COMPARISON, aliases=("less",), dunder="__lt__", refuses="c", inplace=True)
 def lt(input: Array, other: Array) -> Array:
     """Whether input is less than other, element by element."""
     return np.less(input, other)
 
 
-@operation(ufunc=np.less_equal, promotion=COMPARISON, aliases=("less_equal",), dunder="__le__", inplace=True)
+@operation(
+    ufunc=np.less_equal, promotion=COMPARISON, aliases=("less_equal",), dunder="__le__", refuses="c", inplace=True
+)
 def le(input: Array, other: Array) -> Array:
     """Whether input is at most other, element by element."""
     return np.less_equal(input, other)
 
 
-@operation(ufunc=np.greater, promotion=COMPARISON, aliases=("greater",), dunder="__gt__", inplace=True)
+@operation(ufunc=np.greater, promotion=COMPARISON, aliases=("greater",), dunder="__gt__", refuses="c", inplace=True)
 def gt(input: Array, other: Array) -> Array:
     """Whether input is greater than other, element by element."""
     return np.greater(input, other)
 
 
-@operation(ufunc=np.greater_equal, promotion=COMPARISON, aliases=("greater_equal",), dunder="__ge__", inplace=True)
+@operation(
+    ufunc=np.greater_equal, promotion=COMPARISON, aliases=("greater_equal",), dunder="__ge__", refuses="c", inplace=True
+)
 def ge(input: Array, other: Array) -> Array:
     """Whether input is at least other, element by element."""
     return np.greater_equal(input, other)

@@ -51,7 +51,7 @@ def _eigh_rule(g: Any, y0: Any, y1: Any) -> Any:
     inner = np.matmul(mH(vectors), conjugate(g[1]))
     if np.iscomplexobj(inner):
         _check_eigenvector_phase("linalg_eigh", inner)
-    inner = off_diagonal(inner / _gaps(values))
+    inner = off_diagonal(0.5 * (inner - mH(inner)) / _gaps(values))
     if g[0] is not None:
         inner = inner + diagonal_matrix(g[0])
     return conjugate(np.matmul(np.matmul(vectors, inner), mH(vectors)))

@@ -13,7 +13,7 @@ from ..registry.inplace import apply
 from ..registry.operation import Promotion
 from ..registry.samples import around, each, on, positive, real, unary
 from ..tensors.tensor import Tensor, add_method
-from .special import by_scipy, expect_real, without_derivative
+from .special import by_scipy, real_numbers, without_derivative
 
 FLOATING = Promotion.FLOATING
 
@@ -26,12 +26,14 @@ def lgamma(input: Array) -> Array:
     >>> torch.lgamma(torch.tensor([1., 4.]))
     tensor([0.0000, 1.7918])
     """
-    return by_scipy("lgamma", "gammaln", input)
+    result = by_scipy("lgamma", "gammaln", input)
+    return np.where(np.isneginf(result) & np.isinf(input), np.inf, result).astype(result.dtype, copy=False)
 
 
 @operation(lambda g, input: g * polygamma_of(input, 1), promotion=FLOATING, inplace=True, samples=unary(positive))
 def digamma(input: Array) -> Array:
     """The derivative of lgamma; -inf at 0, inf at -0.0, nan at -1, -2 and so on."""
+    input = real_numbers("digamma", input)
     result = by_scipy("digamma", "psi", input)
     return np.where(input == 0, np.copysign(np.inf, -input), result).astype(input.dtype, copy=False)
 
@@ -49,7 +51,7 @@ def polygamma_of(input: Array, n: int) -> Array:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, found n = {n}")
     if not n:
         return digamma.__wrapped__(input)  # type: ignore[attr-defined] # the forward on arrays
-    expect_real("polygamma", input)
+    input = real_numbers("polygamma", input)
     order = np.asarray(n + 1, dtype=input.dtype)
     sums = np.asarray(special("zeta", "polygamma")(order, input))
     return (sums * (math.factorial(n) * (1.0 if n % 2 else -1.0))).astype(input.dtype, copy=False)

@@ -254,9 +254,9 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
     factorize = _symmetric_routine("trf", hermitian, array, "linalg.ldl_factor_ex")
     packed, info = np.empty_like(array), np.zeros(array.shape[:-2], np.int32)
     pivots = np.empty(array.shape[:-1], np.int32)
-    for where in np.ndindex(info.shape):
-        packed[where], exchanged, info[where] = factorize(array[where], lower=1)
-        pivots[where] = exchanged
+    for where in np.ndindex(info.shape) if array.size else ():
+        factors, pivots[where], info[where] = factorize(array[where], lower=1)
+        packed[where] = np.tril(factors)
     if check_errors:
         raise_at_first(info, "torch.linalg.ldl_factor_ex: {batch}D[{info},{info}] is zero: it cannot be solved with.")
     return LDLFactorsAndInfo(*map(Tensor._wrap, (packed, pivots, info)))
@@ -283,6 +283,6 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
     factors = np.broadcast_to(LD._array, (*batch, *LD.shape[-2:]))
     exchanged = np.broadcast_to(pivots._array, (*batch, LD.shape[-1]))
     right = np.broadcast_to(B._array, result.shape)
-    for where in np.ndindex(batch):
+    for where in np.ndindex(batch) if result.size else ():
         result[where], _ = solve(factors[where], exchanged[where], right[where], lower=1)
     return Tensor._wrap(result)

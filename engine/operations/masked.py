@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import normal_dim, normal_dims
+from ..errors import normal_dims
 from ..registry import composite
 from ..registry.samples import Samples, each, on, positive, real, truth
 from ..tensors.tensor import Tensor
-from . import loss, norms, reduction
+from . import loss, norms, reduction, statistics
 from .comparison import choose, maximum
-from .gathering import take_along_dim
-from .ordering import sort
 from .shape import stack
 
 Dims = int | Sequence[int] | None
@@ -159,13 +157,7 @@ def median(input: Tensor, dim: int = -1, *, keepdim: bool = False, dtype: Any = 
     """The lower median along *dim* of what *mask* leaves and is not nan; nan of nothing."""
     x = _converted(input, dtype)
     x = _filled(x if x.is_floating_point() else x.float(), mask, math.nan)
-    if not x.ndim:
-        return x
-    d = normal_dim(dim, x.ndim)
-    values = sort(x, d).values  # nan comes last
-    left = np.sum(~np.isnan(values._array), axis=d, keepdims=True)
-    middle = take_along_dim(values, Tensor._wrap(np.maximum(left - 1, 0) // 2), d)
-    return middle if keepdim else middle.squeeze(d)
+    return statistics.nanmedian(x, dim, keepdim).values
 
 
 @composite(namespace="masked", method=False, samples=each(_samples(real, 2.0, 1), _samples(positive, 3.0, (0, 1))))
@@ -178,10 +170,12 @@ def norm(
     dtype: Any = None,
     mask: Mask = None,
 ) -> Tensor:
-    """The vector norm *ord* over *dim* (all) of what *mask* leaves; 0 of nothing (inf for a negative *ord*)."""
+    """The vector norm *ord* over *dim* (all) of what *mask* leaves, zeros in place of the rest (inf for *ord* -inf)."""
     x = _converted(input, dtype)
     order = 2.0 if ord is None else float(ord)
-    return norms.vector_norm(_filled(x, mask, 0 if order >= 0 else math.inf), order, _dims(dim, x.ndim), keepdim)
+    return norms.vector_norm(
+        _filled(x, mask, math.inf if order == -math.inf else 0), order, _dims(dim, x.ndim), keepdim
+    )
 
 
 def _moment(x: Tensor, dim: Dims, correction: Any, keepdim: bool, mask: Mask) -> Tensor:
@@ -227,9 +221,10 @@ def std(
 def logsumexp(
     input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Mask = None
 ) -> Tensor:
-    """The logarithm of the sum of exponentials over *dim* (all) of what *mask* leaves; -inf of nothing."""
+    """The logarithm of the sum of exponentials over *dim* (all) of what *mask* leaves, in the type of input; -inf of nothing."""
     x = _floating(input, dtype)
-    return reduction.logsumexp(_filled(x, mask, -math.inf), _dims(dim, x.ndim), keepdim)
+    result = reduction.logsumexp(_filled(x, mask, -math.inf), _dims(dim, x.ndim), keepdim)
+    return result.to(_converted(input, dtype).dtype)
 
 
 @composite(namespace="masked", method=False, samples=on(real(3, 4), real(3, 4), input_mask=truth(3, 4)))
@@ -239,7 +234,7 @@ def logaddexp(
     """log(exp(input) + exp(other)), element by element, without those that their masks leave out; -inf without both."""
     a = _filled(_converted(input, dtype), input_mask, -math.inf)
     b = _filled(_converted(other, dtype), other_mask, -math.inf)
-    return reduction.logsumexp(stack([a, b]), 0)
+    return reduction.logsumexp(stack([a, b]), 0)  # twice differentiable at -inf, unlike logaddexp
 
 
 @composite(namespace="masked", method=False, samples=_ALONG)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import LinAlgError, normal_dim
-from ..registry import Array, operation
+from ..errors import LinAlgError
+from ..registry import Array, composite
 from ..registry.samples import Samples, around, each, on, real
 from ..tensors.tensor import Tensor
+from . import diagonal as diagonals
 
 _NAMES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
           "float16": "Half", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat",
@@ -39,13 +40,13 @@ def one_each(x: Any) -> Any:
 
 def diagonal_of(x: Any) -> Any:
     """The main diagonal of each matrix."""
-    return diagonal(x, offset=0, dim1=-2, dim2=-1)
+    return diagonals.diagonal(x, 0, -2, -1)
 
 
 def diagonal_matrix(x: Any) -> Any:
     """Square matrices with *x* on the diagonal."""
     n = tuple(x.shape)[-1]
-    return with_diagonal(x, (*tuple(x.shape), n), 0, -2, -1)
+    return diagonals.diagonal_zeros(x, (*tuple(x.shape), n), 0, -2, -1)
 
 
 def off_diagonal(x: Any) -> Any:
@@ -79,14 +80,14 @@ def _expect_tensor(name: str, x: Any, argument: str) -> None:
 
 
 def expect_floating(name: str, x: Any, low_precision: bool = False) -> None:
-    """RuntimeError unless *x* is of floating or complex type, of 32 bits and more if not *low_precision*."""
+    """NotImplementedError (a RuntimeError) unless *x* is floating or complex, of 32 bits and more if not *low_precision*."""
     kind = dtypes.as_dtype(x.dtype)
     if kind.category < dtypes.FLOATING:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{name}: Expected a floating point or complex tensor as input. Got {type_name(x)}: convert it with .float()"
         )
     if kind is dtypes.float16 and not low_precision:
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got Half: convert it with .float()")
+        raise NotImplementedError(f"{name}: Low precision dtypes not supported. Got Half: convert it with .float()")
 
 
 def expect_square(name: str, x: Any, argument: str = "A") -> None:
@@ -149,39 +150,12 @@ def positive_definite_of(a: Any) -> Any:
 SQUARES = each(on(real(3, 3)), on(real(2, 3, 3)), on(real(1, 1)), on(real(0, 0)))
 
 
-@operation(
-    lambda g, A_shape, offset, dim1, dim2: with_diagonal(g, A_shape, offset, dim1, dim2),
-    view=True,
-    namespace="linalg",
-    node_name="DiagonalBackward0",
-    samples=each(on(real(3, 4)), on(real(2, 3, 4), offset=1), on(real(3, 4, 2), offset=-1, dim1=0, dim2=1)),
-)
-def diagonal(A: Array, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Array:
+@composite(namespace="linalg", method=False, samples=each(on(real(3, 4)), on(real(3, 4, 2), offset=-1, dim1=0, dim2=1)))
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """A view of the diagonal *offset* above the main one, of the matrices in *dim1* and *dim2*, as last dimension.
 
     >>> import allgrad as torch
     >>> torch.linalg.diagonal(torch.tensor([[1., 2.], [3., 4.]]))
     tensor([1., 4.])
     """
-    first, second = normal_dim(dim1, A.ndim), normal_dim(dim2, A.ndim)
-    if first == second:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    found = np.diagonal(A, offset, first, second)
-    if A.flags.writeable:
-        found.flags.writeable = True  # NumPy hands it out read-only, for fear of old programs
-    return found
-
-
-@operation(
-    lambda g, offset, dim1, dim2: diagonal(g, offset=offset, dim1=dim1, dim2=dim2),
-    public=False,
-    node_name="DiagonalBackwardBackward0",
-    samples=each(on(real(3), (3, 4), 0, -2, -1), on(real(2, 3), (3, 4, 2), 1, 0, 1)),
-)
-def with_diagonal(x: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
-    """Zeros of *shape* with *x* on a diagonal."""
-    result = np.zeros(shape, x.dtype)
-    place = np.diagonal(result, offset, dim1, dim2)
-    place.flags.writeable = True
-    place[...] = x
-    return result
+    return diagonals.diagonal(A, offset, dim1, dim2)

@@ -46,7 +46,9 @@ def _norm_rule(g: Any, x: Any, y: Any, ord: float, dim: Dims, keepdim: bool) -> 
     if ord < 1:
         held = np.where(x == 0, 1.0, size)
         return np.where(
-            x == 0, 0.0, g * conjugate(_direction(x)) * pow_number(held, ord - 1) * pow_number(safe, 1 - ord)
+            x == 0,
+            0.0,
+            g * conjugate(_direction(x)) * pow_number(held, ord - 1) * np.where(zero, 0.0, pow_number(safe, 1 - ord)),
         )
     if ord < 2:
         return np.where(zero, 0.0, g * conjugate(_direction(x)) * pow_number(size, ord - 1) / pow_number(safe, ord - 1))
@@ -109,6 +111,15 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     return norm_over(x if dtype is None else x.to(dtype), float(ord), dims, keepdim)
 
 
+def _extreme(x: Tensor, dim: int, ord: float) -> Tensor:
+    """The greatest (least for a negative *ord*) along *dim*, kept with length 1; 0 is the greatest of nothing."""
+    if x.shape[dim]:
+        return x.amax(dim, True) if ord > 0 else x.amin(dim, True)
+    if ord > 0:
+        return x.sum(dim, True)
+    raise IndexError(f"amin(): Expected reduction dim {dim} to have non-zero size, found shape {list(x.shape)}")
+
+
 _MATRIX_ORDERS = ("fro", "nuc", math.inf, -math.inf, 1, -1, 2, -2)
 
 
@@ -142,10 +153,10 @@ def matrix_norm(
     if ord in (1, -1, math.inf, -math.inf):
         summed, over = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = vector_norm(A, 1, summed, True)
-        result = sums.amax(over, True) if ord > 0 else sums.amin(over, True)
+        result = _extreme(sums, over, ord)
         return result if keepdim else result.squeeze((rows, columns))
     values = svdvals(A.movedim((rows, columns), (-2, -1)))
-    result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord == 2 else values.amin(-1)
+    result = values.sum(-1) if ord == "nuc" else _extreme(values, -1, ord).squeeze(-1)
     if not keepdim:
         return result
     shape = tuple(1 if d in (rows, columns) else n for d, n in enumerate(A.shape))

@@ -241,14 +241,6 @@ def _sort(a: Any, axis: int = -1) -> Any:
     return ordering.sort(_tensor(a), axis).values
 
 
-@answers(np.linalg.norm)
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = _tensor(x) if _tensor(x)._array.dtype.kind in "fc" else _tensor(x).double()
-    if ord is None or isinstance(axis, int) or (axis is None and _tensor(x).ndim == 1):
-        return reduction.norm(_tensor(x), 2 if ord is None else ord, axis, keepdims)
-    raise TypeError("np.linalg.norm of Tensors is differentiable for vectors only: use allgrad.linalg for matrices")
-
-
 @answers(np.shape)
 def _shape(a: Any) -> tuple[int, ...]:
     return tuple(a.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import Array, operation
 from ..registry.operation import Promotion
 from ..registry.samples import Samples, each, on, real, whole
-from .special import as_constants, expect_real, without_derivative
+from .special import as_constants, real_numbers, without_derivative
 
 SAMPLES: Samples = as_constants(each(on(real(3, 4), whole(3, 4, below=12)), on(real(5), whole(5, below=4))))
 
@@ -40,8 +40,7 @@ def _polynomial(name: str, doc: str, forward: Callable[[Array, Array], Array]) -
     """Register ``special.<name>`` of the points *input* and the degrees *n*, a number or a tensor."""
 
     def evaluated(input: Array, n: Array) -> Array:
-        expect_real(f"special.{name}", input, n)
-        return forward(input, n)
+        return forward(real_numbers(f"special.{name}", input), real_numbers(f"special.{name}", n))
 
     evaluated.__name__, evaluated.__doc__ = name, f"{doc}, of degree *n* (below 0: 0), at input."
     return operation(

@@ -19,6 +19,12 @@ from .shape import cat
 from .solving import inv
 
 
+@operation(lambda g: np.zeros_like(g), public=False, node_name="CopyBackwards", samples=SQUARES)
+def identities(A: Array) -> Array:
+    """The identity in place of each matrix."""
+    return np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape).copy()
+
+
 @composite(
     namespace="linalg",
     aliases=("matrix_power",),
@@ -37,8 +43,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     elif A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, found shape {list(A.shape)}")
     if n == 0:
-        one = np.eye(A.shape[-1], dtype=A._array.dtype)
-        return Tensor._wrap(np.broadcast_to(one, tuple(A.shape)).copy())
+        return identities(A)
     base = inv(A) if n < 0 else A
     return _powered(base, abs(n))
 
@@ -203,13 +208,11 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
 
     RuntimeError for an *N* below 2.
     """
-    columns = x.shape[-1] if N is None and x.ndim else N
     if not x.ndim:
         raise RuntimeError("linalg.vander: The input tensor x must have at least 1 dimension, found a number")
-    if columns is None or (columns <= 1 and N is not None):
-        raise RuntimeError(f"N must be greater than 1, found {N}")
-    one = Tensor._wrap(np.ones((*x.shape, 1), x._array.dtype))
+    columns = x.shape[-1] if N is None else N
     if columns <= 1:
-        return one[..., :columns]
+        raise RuntimeError(f"N must be greater than 1, found {columns}")
+    one = Tensor._wrap(np.ones((*x.shape, 1), x._array.dtype))
     powers = x.unsqueeze(-1).expand((*x.shape, columns - 1)).cumprod(-1)
     return cat([one, powers], -1)

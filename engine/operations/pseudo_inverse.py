@@ -217,4 +217,5 @@ def _residuals(A: Tensor, B: Tensor, solution: Tensor, driver: str, rank: Tensor
     m, n = tuple(A.shape)[-2:]
     if m <= n or driver == "gelsy" or not np.all(rank._array == n):
         return Tensor._wrap(np.empty(0, np.absolute(A._array[:0]).dtype))
-    return ((A @ solution - B).abs() ** 2).sum(-2)
+    left = A @ solution - B
+    return (np.real(left * left.conj()) if left.is_complex() else left * left).sum(-2)

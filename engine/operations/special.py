@@ -22,17 +22,20 @@ SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 
 def by_scipy(operation_name: str, name: str, *operands: Array) -> Array:
-    """The function *name* of scipy.special of real *operands*, in their type; RuntimeError for complex ones."""
-    expect_real(operation_name, *operands)
-    result = special(name, operation_name)(*operands)
-    return np.asarray(result).astype(operands[0].dtype, copy=False)
+    """The function *name* of scipy.special of real *operands*, in their type; NotImplementedError for complex ones."""
+    numbers = [real_numbers(operation_name, operand) for operand in operands]
+    result = special(name, operation_name)(*numbers)
+    return np.asarray(result).astype(numbers[0].dtype, copy=False)
 
 
-def expect_real(name: str, *operands: Array) -> None:
-    """RuntimeError, as PyTorch's kernels raise, if one of *operands* is complex."""
-    for operand in operands:
-        if operand.dtype.kind == "c":
-            raise RuntimeError(f"{name}() is not implemented for {operand.dtype.name}: it takes real numbers only")
+def real_numbers(name: str, x: Array) -> Array:
+    """*x* if it is of floating type; NotImplementedError, as PyTorch's kernels raise, if it is complex.
+
+    Bools and integers become float64: the fast path tries the forward on them before it sees that they must be promoted.
+    """
+    if x.dtype.kind == "c":
+        raise NotImplementedError(f"{name}() is not implemented for {x.dtype.name}: it takes real numbers only")
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def without_derivative(what: str) -> Callable[[Any], Any]:
@@ -52,8 +55,7 @@ def as_constants(samples: Samples) -> Samples:
 
 
 def _erf_like(name: str, x: Array) -> Array:
-    expect_real(name, x)
-    return error_function.fastest(name, x)
+    return error_function.fastest(name, real_numbers(name, x))
 
 
 @operation(
@@ -108,7 +110,7 @@ def erfinv(input: Array) -> Array:
 )
 def ndtr(input: Array) -> Array:
     """The probability that a standard normal number is below input."""
-    expect_real("special.ndtr", input)
+    input = real_numbers("special.ndtr", input)
     t = input * SQRT_HALF
     tail = 0.5 * error_function.fastest("erfc", np.absolute(t))
     return np.where(t < -SQRT_HALF, tail, 0.5 + 0.5 * error_function.fastest("erf", t)).astype(input.dtype, copy=False)
@@ -133,7 +135,7 @@ def ndtri(input: Array) -> Array:
 )
 def log_ndtr(input: Array) -> Array:
     """The logarithm of ``ndtr``, precise also where that underflows."""
-    expect_real("special.log_ndtr", input)
+    input = real_numbers("special.log_ndtr", input)
     t = input * SQRT_HALF
     with np.errstate(all="ignore"):
         low = np.log(0.5 * error_function.fastest("erfcx", np.maximum(-t, SQRT_HALF))) - t * t
@@ -146,7 +148,7 @@ def log_ndtr(input: Array) -> Array:
 )
 def entr(input: Array) -> Array:
     """-input · log(input): 0 at 0, -inf below (the entropy of one outcome)."""
-    expect_real("special.entr", input)
+    input = real_numbers("special.entr", input)
     with np.errstate(all="ignore"):
         inside = -input * np.log(np.where(input > 0, input, 1.0).astype(input.dtype, copy=False))
     return np.where(input < 0, -np.inf, inside).astype(input.dtype, copy=False)
@@ -167,7 +169,7 @@ def _xlog1py_rule(g: Any, input: Any, other: Any) -> Any:
 )
 def xlog1py(input: Array, other: Array) -> Array:
     """input · log1p(other); 0 where input is 0 and other is not nan, whatever else it is."""
-    expect_real("special.xlog1py", input, other)
+    input, other = real_numbers("special.xlog1py", input), real_numbers("special.xlog1py", other)
     with np.errstate(all="ignore"):
         product = input * np.log1p(other)
     return np.where((input == 0) & ~np.isnan(other), 0, product).astype(input.dtype, copy=False)
@@ -266,7 +268,7 @@ scaled_modified_bessel_k1 = _bessel("scaled_modified_bessel_k1", "k1e", "exp(inp
 )
 def airy_ai(input: Array) -> Array:
     """The Airy function Ai. Needs SciPy."""
-    expect_real("special.airy_ai", input)
+    input = real_numbers("special.airy_ai", input)
     return np.asarray(special("airy", "special.airy_ai")(input)[0]).astype(input.dtype, copy=False)
 
 
@@ -278,7 +280,7 @@ def airy_ai(input: Array) -> Array:
 )
 def spherical_bessel_j0(input: Array) -> Array:
     """The spherical Bessel function of the first kind and order 0, sin(input) / input; 1 at 0 and 0 at ±inf."""
-    expect_real("special.spherical_bessel_j0", input)
+    input = real_numbers("special.spherical_bessel_j0", input)
     regular = np.isfinite(input) & (input != 0)
     safe = np.where(regular, input, 1.0).astype(input.dtype, copy=False)
     ends = np.where(input == 0, 1.0, np.where(np.isinf(input), 0.0, input))

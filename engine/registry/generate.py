@@ -199,6 +199,8 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
     promoting = op.promotion is not Promotion.NONE
     if promoting:
         lines.append(f"    _dtype = {promoted[0]}.dtype")
+        if "c" in op.refuses:
+            lines += ["    if _dtype.kind == 'c':", f"        {fallback}"]
         others = [f"{x}.dtype is not _dtype" for x in promoted[1:]]
         others += [
             f"({arrays[n]} is not None and {arrays[n]}.dtype is not _dtype)" for n in op.operands if n in op.optional

@@ -23,7 +23,7 @@ def variant(op: Operation) -> Callable[..., Tensor]:
     copies = first in op.saved_names() or not op.differentiable
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return apply(op.call, op.name + "_", self, args, kwargs, copies)
+        return apply(op.call, op.shown_name + "_", self, args, kwargs, copies)
 
     in_place.__name__ = op.name + "_"
     in_place.__qualname__ = "Tensor." + op.name + "_"

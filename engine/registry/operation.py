@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
@@ -80,7 +81,7 @@ class Operation:
         self.node_name: str | Callable[[Any], str] = _camel(self.name) + "Backward0"
         self.aliases: tuple[str, ...] = ()
         self.public = True
-        self.bools = True
+        self.refuses = ""
         self.call: Callable[..., Any] = forward
         self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
@@ -94,6 +95,13 @@ class Operation:
     def differentiable(self) -> bool:
         """Whether any operand has a rule."""
         return any(self.rules)
+
+    @property
+    def shown_name(self) -> str:
+        """The name that an error message gives it: PyTorch's, taken from its node where only operators call it."""
+        if self.public or not isinstance(self.node_name, str):
+            return self.name
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", re.sub(r"Backward\w?$", "", self.node_name)).lower()
 
     def saved_names(self) -> tuple[str, ...]:
         """What the rules name, each once."""
@@ -133,7 +141,7 @@ def operation(
     inplace: bool = False,
     method: bool = True,
     public: bool = True,
-    bools: bool = True,
+    refuses: str = "",
     namespace: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
@@ -143,9 +151,10 @@ def operation(
     cast operands, and sum gradients back to the shapes of the operands. *view*: the result may share the first
     operand's memory. *outputs* wraps the tuple of several results. *aliases* are further public names; *dunder* and
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
-    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *bools*:
-    bool tensors may be operands. *node_name* is what its nodes are called, or a function of the node. *namespace*:
-    it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
+    a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
+    the kinds of operands that raise, "b" for bool and "c" for complex. *node_name* is what its nodes are called, or a
+    function of the node. *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor
+    only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,7 +164,7 @@ def operation(
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
-        op.bools = bools
+        op.refuses = refuses
         op.node_name = node_name or op.node_name
         op.call = wrapper(op)
         _add(op)

@@ -69,8 +69,13 @@ def _check_operands(op: Operation, arguments: dict[str, Any]) -> None:
             arguments[name] = tuple(_operand(op, position, name, v, tensors) for v in value)
         else:
             arguments[name] = _operand(op, position, name, value, tensors)
-        if not op.bools and isinstance(arguments[name], Tensor) and arguments[name]._array.dtype == bool:
-            raise errors.bool_operand(op.name)
+        if op.refuses and _kind(arguments[name]) in op.refuses:
+            raise errors.refused(op.shown_name, _kind(arguments[name]))
+
+
+def _kind(value: Any) -> str:
+    """NumPy's letter for the kind of a tensor or number: "b" of bools, "c" of complex numbers."""
+    return value._array.dtype.kind if isinstance(value, Tensor) else np.asarray(value).dtype.kind
 
 
 def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool) -> Any:
@@ -90,7 +95,7 @@ def _operand(op: Operation, position: int, name: str, value: Any, tensors: bool)
 def _wrong_type(op: Operation, position: int, name: str, wanted: str, value: Any) -> str:
     found = type(value).__name__
     hint = ": make one with torch.from_numpy(...)" if isinstance(value, np.ndarray) else ""
-    return f"{op.name}(): argument '{name}' (position {position + 1}) must be {wanted}, not {found}{hint}"
+    return f"{op.shown_name}(): argument '{name}' (position {position + 1}) must be {wanted}, not {found}{hint}"
 
 
 def _promote(op: Operation, arguments: dict[str, Any]) -> None:
@@ -153,7 +158,7 @@ def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
         with np.errstate(all="ignore"):
             return op.forward(*positional, **named)
     except Exception as error:
-        better = errors.translated(op.name, error, [arrays[n] for n in op.operands])
+        better = errors.translated(op.shown_name, error, [arrays[n] for n in op.operands])
         if better is error:
             raise
         raise better from None

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from allgrad.server import Alert, Client, Event, Job, JobState, Metrics, StateChanged, processes
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ def supervisor_of(job: Job) -> processes.Process:
 
 def watch_in_background(client: Client, job: Job) -> tuple[list[Event], threading.Thread]:
     events: list[Event] = []
-    thread = threading.Thread(target=lambda: events.extend(client.watch(job.id)))
+
+    def watch() -> None:
+        for event in client.watch(job.id):
+            events.append(event)  # noqa: PERF402 -- they are looked at while they come
+
+    thread = threading.Thread(target=watch)
     thread.start()
     return events, thread
 
@@ -39,14 +46,15 @@ def assert_complete(events: list[Event]) -> None:
     assert states == [JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.SUCCEEDED]
 
 
-def test_a_job_and_its_watcher_live_through_a_killed_server(
-    own_server: ServerProcess, job_script: Script, eventually: Eventually
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_job_and_its_watcher_live_through_the_end_of_the_server(
+    own_server: ServerProcess, job_script: Script, eventually: Eventually, end: str
 ) -> None:
     with own_server.client() as client:
         job = client.submit([job_script("reporting"), str(STEPS), "0.05"], ranks=2)
         events, watcher = watch_in_background(client, job)
-        eventually(lambda: len(events) > 6 or list(client.watch(job.id))[:1])
-        own_server.kill()
+        eventually(lambda: len(events) > 6)
+        getattr(own_server, end)()
         time.sleep(0.5)
         own_server.start()
         watcher.join(20)

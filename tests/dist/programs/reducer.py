@@ -185,9 +185,13 @@ def check_a_step_of_another_model_or_another_call_is_named_on_every_rank() -> No
     one, other = leaves(2), leaves(2)
     reducer(one)
     named = [(f"q{i}", parameter) for i, parameter in enumerate(other)]
-    reducing = Reducer("Others", named, current(), first_bytes=1, bytes_=1)
+    reducing = Reducer("Leaves", named, current(), first_bytes=1, bytes_=1)
     odd = RANK == 1
-    expect(RuntimeError, "rank 1: the gradients of Others", lambda: loss_of(other if odd else one, 1).backward())
+    expect(
+        RuntimeError,
+        f"rank 1: {reducing._announced if odd else 'the gradients of model'}",
+        lambda: loss_of(other if odd else one, 1).backward(),
+    )
     if odd:
         expect(RuntimeError, "the ranks are out of step", reducing.prepare)
     expect(RuntimeError, "rank 1: barrier", lambda: dist.barrier() if odd else loss_of(leaves_of_new(), 1).backward())

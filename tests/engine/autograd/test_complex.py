@@ -147,7 +147,8 @@ def test_a_custom_backward_is_written_in_the_same_convention() -> None:
             return result
 
     results = []
-    for square in (Square.apply, lambda z: z * z):
+    squares: list[Callable[[Tensor], Tensor]] = [Square.apply, lambda z: z * z]
+    for square in squares:
         z = leaf()
         y = square(z * (1 + 1j)) * (2 - 3j)
         (g,) = torch.autograd.grad(y, z, torch.from_numpy(WEIGHTS), create_graph=True)

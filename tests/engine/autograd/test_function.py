@@ -238,7 +238,7 @@ def test_an_output_marked_non_differentiable_does_not_require_grad() -> None:
 def test_the_context_can_be_set_up_apart_from_the_forward() -> None:
     class Cube(Function):
         @staticmethod
-        def forward(x: Tensor, power: int) -> Tensor:  # type: ignore[override]
+        def forward(x: Tensor, power: int) -> Tensor:
             result: Tensor = x**power
             return result
 

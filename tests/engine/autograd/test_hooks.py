@@ -180,7 +180,7 @@ def test_a_pre_hook_of_a_node_with_several_outputs_sees_them_all() -> None:
 
 
 def test_a_hook_on_the_accumulation_of_a_leaf_is_called(x: Tensor) -> None:
-    accumulation = (x * 2).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
+    accumulation = (x * 2).grad_fn.next_functions[0][0]
     assert accumulation is not None
     seen: list[Any] = []
     accumulation.register_hook(lambda ins, outs: seen.append((ins, outs[0].tolist())))

@@ -73,7 +73,7 @@ def test_modes_decorate_functions(decorate: Callable[[Any], Any]) -> None:
 
 
 def test_a_decorated_function_may_call_itself() -> None:
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def depth(n: int) -> int:
         assert not torch.is_grad_enabled()
         return 0 if n == 0 else 1 + depth(n - 1)
@@ -86,7 +86,7 @@ def test_a_decorated_generator_has_its_mode_only_while_it_runs() -> None:
     received: list[Any] = []
     closed: list[bool] = []
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def steps() -> Iterator[bool]:
         try:
             received.append((yield torch.is_grad_enabled()))

@@ -81,7 +81,7 @@ def test_an_array_is_added_in_place() -> None:
     y += np.ones(2, dtype=np.float32)
     y[0] = np.float32(4)
     y.sum().backward()
-    assert (y.tolist(), x.grad.tolist()) == ([4.0, 3.0], [0.0, 2.0])  # type: ignore[union-attr]
+    assert (y.tolist(), x.grad.tolist()) == ([4.0, 3.0], [0.0, 2.0])
 
 
 PLAIN: dict[str, Callable[[Tensor], Any]] = {
@@ -91,7 +91,6 @@ PLAIN: dict[str, Callable[[Tensor], Any]] = {
     "histogram": lambda x: np.histogram(x, bins=2)[0],
     "percentile": lambda x: np.percentile(x, 50),
     "permutation": lambda x: np.sort(np.random.default_rng(0).permutation(x)),
-    "inverse": lambda x: np.linalg.inv(x.reshape(1, 3).T @ x.reshape(1, 3) + torch.eye(3)),
     "sum of some": lambda x: np.add.reduce(x),
     "outer ufunc": lambda x: np.multiply.outer(x, x),
     "cube root": np.cbrt,
@@ -104,8 +103,7 @@ PLAIN: dict[str, Callable[[Tensor], Any]] = {
 def test_a_function_without_counterpart_is_numpys_own_where_nothing_is_recorded(name: str) -> None:
     x = torch.tensor([0.5, 1.5, 2.5])
     found = PLAIN[name](x)
-    expected = PLAIN[name](x.numpy()) if name != "inverse" else PLAIN[name](x)
-    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(found), np.asarray(PLAIN[name](x.numpy())), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", list(PLAIN))

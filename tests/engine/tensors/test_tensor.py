@@ -63,7 +63,7 @@ def test_tensors_of_one_element_are_numbers() -> None:
     assert float(leaf(2.0)) == 2.0
     assert bool(torch.tensor([[0.0]])) is False
     assert [1, 2, 3][torch.tensor([1])] == 2
-    assert list(range(torch.tensor(3))) == [0, 1, 2]  # type: ignore[call-overload]
+    assert list(range(torch.tensor(3))) == [0, 1, 2]
     assert (math.sqrt(torch.tensor(4.0)), math.floor(torch.tensor(4.5))) == (2.0, 4)
 
 
@@ -156,7 +156,7 @@ def test_pickles_keep_values_layout_and_flags(protocol: int) -> None:
         assert y.is_leaf
 
 
-class Weight(Tensor):
+class Weight(Tensor):  # type: ignore[misc]
     """A subclass, as a parameter is."""
 
 
@@ -234,7 +234,8 @@ def test_memory_that_is_not_writeable_is_not_written_to() -> None:
     array = np.zeros(2)
     array.flags.writeable = False
     t = torch.from_numpy(array)
-    for change in (lambda: t.add_(1), lambda: t.zero_(), lambda: t.__setitem__(0, 1.0)):
+    changes: list[Callable[[], Any]] = [lambda: t.add_(1), lambda: t.zero_(), lambda: t.__setitem__(0, 1.0)]
+    for change in changes:
         with pytest.raises(RuntimeError, match="read-only memory"):
             change()
 
