@@ -322,23 +322,17 @@ from .operations.floating import (
     signbit,
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
+from .operations.gathering import gather, scatter, scatter_add, take_along_dim
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
-    argsort,
     argwhere,
     bincount,
     embedding,
-    gather,
     index_select,
     masked_fill,
     masked_select,
     nonzero,
-    scatter,
-    scatter_add,
-    sort,
-    take_along_dim,
-    topk,
     unravel_index,
 )
 from .operations.integers import (
@@ -419,10 +413,21 @@ from .operations.older_linalg import (
     svd,
     triangular_solve,
 )
+from .operations.ordering import argsort, sort, topk
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,
     quantile,
+)
+from .operations.rearranging import (
+    flip,
+    fliplr,
+    flipud,
+    roll,
+    rot90,
+    tile,
+    tril,
+    triu,
 )
 from .operations.reduction import (
     all,
@@ -474,41 +479,25 @@ from .operations.shape import (
     cat,
     chunk,
     flatten,
-    flip,
-    fliplr,
-    flipud,
     movedim,
     narrow,
     permute,
     ravel,
     reshape,
-    roll,
-    rot90,
     select,
     split,
     squeeze,
     stack,
     t,
-    tile,
     transpose,
-    tril,
-    triu,
     unbind,
     unflatten,
     unsqueeze,
 )
-from .operations.shape import (
-    cat as concat,
-)
-from .operations.shape import (
-    cat as concatenate,
-)
-from .operations.shape import (
-    transpose as swapaxes,
-)
-from .operations.shape import (
-    transpose as swapdims,
-)
+from .operations.shape import cat as concat
+from .operations.shape import cat as concatenate
+from .operations.shape import transpose as swapaxes
+from .operations.shape import transpose as swapdims
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft

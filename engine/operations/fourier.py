@@ -13,7 +13,7 @@ from ..registry import Array, composite, operation
 from ..registry.samples import Samples, around, each, on, real
 from ..tensors.tensor import Tensor
 from .matrices import type_name
-from .shape import roll
+from .rearranging import roll
 
 _NORMS = (None, "backward", "ortho", "forward")
 

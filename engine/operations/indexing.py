@@ -12,7 +12,6 @@ from ..registry.inplace import check_may_change, rewrite_history, write
 from ..registry.samples import each, on, real, truth, whole
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
-from .reduction import ValuesAndIndices
 
 _PLAIN = (int, slice, type(None), type(Ellipsis))
 
@@ -209,55 +208,6 @@ add_method("__getitem__", _getitem)
 add_method("__setitem__", _setitem)
 
 
-@operation(
-    lambda g, input_shape, dim, index: scatter_zeros(g, index, input_shape, dim),
-    samples=each(on(real(3, 4), 1, whole(3, 2, below=4)), on(real(3, 4), 0, whole(2, 4, below=3))),
-)
-def gather(input: Array, dim: int, index: Index) -> Array:
-    """The elements of input at *index* (int64, as many dimensions as input) along *dim*.
-
-    >>> import allgrad as torch
-    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0], [1]]))
-    tensor([[1],
-            [4]])
-    """
-    if index.dtype not in (np.int64, np.int32):
-        raise RuntimeError(f"gather(): Expected dtype int32/int64 for index, found {index.dtype}")
-    if index.ndim != input.ndim:
-        raise RuntimeError(
-            "Index tensor must have the same number of dimensions as input tensor: "
-            f"index {list(index.shape)}, input {list(input.shape)}"
-        )
-    if not input.ndim:
-        return input.copy()
-    return input[places_along(index, normal_dim(dim, input.ndim), input.shape)]
-
-
-def places_along(index: Array, dim: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The advanced index that takes *index* along *dim* and each other position as it is."""
-    length = shape[dim]
-    if index.size and (index.min() < 0 or index.max() >= length):
-        bad = int(index.min() if index.min() < 0 else index.max())
-        raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {length}")
-    grids = np.ogrid[tuple(slice(n) for n in index.shape)]
-    return tuple(index if d == dim else grid for d, grid in enumerate(grids))
-
-
-@operation(
-    lambda g, index, dim: gather(g, dim, index),
-    public=False,
-    samples=on(real(3, 2), whole(3, 2, below=4), (3, 4), 1),
-)
-def scatter_zeros(g: Array, index: Index, shape: tuple[int, ...], dim: int) -> Array:
-    """Zeros of *shape* with *g* added at *index* along *dim*: what ``gather`` sends back."""
-    result = np.zeros(shape, dtype=g.dtype)
-    if not shape:
-        result[...] = g.sum()
-        return result
-    np.add.at(result, places_along(index, normal_dim(dim, len(shape)), shape), g)
-    return result
-
-
 @composite(samples=on(real(4, 3), 0, np.array([0, 2, 2])))
 def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """The slices of input along *dim* at the whole numbers in the vector *index*."""
@@ -269,106 +219,6 @@ def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     if array.size and (array.min() < 0 or array.max() >= length):
         raise IndexError("index out of range in self")
     return index_by(input, (slice(None),) * d + (array.reshape(-1),))
-
-
-def part_of(src: Any, index: Any) -> Any:
-    """The part of *src* that *index* uses: as much of each dimension as *index* has."""
-    shape = index._array.shape
-    if src._array.shape == shape:
-        return src
-    if src._array.ndim != len(shape) or any(n > m for n, m in zip(shape, src._array.shape, strict=True)):
-        raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)} in any dimension")
-    return index_by(src, tuple(map(slice, shape)))
-
-
-@operation(
-    lambda g: g,
-    None,
-    lambda g, index, dim: gather(g, dim, index),
-    public=False,
-    node_name="ScatterAddBackward0",
-    samples=on(real(3, 4), 1, whole(3, 2, below=4), real(3, 2)),
-)
-def scatter_add_same(input: Array, dim: int, index: Index, src: Array) -> Array:
-    """A copy of input with *src*, of the shape of *index*, added at *index* along *dim*."""
-    result = input.copy()
-    np.add.at(result, places_along(index, normal_dim(dim, input.ndim), input.shape), src)
-    return result
-
-
-@composite(
-    inplace=True, samples=each(on(real(3, 4), 1, whole(3, 2, below=4), real(3, 3)), on(real(), 0, np.array(0), real()))
-)
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """A copy of input with *src* added at *index* along *dim*.
-
-    >>> import allgrad as torch
-    >>> torch.zeros(3).scatter_add(0, torch.tensor([0, 2, 2]), torch.ones(3))
-    tensor([1., 0., 2.])
-    """
-    return _scattered(scatter_add_same, input, dim, index, src)
-
-
-def _scattered(way: Any, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    if index._array.dtype not in (np.int64, np.int32):
-        raise RuntimeError(f"scatter(): Expected dtype int32/int64 for index, found {index.dtype}")
-    if src._array.dtype != input._array.dtype:
-        raise RuntimeError(
-            f"scatter(): Expected self.dtype to be equal to src.dtype, found {input.dtype} and {src.dtype}"
-        )
-    if input._array.ndim:
-        return way(input, dim, index, part_of(src, index))
-    normal_dim(dim, 0)
-    return way(input.reshape(1), 0, index.reshape(1), src.reshape(1)).reshape(())
-
-
-@operation(
-    lambda g, index, dim: _zero_along(g, dim, index),
-    None,
-    lambda g, index, dim: gather(g, dim, index),
-    public=False,
-    node_name="ScatterBackward0",
-    samples=on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), real(3, 2)),
-)
-def scatter_tensor(input: Array, dim: int, index: Index, src: Array) -> Array:
-    """A copy of input with *src*, of the shape of *index*, put at *index* along *dim*."""
-    result = input.copy()
-    if index.size:
-        result[places_along(index, normal_dim(dim, input.ndim), input.shape)] = src
-    return result
-
-
-def _zero_along(g: Any, dim: int, index: Any) -> Any:
-    return scatter_tensor(g, dim, index, np.zeros_like(gather(g, dim, index)))
-
-
-@composite(
-    inplace=True,
-    samples=each(on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), 1.5), on(real(), 0, np.array(0), real())),
-)
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, reduce: str | None = None, *, value: Any = None
-) -> Tensor:
-    """A copy of input with *src*, a tensor or number, put at *index* along *dim*.
-
-    *reduce* "add" or "multiply" combines it with what stood there instead.
-
-    >>> import allgrad as torch
-    >>> torch.zeros(3).scatter(0, torch.tensor([2]), 1.5)
-    tensor([0.0000, 0.0000, 1.5000])
-    """
-    source = value if src is None else src
-    if not isinstance(source, Tensor):
-        source = Tensor._wrap(np.full(index._array.shape, source, dtype=input._array.dtype))
-    if reduce is None:
-        return _scattered(scatter_tensor, input, dim, index, source)
-    from .scatter_reductions import scatter_product
-
-    if reduce not in ("add", "multiply"):
-        raise RuntimeError("reduce argument must be either add or multiply.")
-    if reduce == "add":
-        return _scattered(scatter_add_same, input, dim, index, source)
-    return _scattered(lambda x, d, i, s: scatter_product(x, d, i, s, True), input, dim, index, source)
 
 
 @operation(
@@ -411,21 +261,6 @@ def masked_select(input: Tensor, mask: Any) -> Tensor:
     return input.expand(shape)[np.broadcast_to(array, shape)]
 
 
-@composite(samples=on(real(3, 4), np.array([[0, 1]]), 1))
-def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tensor:
-    """The elements of input at *indices*, broadcast against it, along *dim* (flattened for None)."""
-    array = indices._array if isinstance(indices, Tensor) else np.asarray(indices)
-    if dim is None:
-        return gather(input.reshape(-1), 0, Tensor._wrap(array.reshape(-1)))
-    d = normal_dim(dim, input._array.ndim)
-    shape = list(np.broadcast_shapes(tuple(1 if i == d else n for i, n in enumerate(input._array.shape)),
-                                     tuple(1 if i == d else n for i, n in enumerate(array.shape))))  # fmt: skip
-    shape[d] = array.shape[d]
-    wide = Tensor._wrap(np.broadcast_to(array, shape))
-    shape[d] = input._array.shape[d]
-    return gather(input.expand(tuple(shape)), d, wide)
-
-
 @composite()
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where input is not zero: one row of indices per element, or a tuple of vectors if *as_tuple*."""
@@ -433,46 +268,6 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(Tensor._wrap(p) for p in places)
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
-
-
-@operation(
-    lambda g, y1, input_shape, dim: scatter_zeros(g[0], y1, input_shape, dim),
-    node_name="SortBackward0",
-    outputs=ValuesAndIndices,
-    public=False,
-    samples=each(on(real(3, 4), 1, False), on(real(5), 0, True)),
-)
-def sort_along(input: Array, dim: int, descending: bool) -> tuple[Array, Array]:
-    """The elements in order along *dim*, and where they were; equal ones keep their order."""
-    if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
-    indices = np.argsort(np.flip(input, dim) if descending else input, axis=dim, kind="stable")
-    if descending:
-        indices = input.shape[dim] - 1 - np.flip(indices, dim)
-    return np.take_along_axis(input, indices, dim), indices
-
-
-@composite(samples=on(real(3, 4)))
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-    """The pair (values, indices) of the elements in order along *dim*; always stable."""
-    return sort_along(input, dim, descending)
-
-
-@composite()
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
-    """Where the elements in order along *dim* were."""
-    found: Tensor = sort(input, dim, descending).indices
-    return found
-
-
-@composite(samples=on(real(3, 5), 2))
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """The pair (values, indices) of the *k* greatest (or least) elements along *dim*, in order."""
-    length = input._array.shape[normal_dim(dim, input._array.ndim)] if input._array.ndim else 1
-    if not 0 <= k <= length:
-        raise RuntimeError(f"selected index k out of range: {k} of {length} elements along dimension {dim}")
-    values, indices = sort_along(input, dim, largest)
-    return ValuesAndIndices(values.narrow(dim, 0, k), indices.narrow(dim, 0, k))
 
 
 @composite(method=False, samples=on(whole(2, 3, below=5), real(5, 4)))

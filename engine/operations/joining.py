@@ -13,7 +13,14 @@ from ..registry import Arrays, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
-from .shape import cat, cut, expand, reshape, stack, unsqueeze
+from .shape import (
+    cat,
+    cut,
+    expand,
+    reshape,
+    stack,
+    unsqueeze,
+)
 
 Tensors = Sequence[Tensor]
 

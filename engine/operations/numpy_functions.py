@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import OPERATIONS
 from ..tensors.protocol import FUNCTIONS, UFUNCS
 from ..tensors.tensor import Tensor
-from . import arithmetic, comparison, conversion, creation, elementwise, indexing, linear, reduction, shape
+from . import arithmetic, comparison, conversion, creation, elementwise, linear, ordering, rearranging, reduction, shape
 
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
@@ -159,27 +159,27 @@ def _stack(arrays: Any, axis: int = 0) -> Any:
 def _flip(m: Any, axis: Any = None) -> Any:
     tensor = _tensor(m)
     axes = range(tensor.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return shape.flip(tensor, tuple(axes))
+    return rearranging.flip(tensor, tuple(axes))
 
 
 @answers(np.roll)
 def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    return shape.roll(_tensor(a), shift, axis)
+    return rearranging.roll(_tensor(a), shift, axis)
 
 
 @answers(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return shape.tril(_tensor(m), k)
+    return rearranging.tril(_tensor(m), k)
 
 
 @answers(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return shape.triu(_tensor(m), k)
+    return rearranging.triu(_tensor(m), k)
 
 
 @answers(np.tile)
 def _tile(A: Any, reps: Any) -> Any:
-    return shape.tile(_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
+    return rearranging.tile(_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
 
 
 @answers(np.dot)
@@ -238,7 +238,7 @@ def _round(a: Any, decimals: int = 0) -> Any:
 
 @answers(np.sort)
 def _sort(a: Any, axis: int = -1) -> Any:
-    return indexing.sort(_tensor(a), axis).values
+    return ordering.sort(_tensor(a), axis).values
 
 
 @answers(np.shape)

@@ -15,8 +15,9 @@ from ..tensors.tensor import Tensor
 from .arithmetic import minus, mul
 from .comparison import where
 from .elementwise import ceil, floor
-from .indexing import gather, sort
+from .gathering import gather
 from .mixing import lerp_number, lerp_tensor
+from .ordering import sort
 from .shape import flatten, movedim, reshape, squeeze, unsqueeze
 
 

@@ -224,7 +224,7 @@ class ValuesAndIndices(NamedTuple):
 
 def put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
     """Zeros of *shape* with *g* at *indices* along *dim*."""
-    from .indexing import scatter_zeros
+    from .gathering import scatter_zeros
 
     if not shape:
         return np.reshape(g, ())

@@ -14,7 +14,7 @@ from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
 from .arithmetic import minus, mul, plus, quotient
 from .comparison import logical_xor
-from .indexing import scatter_zeros
+from .gathering import scatter_zeros
 from .reduction import ValuesAndIndices, cumsum, sum_over
 from .shape import cat, narrow, reshape
 

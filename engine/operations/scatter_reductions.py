@@ -13,7 +13,7 @@ from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, positive, real
 from ..tensors.tensor import Tensor
 from .arithmetic import div, quotient
-from .indexing import gather, part_of, places_along, scatter_add_same, scatter_tensor
+from .gathering import gather, part_of, places_along, scatter_add_same, scatter_tensor
 from .shape import expand, reshape
 
 INDEX = np.array([[0, 2], [1, 1], [2, 0]])

@@ -25,7 +25,7 @@ def _ints(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(int(n) for n in sizes)
 
 
-def _varargs(operation_call: Callable[..., Any], name: str) -> None:
+def varargs(operation_call: Callable[..., Any], name: str) -> None:
     """Let the method *name* take its sizes one by one as well as in a tuple."""
 
     def method(self: Tensor, *sizes: Any) -> Any:
@@ -73,7 +73,7 @@ def reshape(input: Array, shape: Shape) -> Array:
     return input.reshape(_resolved(shape, input.size))
 
 
-_varargs(reshape, "reshape")
+varargs(reshape, "reshape")
 
 
 @composite(method=False)
@@ -183,7 +183,7 @@ def permute(input: Array, dims: Shape) -> Array:
     return input.transpose(order)
 
 
-_varargs(permute, "permute")
+varargs(permute, "permute")
 
 
 @composite(samples=on(real(2, 3, 4), 0, 2))
@@ -227,7 +227,7 @@ def expand(input: Array, size: Shape) -> Array:
     return np.broadcast_to(input, target)
 
 
-_varargs(expand, "expand")
+varargs(expand, "expand")
 add_method("expand_as", lambda self, other: expand(self, tuple(other.shape)))
 
 
@@ -237,7 +237,7 @@ def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
     return expand(input, tuple(shape))
 
 
-_varargs(broadcast_to, "broadcast_to")
+varargs(broadcast_to, "broadcast_to")
 
 
 @operation(
@@ -397,120 +397,6 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
             f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {dim}"
         )
     return input[(slice(None),) * d + (index,)]
-
-
-@operation(lambda g, dims: np.flip(g, dims), samples=each(on(real(3, 4), (0,)), on(real(3, 4), (0, 1))))
-def flip(input: Array, dims: Shape) -> Array:
-    """A copy of input with the order along *dims* reversed."""
-    return np.flip(input, normal_dims(tuple(dims), input.ndim)).copy()
-
-
-_varargs(flip, "flip")
-
-
-@operation(
-    lambda g, shifts, dims: np.roll(g, _negated(shifts), dims),
-    samples=each(on(real(5), 2), on(real(3, 4), (1, -1), (0, 1))),
-)
-def roll(input: Array, shifts: Any, dims: Any = None) -> Array:
-    """A copy of input with its elements moved on by *shifts* along *dims* (flattened for None), round the end."""
-    return np.roll(input, shifts, dims if dims != () else None)
-
-
-def _negated(shifts: Any) -> Any:
-    return tuple(-s for s in shifts) if isinstance(shifts, (tuple, list)) else -shifts
-
-
-def _fold(g: Any, input_shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
-    """The gradient *g* of a tiling summed over the tiles."""
-    added = len(repeats) - len(input_shape)
-    full = (1,) * added + input_shape
-    interleaved = [n for pair in zip(repeats, full, strict=True) for n in pair]
-    tiles = tuple(range(0, 2 * len(repeats), 2))
-    return np.reshape(np.sum(np.reshape(g, tuple(interleaved)), axis=tiles), input_shape)
-
-
-@operation(
-    lambda g, input_shape, repeats: _fold(g, input_shape, tuple(repeats)),
-    samples=each(on(real(2, 3), (2, 1)), on(real(3), (2, 2))),
-    method=True,
-)
-def repeat(input: Array, repeats: Shape) -> Array:
-    """input laid side by side *repeats* times along each dimension (more of them than input has add dimensions)."""
-    if len(repeats) < input.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
-            f"{len(repeats)} < {input.ndim}"
-        )
-    return np.tile(input, tuple(repeats))
-
-
-_varargs(repeat, "repeat")
-
-
-@composite(samples=on(real(2, 3), (2,)))
-def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
-    """input laid side by side *dims* times along its last dimensions."""
-    missing = input._array.ndim - len(tuple(dims))
-    return repeat(input, (1,) * builtins.max(missing, 0) + tuple(dims))
-
-
-@operation(lambda g, diagonal: np.tril(g, diagonal), inplace=True, samples=each(on(real(3, 4)), on(real(2, 3, 3), 1)))
-def tril(input: Array, diagonal: int = 0) -> Array:
-    """The lower triangle of each matrix, up to *diagonal* above the main one; zeros elsewhere."""
-    return np.tril(input, diagonal)
-
-
-@operation(lambda g, diagonal: np.triu(g, diagonal), inplace=True, samples=each(on(real(3, 4)), on(real(2, 3, 3), 1)))
-def triu(input: Array, diagonal: int = 0) -> Array:
-    """The upper triangle of each matrix, from *diagonal* above the main one on; zeros elsewhere."""
-    return np.triu(input, diagonal)
-
-
-@composite(samples=on(real(2, 3)))
-def fliplr(input: Tensor) -> Tensor:
-    """A copy of input with the order along its second dimension reversed.
-
-    >>> import allgrad as torch
-    >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
-    tensor([[2, 1],
-            [4, 3]])
-    """
-    if input._array.ndim < 2:
-        raise RuntimeError("Input must be >= 2-d.")
-    return flip(input, (1,))
-
-
-@composite(samples=on(real(2, 3)))
-def flipud(input: Tensor) -> Tensor:
-    """A copy of input with the order along its first dimension reversed."""
-    if not input._array.ndim:
-        raise RuntimeError("Input must be >= 1-d.")
-    return flip(input, (0,))
-
-
-@composite(samples=each(*(on(real(2, 3), k) for k in range(4)), on(real(2, 3, 2), -1, (0, 2))))
-def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """A copy of input turned *k* times by 90 degrees in the plane of *dims*, from the first towards the second.
-
-    >>> import allgrad as torch
-    >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
-    tensor([[2, 4],
-            [1, 3]])
-    """
-    if len(dims) != 2:
-        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
-    if input._array.ndim < 2:
-        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input._array.ndim}")
-    first, second = (normal_dim(d, input._array.ndim) for d in dims)
-    if first == second:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
-    turns = k % 4
-    if turns == 0:
-        return input.clone()
-    if turns == 2:
-        return flip(input, (first, second))
-    return transpose(flip(input, (second if turns == 1 else first,)), first, second)
 
 
 @composite(samples=each(on(real(2, 3)), on(real())))

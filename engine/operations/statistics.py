@@ -15,7 +15,7 @@ from ..tensors.tensor import Tensor
 from . import reduction
 from .arithmetic import quotient
 from .elementwise import isnan, logical_not
-from .indexing import sort
+from .ordering import sort
 from .reduction import ALONG_DIM, OVER_DIMS, ValuesAndIndices, amax, amin, mean, over, put_back, spread, std, var
 
 
