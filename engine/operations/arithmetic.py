@@ -147,7 +147,7 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
     return truncated if input.is_floating_point() else truncated.to(plus(input, other).dtype)
 
 
-@composite(dunder="__rtruediv__", method=False)
+@composite(dunder="__rtruediv__", reflected="__rdiv__", method=False)
 def divide_into(input: Tensor, other: Any) -> Tensor:
     """The quotient other / input: what ``/`` calls when a number stands before a tensor."""
     return quotient(other, input)

@@ -11,7 +11,6 @@ import numpy as np
 from .. import devices, dtypes
 from ..random import Generator, numpy_generator
 from ..registry import composite
-from ..registry.inplace import check_may_change, rewrite_history
 from ..tensors.tensor import Tensor, add_method
 
 
@@ -332,7 +331,7 @@ def eye(
     return _finished(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad, device)
 
 
-def _random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
+def random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
     """Numbers drawn in float32 where that is the type (half the random bits), else in float64 and converted."""
     precise = np.float32 if kind == np.float32 else np.float64
     return np.asarray(draw(shape, dtype=precise)).astype(kind, copy=False)
@@ -347,7 +346,7 @@ def rand(
 ) -> Tensor:
     """Random numbers evenly distributed over [0, 1)."""
     return _finished(
-        _random_array(numpy_generator(generator).random, _sizes(size), _numpy_dtype(dtype)),
+        random_array(numpy_generator(generator).random, _sizes(size), _numpy_dtype(dtype)),
         requires_grad,
         device,
     )
@@ -361,7 +360,7 @@ def randn(
     requires_grad: builtins.bool = False,
 ) -> Tensor:
     """Random numbers from the standard normal distribution."""
-    array = _random_array(numpy_generator(generator).standard_normal, _sizes(size), _numpy_dtype(dtype))
+    array = random_array(numpy_generator(generator).standard_normal, _sizes(size), _numpy_dtype(dtype))
     return _finished(array, requires_grad, device)
 
 
@@ -407,6 +406,34 @@ def normal(
     return randn(shape, generator=generator, dtype=dtype) * std + mean
 
 
+@composite(method=False)
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """Random whole numbers from *low* (0 if only one is given) up to, not including, *high*, shaped and typed as input."""
+    if high is None:
+        low, high = 0, low
+    kind = input.dtype if dtype is None else dtype
+    return randint(low, high, input._array.shape, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """Uninitialised elements of shape *size* whose neighbours lie *stride* elements apart in memory."""
+    shape, steps = _sizes((size,)), tuple(int(n) for n in stride)
+    if len(shape) != len(steps):
+        raise RuntimeError(f"mismatch in length of strides and shape: size {list(shape)}, stride {list(steps)}")
+    kind = _numpy_dtype(dtype)
+    span = 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) if 0 not in shape else 0
+    array = np.ndarray(shape, kind, np.empty(span, kind), strides=[step * kind.itemsize for step in steps])
+    return _finished(array, requires_grad, device)
+
+
+_new("new_empty_strided", empty_strided)
+
+
 @composite()
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
     """Ones with the probabilities that input holds (or *p*), zeros otherwise."""
@@ -432,49 +459,6 @@ def multinomial(
     source = numpy_generator(generator)
     rows = [source.choice(w.size, num_samples, replacement, w / w.sum()) for w in weights]
     return Tensor._wrap(np.stack(rows).reshape(*input._array.shape[:-1], num_samples).astype(np.int64))
-
-
-def _random_in_place(name: str, draw: Callable[..., Any], doc: str) -> None:
-    def method(self: Tensor, *parameters: Any, generator: Generator | None = None, **named: Any) -> Tensor:
-        check_may_change(self)
-        self._array[...] = draw(numpy_generator(generator), self._array, *parameters, **named)
-        rewrite_history(self, None)
-        return self
-
-    method.__name__, method.__doc__ = name, doc
-    add_method(name, method)
-
-
-def _uniform(source: np.random.Generator, array: Any, a: float = 0.0, b: float = 1.0, **names: float) -> Any:
-    low, high = names.get("from", a), names.get("to", b)
-    return _random_array(source.random, array.shape, array.dtype) * array.dtype.type(high - low) + array.dtype.type(low)
-
-
-def _normal(source: np.random.Generator, array: Any, mean: float = 0.0, std: float = 1.0) -> Any:
-    return _random_array(source.standard_normal, array.shape, array.dtype) * array.dtype.type(std) + array.dtype.type(
-        mean
-    )
-
-
-_random_in_place("uniform_", _uniform, "Fill with random numbers evenly distributed over [a, b), in place.")
-_random_in_place("normal_", _normal, "Fill with normal random numbers, in place.")
-_random_in_place(
-    "bernoulli_",
-    lambda source, array, p=0.5: source.random(array.shape) < (p._array if isinstance(p, Tensor) else p),
-    "Fill with ones with probability *p*, else zeros, in place.",
-)
-_random_in_place(
-    "exponential_",
-    lambda source, array, lambd=1.0: source.exponential(1.0 / lambd, array.shape),
-    "Fill with exponentially distributed random numbers of rate *lambd*, in place.",
-)
-_random_in_place(
-    "random_",
-    lambda source, array, low=0, high=None: source.integers(
-        *((0, low) if high is None and low else (low, high or 2**24)), array.shape
-    ),
-    "Fill with random whole numbers from *low* up to, not including, *high*, in place.",
-)
 
 
 @composite(method=False)
