@@ -124,6 +124,8 @@ def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Arr
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
+    if index.__class__ is int or index.__class__ is slice:
+        return index_by(self, (index,))
     plain = plain_index(index)
     steps = _in_two_steps(plain, self._array.ndim)
     if steps is None:

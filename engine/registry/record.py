@@ -252,12 +252,20 @@ def attach_if_shared(op: Operation, made: Tensor, arguments: dict[str, Any], ind
     array, base = source._array, made._array.base
     if made._array is not array and (base is None or (base is not array and base is not array.base)):
         return
-    others = [arguments[p] for p in op.parameters[1:]]
-    positional = others[: op.positional - 1]
-    named = dict(zip(op.parameters[op.positional :], others[op.positional - 1 :], strict=True))
+    attach(made, source, _Again(op, tuple(arguments.values())[1:], index))
 
-    def replay(base_tensor: Any) -> Any:
-        again = op.call(base_tensor, *positional, **named)
-        return again if index is None else again[index]
 
-    attach(made, source, replay)
+class _Again:
+    """An operation to be applied once more, to another first operand and the same other arguments."""
+
+    __slots__ = ("index", "op", "others")
+
+    def __init__(self, op: Operation, others: tuple[Any, ...], index: int | None) -> None:
+        self.op, self.others, self.index = op, others, index
+
+    def __call__(self, operand: Any) -> Any:
+        values, positional = (operand, *self.others), self.op.positional
+        again = self.op.call(
+            *values[:positional], **dict(zip(self.op.parameters[positional:], values[positional:], strict=True))
+        )
+        return again if self.index is None else again[self.index]
