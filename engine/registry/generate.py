@@ -214,7 +214,10 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
         forward = ["_state = _hush(_SILENCE)", "try:", "    " + forward[0], "finally:", "    _unhush(_state)"]
     lines += [*("    " + line for line in forward), "except Exception:", f"    {fallback}"]
     if op.promotion in _PROMOTING:
-        lines += ["if _y.dtype is not _dtype:", f"    {fallback}"]
+        widened = "_y.dtype is not _dtype"
+        if op.promotion is Promotion.FLOATING and _may_keep_integers(op.forward):
+            widened += " or _dtype.kind not in 'fc'"
+        lines += [f"if {widened}:", f"    {fallback}"]
     return [*lines, "if _y.__class__ is not _ndarray:", "    _y = _asarray(_y)"]
 
 
@@ -226,6 +229,13 @@ def _warns_in_our_name(forward: Any) -> bool:
     if isinstance(forward, np.ufunc):
         return True
     return all(n in _WRITTEN_IN_C or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names)
+
+
+def _may_keep_integers(forward: Callable[..., Any]) -> bool:
+    """Whether *forward* may give whole numbers for whole numbers: of NumPy's functions, those that list such a loop."""
+    if not isinstance(forward, np.ufunc):
+        return True
+    return any(loop.rpartition("->")[2] in "bBhHiIlLqQ" for loop in forward.types)
 
 
 def _record_lines(op: Operation) -> list[str]:
