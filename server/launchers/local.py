@@ -61,12 +61,17 @@ class OpenMPI:
         return [self.path, "-n", str(ranks), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *program]
 
     def env(self) -> Mapping[str, str]:
-        """Return its settings: allowed as root, and without the transports that cost a second at start."""
+        """Return its settings: allowed as root, without the transports that cost a second at start, and yielding.
+
+        A rank that waits for others spins; on cores that it shares with another job it should let that one run. Measured:
+        4.6 s instead of 4.4 s for the demo on a quiet machine, 24.7 s instead of 34.8 s and 32.6 s instead of 50.1 s on a busy one.
+        """
         return {
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "OMPI_MCA_btl": "^ofi",
             "OMPI_MCA_osc": "^ucx",
+            "OMPI_MCA_mpi_yield_when_idle": "1",
         }
 
     def ending(self, returncode: int, output: str) -> Ending:

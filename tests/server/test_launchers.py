@@ -53,11 +53,12 @@ def test_the_script_may_be_told_that_torch_means_allgrad() -> None:
     assert launchers.rank_program(["train.py"], as_torch=True)[-2:] == ["--as-torch", "train.py"]
 
 
-def test_open_mpi_may_run_as_root_on_few_cores_and_starts_fast() -> None:
+def test_open_mpi_may_run_as_root_shares_few_cores_and_starts_fast() -> None:
     command = launchers.command(OPEN_MPI, ["train.py"], 8, environ={})
     assert command.argv[:7] == (OPEN_MPI.path, "-n", "8", "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none")
     assert command.env["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] == "1"
     assert command.env["OMPI_MCA_btl"] == "^ofi"
+    assert command.env["OMPI_MCA_mpi_yield_when_idle"] == "1"
 
 
 def test_what_the_user_set_takes_precedence() -> None:
