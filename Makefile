@@ -64,5 +64,9 @@ proto: $(DEV_STAMP) ## generate Python from proto/*.proto
 		$(addprefix allgrad/proto/,$(PROTOS))
 	cp build/proto/allgrad/proto/*_pb2* proto/
 
+bench: $(DEV_STAMP) ## measure the engine beside PyTorch (where it is installed), and the server
+	$(BIN)/python benchmarks/engine_overhead.py
+	$(BIN)/python benchmarks/server_start.py
+
 clean: ## remove what the targets made
 	rm -rf $(VENV) .venv-mpich build *.egg-info
