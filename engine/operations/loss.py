@@ -83,6 +83,15 @@ def _implicit(input: Tensor, dim: int | None) -> int:
     return 0 if input._array.ndim in (0, 1, 3) else 1
 
 
+def chosen_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """*reduction*, unless PyTorch's two older arguments say otherwise."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
 def reduced(loss: Any, reduction: str) -> Any:
     """*loss* as "mean", "sum" or "none" of its elements."""
     if reduction == "mean":
@@ -209,6 +218,7 @@ def nll_loss(
 
     *weight* (C) weighs classes, targets equal to *ignore_index* do not count; "mean" divides by the total weight.
     """
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if input._array.ndim == 1:
         whole_batch = "none" if reduction == "none" else reduction
         loss = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, None, ignore_index, None, whole_batch)
@@ -258,6 +268,7 @@ def cross_entropy(
     >>> torch.nn.functional.cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
     tensor(0.6931)
     """
+    reduction = chosen_reduction(size_average, reduce, reduction)
     axis = 0 if input._array.ndim == 1 else 1
     if axis and not label_smoothing and not target.is_floating_point():
         classes, weights = _classes_and_weights(input, target, weight, ignore_index)
@@ -313,6 +324,7 @@ def mse_loss(
     input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of (input - target)², or its "sum" or "none"."""
+    reduction = chosen_reduction(size_average, reduce, reduction)
     _warn_broadcast("mse_loss", input, target)
     return reduced((input - target).square(), reduction)
 
@@ -322,6 +334,7 @@ def l1_loss(
     input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """The mean of |input - target|, or its "sum" or "none"."""
+    reduction = chosen_reduction(size_average, reduce, reduction)
     _warn_broadcast("l1_loss", input, target)
     return reduced((input - target).abs(), reduction)
 
@@ -336,6 +349,7 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """|d| - beta / 2 for differences |d| of at least *beta*, d² / (2 · beta) below (Girshick 2015, eq. 3)."""
+    reduction = chosen_reduction(size_average, reduce, reduction)
     _warn_broadcast("smooth_l1_loss", input, target)
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
@@ -369,6 +383,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """The cross entropy of the probabilities sigmoid(input) and *target* in [0, 1], without overflow."""
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if target._array.shape != input._array.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     tail = (-input.abs()).exp().log1p() + (-input).clamp(min=0)
@@ -388,6 +403,7 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Tensor:
     """The cross entropy of probabilities input and *target*, both in [0, 1]; logarithms are held above -100."""
+    reduction = chosen_reduction(size_average, reduce, reduction)
     if target._array.shape != input._array.shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
