@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .windows import Geometry, column_blocks, sum_windows_back
+from .windows import Geometry, column_blocks, image_blocks, sum_windows_back
 
 Array = np.ndarray[Any, Any]
 
@@ -56,16 +55,10 @@ def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry:
         spread: Array = np.matmul(matrix, flat)
         return spread.reshape(shape)
     result = np.empty(shape, dtype=np.result_type(grad, filters))
-    for block in _blocks(n, matrix.shape[0] * flat.shape[2] * flat.itemsize):
+    for block in image_blocks(n, matrix.shape[0] * flat.shape[2] * flat.itemsize):
         patches = np.matmul(matrix, flat[block]).reshape(-1, c, *geometry.kernel, *geometry.counts)
         result[block] = sum_windows_back(patches, (len(patches), *shape[1:]), geometry)
     return result
-
-
-def _blocks(n: int, bytes_each: int) -> Iterator[slice]:
-    """Slices of *n* images whose columns fit in the cache together."""
-    step = max(1, min(n, (1 << 20) // max(bytes_each, 1)))
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def correlate_filters(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:

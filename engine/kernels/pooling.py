@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .windows import Geometry, padded
+from .windows import Geometry, image_blocks, padded
 
 Array = np.ndarray[Any, Any]
 
@@ -28,9 +28,7 @@ def max_windows(images: Array, geometry: Geometry) -> tuple[Array, Array]:
     width = images.shape[3]
     offsets = np.array([i * dh * width + j * dw for i, j in geometry.places()], dtype=np.int64)
     corners = (np.arange(geometry.counts[0]) * sh - ph)[:, None] * width + np.arange(geometry.counts[1]) * sw - pw
-    step = max(1, _BLOCK_BYTES // max(best[:1].nbytes, 1))
-    for start in range(0, n, step):
-        block = slice(start, start + step)
+    for block in image_blocks(n, best[:1].nbytes, _BLOCK_BYTES):
         number = _max_block(wide[block], best[block], geometry)
         np.add(offsets[number], corners, out=place[block])
     return best, place

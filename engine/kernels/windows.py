@@ -82,6 +82,12 @@ def windows(images: Array, geometry: Geometry) -> Array:
     return np.lib.stride_tricks.as_strided(images, (n, c, *geometry.kernel, *geometry.counts), strides, writeable=False)
 
 
+def image_blocks(n: int, bytes_each: int, cache: int = _BLOCK_BYTES) -> Iterator[slice]:
+    """Slices of *n* images, of *bytes_each* while they are worked on, as many at a time as fit in *cache* bytes."""
+    step = max(1, min(n, cache // max(bytes_each, 1)))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
 def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Array]]:
     """The windows of *images* as matrices (places · C, windows), for a few images at a time.
 
@@ -95,13 +101,12 @@ def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Ar
         yield slice(0, n), images.reshape(n, rows, places)
         return
     view = windows(padded(images, geometry), geometry)
-    step = max(1, min(n, _BLOCK_BYTES // max(rows * places * images.itemsize, 1)))
-    buffer = np.empty((step, c, *geometry.kernel, *geometry.counts), dtype=images.dtype)
-    for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
-        part = buffer[: block.stop - start]
+    blocks = list(image_blocks(n, rows * places * images.itemsize))
+    buffer = np.empty((blocks[0].stop if blocks else 0, c, *geometry.kernel, *geometry.counts), dtype=images.dtype)
+    for block in blocks:
+        part = buffer[: block.stop - block.start]
         np.copyto(part, view[block])
-        yield block, part.reshape(block.stop - start, rows, places)
+        yield block, part.reshape(block.stop - block.start, rows, places)
 
 
 def sum_windows_back(patches: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import normal_dim
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
+from ..registry.nodes import reduce_to
 from ..registry.samples import each, on, real, truth, whole
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
@@ -135,7 +136,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
 
 @operation(
     lambda g, index: _zeroed_at(g, index),
-    lambda g, index, value_shape: _reduced(index_by(g, index), value_shape),
+    lambda g, index, value_shape: reduce_to(index_by(g, index), value_shape),
     node_name="IndexPutBackward0",
     public=False,
     samples=each(on(real(4, 3), real(3), (1,)), on(real(4, 3), real(2, 3), (np.array([3, 1]),))),
@@ -145,12 +146,6 @@ def index_put_by(input: Array, value: Array, index: tuple[Any, ...]) -> Array:
     result = input.copy()
     result[index] = value
     return result
-
-
-def _reduced(g: Any, shape: tuple[int, ...]) -> Any:
-    from ..registry.nodes import reduce_to
-
-    return reduce_to(g, shape)
 
 
 def _zeroed_at(g: Any, index: tuple[Any, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..registry import Array, Index, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, positive, real, unit, whole
 from ..tensors.tensor import Tensor
+from .comparison import choose
 
 
 def _softmax_rule(g: Any, y: Any, dim: int) -> Any:
@@ -307,10 +309,8 @@ def _soft_cross_entropy(
     return reduced(losses, reduction)
 
 
-def _warn_broadcast(name: str, input: Tensor, target: Tensor) -> None:
+def _warn_broadcast(input: Tensor, target: Tensor) -> None:
     if input._array.shape != target._array.shape:
-        import warnings
-
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
             "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
@@ -325,7 +325,7 @@ def mse_loss(
 ) -> Tensor:
     """The mean of (input - target)², or its "sum" or "none"."""
     reduction = chosen_reduction(size_average, reduce, reduction)
-    _warn_broadcast("mse_loss", input, target)
+    _warn_broadcast(input, target)
     return reduced((input - target).square(), reduction)
 
 
@@ -335,7 +335,7 @@ def l1_loss(
 ) -> Tensor:
     """The mean of |input - target|, or its "sum" or "none"."""
     reduction = chosen_reduction(size_average, reduce, reduction)
-    _warn_broadcast("l1_loss", input, target)
+    _warn_broadcast(input, target)
     return reduced((input - target).abs(), reduction)
 
 
@@ -350,12 +350,10 @@ def smooth_l1_loss(
 ) -> Tensor:
     """|d| - beta / 2 for differences |d| of at least *beta*, d² / (2 · beta) below (Girshick 2015, eq. 3)."""
     reduction = chosen_reduction(size_average, reduce, reduction)
-    _warn_broadcast("smooth_l1_loss", input, target)
+    _warn_broadcast(input, target)
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     size = (input - target).abs()
-    from .comparison import choose
-
     return reduced(choose(size < beta, size.square() * (0.5 / beta), size - 0.5 * beta), reduction)
 
 
@@ -364,10 +362,8 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Tensor:
     """d² / 2 for differences |d| of at most *delta*, delta · (|d| - delta / 2) above (Huber 1964)."""
-    _warn_broadcast("huber_loss", input, target)
+    _warn_broadcast(input, target)
     size = (input - target).abs()
-    from .comparison import choose
-
     losses = choose(size <= delta, size.square() * 0.5, (size - 0.5 * delta) * delta)
     return reduced(losses if weight is None else losses * weight, reduction)
 

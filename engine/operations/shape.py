@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import normal_dim, normal_dims
 from ..registry import Array, Arrays, composite, operation
+from ..registry.nodes import reduce_to
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor, add_method
@@ -197,14 +198,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     return permute(input, tuple(order))
 
 
-def _sum_to(g: Any, shape: tuple[int, ...]) -> Any:
-    from ..registry.nodes import reduce_to
-
-    return reduce_to(g, shape)
-
-
 @operation(
-    lambda g, input_shape: _sum_to(g, input_shape),
+    lambda g, input_shape: reduce_to(g, input_shape),
     view=True,
     node_name="ExpandBackward0",
     samples=each(on(real(3, 1), (3, 4)), on(real(3), (2, -1)), on(real(), (2,))),
