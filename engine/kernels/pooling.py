@@ -1,4 +1,4 @@
-"""Pooling of images: one pass over the image for each place in the window."""
+"""Pooling of images, and where in them its results came from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .loops import loops
 from .windows import Geometry, image_blocks, padded
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +20,17 @@ def max_windows(images: Array, geometry: Geometry) -> tuple[Array, Array]:
 
     The first of equal elements counts; nan is greater than all.
     """
+    faster = loops("pooling", images)
+    if faster is not None:
+        best = np.empty((*images.shape[:2], *geometry.counts), images.dtype)
+        place = np.empty(best.shape, np.int64)
+        faster.max_windows(images, best, place, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
+        return best, place
+    return max_windows_by_passes(images, geometry)
+
+
+def max_windows_by_passes(images: Array, geometry: Geometry) -> tuple[Array, Array]:
+    """``max_windows`` by NumPy: one pass over the images for each place in the window."""
     lowest = -np.inf if images.dtype.kind == "f" else np.iinfo(images.dtype).min
     wide = padded(images, geometry, lowest)
     n, c = images.shape[:2]
@@ -48,3 +60,22 @@ def _max_block(wide: Array, best: Array, geometry: Geometry) -> Array:
             won |= undefined & np.isnan(candidates[k])
         np.copyto(number, k, where=won)
     return number
+
+
+def add_at(values: Array, place: Array, shape: tuple[int, ...]) -> Array:
+    """Images of *shape* (N, C, H, W) with *values* (N, C, oh, ow) added at the flat *place* into each image."""
+    faster = loops("pooling", values)
+    if faster is None:
+        return add_at_by_counting(values, place, shape)
+    n, c, h, w = shape
+    result = np.zeros((n * c, h * w), values.dtype)
+    faster.add_at(values.reshape(n * c, -1), place.reshape(n * c, -1), result)
+    return result.reshape(shape)
+
+
+def add_at_by_counting(values: Array, place: Array, shape: tuple[int, ...]) -> Array:
+    """``add_at`` by NumPy."""
+    n, c, h, w = shape
+    base = (np.arange(n * c) * (h * w)).reshape(n, c, 1, 1)
+    total = np.bincount((place + base).ravel(), values.ravel(), n * c * h * w)
+    return total.reshape(shape).astype(values.dtype, copy=False)

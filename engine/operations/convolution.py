@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.convolution import correlate, correlate_filters, correlate_images
-from ..kernels.pooling import max_windows
+from ..kernels.pooling import add_at, max_windows
 from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, windows
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real
@@ -225,10 +225,7 @@ def max_pool_images(
 )
 def scatter_flat(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
     """Images of *shape* with *input* (N, C, oh, ow) added at the flat *index* into each image."""
-    n, c, h, w = shape
-    base = (np.arange(n * c) * (h * w)).reshape(n, c, 1, 1)
-    total = np.bincount((index + base).ravel(), input.ravel(), n * c * h * w)
-    return total.reshape(shape).astype(input.dtype, copy=False)
+    return add_at(input, index, shape)
 
 
 @operation(
