@@ -30,6 +30,7 @@ from ..operations.loss import (
     softmax,
 )
 from ..operations.normalization import batch_norm, layer_norm, normalize
+from ..operations.padding import pad
 
 __all__ = [
     "avg_pool2d",
@@ -56,6 +57,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "relu",
     "relu6",
     "sigmoid",
