@@ -432,6 +432,19 @@ from .operations.rearranging import (
     tril,
     triu,
 )
+from .operations.rectifiers import (
+    celu,
+    celu_,
+    hardshrink,
+    prelu,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
+)
 from .operations.reduction import (
     all,
     amax,
