@@ -416,6 +416,7 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.ordering import argsort, sort, topk
+from .operations.padding import constant_pad_nd
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,
@@ -430,6 +431,19 @@ from .operations.rearranging import (
     tile,
     tril,
     triu,
+)
+from .operations.rectifiers import (
+    celu,
+    celu_,
+    hardshrink,
+    prelu,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
 )
 from .operations.reduction import (
     all,
