@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..registry.nodes import changed, check_unchanged, reduce_to, released
+from ..registry.nodes import Packed, changed, check_unchanged, reduce_to, released
+from ..registry.packing import pack
 from ..tape.mode import mode
 from ..tape.nodes import RELEASED, Node, Output, conjugated
 from ..tape.provenance import caller
@@ -24,7 +25,7 @@ class FunctionNode(Node):
     __slots__ = ("__dict__", "_saved")
 
     returns_fresh = False
-    function: ClassVar[type[Function]]
+    _function: ClassVar[type[Function]]
 
     def __init__(self) -> None:
         self.edges = ()
@@ -40,7 +41,7 @@ class FunctionNode(Node):
         self._constant: tuple[Tensor, ...] = ()
 
     def name(self) -> str:
-        return self.function.__name__ + "Backward"
+        return self._function.__name__ + "Backward"
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep *tensors* (inputs, outputs or others) for the backward; a later in-place change of one is noticed."""
@@ -66,10 +67,23 @@ class FunctionNode(Node):
 
     def _unpacked(self, tensor: Any) -> Any:
         """An output of this node was saved without its node, to keep clear of a cycle: give that back."""
-        if isinstance(tensor, _SavedOutput):
-            node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
-            return Tensor._wrap(tensor.array, node)
-        return tensor
+        if isinstance(tensor, Packed):
+            return tensor.unpack()
+        if not isinstance(tensor, _SavedOutput):
+            return tensor
+        node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
+        return Tensor._wrap(tensor.array if tensor.packed is None else tensor.packed.unpack()._array, node)
+
+    def pack(self) -> None:
+        """Let what was saved go through the hooks of ``saved_tensors_hooks`` that are active."""
+        hook, unpack = mode.packing[-1]
+        packed: list[Any] = []
+        for tensor in self._saved:
+            if isinstance(tensor, _SavedOutput):
+                tensor.packed, tensor.stamp = pack(Tensor._wrap(tensor.array), hook, unpack), _NEVER_STALE
+                tensor.array = None
+            packed.append(pack(tensor, hook, unpack, tensor._node) if isinstance(tensor, Tensor) else tensor)
+        self._saved = tuple(packed)
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say that the forward changed these inputs in place."""
@@ -105,7 +119,7 @@ class FunctionNode(Node):
                     incoming[i] = Tensor._wrap(np.zeros(shape, dtype=dtype))
         arrays, mode.rules_on_arrays = mode.rules_on_arrays, False
         try:
-            results = self.function.backward(self, *incoming)
+            results = self._function.backward(self, *incoming)
         finally:
             mode.rules_on_arrays = arrays
         listed = list(results) if isinstance(results, (tuple, list)) else [results]
@@ -149,13 +163,18 @@ def _sums_to(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(found) >= len(shape) and all(b in (1, a) for a, b in zip(tail, shape, strict=True))
 
 
+_NEVER_STALE = 1 << 62
+
+
 class _SavedOutput:
     """An output of a custom function that its own node keeps: the memory, and the change it was saved at."""
 
-    __slots__ = ("array", "counter", "index", "stamp")
+    __slots__ = ("array", "counter", "index", "packed", "stamp")
 
     def __init__(self, output: Tensor, index: int) -> None:
-        self.array, self.index = output._array, index
+        self.array: Any = output._array
+        self.index = index
+        self.packed: Packed | None = None
         self.counter = output._counter_or_new()
         self.stamp = self.counter.stamp
 
@@ -205,7 +224,7 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Call the operation on *args*; Tensors among them are its differentiable inputs."""
         if cls._node_type is None:
-            cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"function": cls, "__slots__": ()})
+            cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"_function": cls, "__slots__": ()})
         node = cls._node_type()
         edges = tuple(_edge(a) for a in args)
         recording = mode.enabled and any(edge is not None for edge in edges)
@@ -222,6 +241,10 @@ class Function:
         made = tuple(_output(node, o, i, args, recording) for i, o in enumerate(outputs))
         if recording:
             _forget_own_outputs(node, outputs, made)
+            if mode.packing:
+                node.pack()
+        for observer in mode.observers:
+            observer(None, args, {}, made)
         return made if isinstance(result, tuple) else made[0]
 
     @classmethod
