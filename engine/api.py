@@ -69,6 +69,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .func import vmap
 from .operations.angles import (
     acosh,
     angle,

@@ -53,6 +53,11 @@ class FunctionNode(Node):
                 )
         self._saved = tensors
 
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep *tensors* for ``jvp``, which finds them in ``saved_tensors`` too, unless others are kept for the backward."""
+        if not self._saved:
+            self.save_for_backward(*tensors)
+
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors kept by ``save_for_backward``."""
@@ -102,7 +107,22 @@ class FunctionNode(Node):
         return [None if x is None else x._array for x in self._backward(incoming)]
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        if mode.pulling_forward and self._function.jvp is not Function.jvp:
+            return self._pulled([conjugated(x) for x in self._gathered(g)])
         return self._backward(self._gathered(g))
+
+    def _pulled(self, incoming: list[Any]) -> list[Any]:
+        """Zeros for each input that are linear in *incoming*: differentiated again, they give the user's ``jvp``."""
+        places = [i for i, edge in enumerate(self.edges) if edge is not None]
+        zeros = _Pulled.apply(self, places, *self._materialized(incoming))
+        gradients: list[Any] = [None] * len(self.edges)
+        for place, zero in zip(places, zeros, strict=True):
+            gradients[place] = conjugated(zero)
+        return gradients
+
+    def _materialized(self, incoming: list[Any]) -> list[Any]:
+        return [Tensor._wrap(np.zeros(shape, dtype=dtype)) if x is None else x
+                for x, (shape, dtype) in zip(incoming, self._outputs, strict=True)]  # fmt: skip
 
     def _gathered(self, g: Any) -> list[Any]:
         return list(g) if isinstance(g, list) else [g]
@@ -113,10 +133,7 @@ class FunctionNode(Node):
         return [conjugated(self._validated(i, x)) for i, x in enumerate(returned)]
 
     def _called(self, incoming: list[Any]) -> list[Any]:
-        if self._materialize:
-            for i, (x, (shape, dtype)) in enumerate(zip(incoming, self._outputs, strict=True)):
-                if x is None:
-                    incoming[i] = Tensor._wrap(np.zeros(shape, dtype=dtype))
+        incoming = self._materialized(incoming) if self._materialize else incoming
         arrays, mode.rules_on_arrays = mode.rules_on_arrays, False
         try:
             results = self._function.backward(self, *incoming)
@@ -219,6 +236,26 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Compute the gradients of the inputs from those of the outputs; to be overridden."""
         raise NotImplementedError("You must implement the backward function for custom autograd.Function.")
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Compute the tangents of the outputs from those of the inputs; where it is not overridden, forward-mode
+        derivatives come of the backward, differentiated once more.
+        """
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it.")
+
+    generate_vmap_rule: ClassVar[bool] = False  # set or not, vmap works: it calls the forward for each example
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """PyTorch's rule for batches, which may be defined but is not needed: vmap calls the forward for each example."""
+        raise NotImplementedError("vmap calls the forward of a custom autograd.Function for each example, never this.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so call "
+            f"{type(self).__name__}.apply(...) on the class itself."
+        )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -337,3 +374,24 @@ class _DifferentiatedTwice(Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+class _Pulled(Function):
+    """The transposed derivative of a custom Function that states its ``jvp``, at zero: which is all that forward mode asks."""
+
+    @staticmethod
+    def forward(ctx: Any, node: FunctionNode, places: list[int], *grads: Tensor) -> Any:
+        ctx.node, ctx.places = node, places
+        shapes = [node._inputs[place] for place in places]
+        return tuple(Tensor._wrap(np.zeros(shape, dtype=dtype)) for shape, dtype in shapes)
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Any) -> Any:
+        everything: list[Any] = [None] * len(ctx.node.edges)
+        for place, tangent in zip(ctx.places, tangents, strict=True):
+            everything[place] = tangent
+        found = ctx.node._function.jvp(ctx.node, *everything)
+        return None, None, *(found if isinstance(found, tuple) else (found,))
+
+
+FunctionCtx = FunctionNode  # PyTorch's name, for annotations
