@@ -6,12 +6,16 @@ from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
 from .autograd import (
+    check_finite,
     enable_grad,
     forward_ad,  # torch.autograd.forward_ad, without an import of its own
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
+    set_anomaly_enabled,
     set_grad_enabled,
 )
 from .autograd.inspection import memory
@@ -65,6 +69,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .func import vmap
 from .operations.angles import (
     acosh,
     angle,

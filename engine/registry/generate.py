@@ -22,6 +22,7 @@ from ..tape.provenance import INTERNAL_PACKAGES
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
 from .nodes import OperationNode, check_output, check_unchanged, is_result, reduce_to, released
+from .observe import give_code
 from .operation import Operation, Promotion
 from .quiet import SILENCE, hush, unhush
 
@@ -99,9 +100,7 @@ def compile_operation(op: Operation) -> None:
     for function, general in ((op.call, record.call), (op.operator, record.call_as_operator)):
         if isinstance(function, FunctionType):
             function.__globals__.update(names, _general=general)
-            function.__code__ = made.__code__
-            function.__defaults__ = made.__defaults__
-            function.__kwdefaults__ = made.__kwdefaults__
+            give_code(function, made.__code__, made.__defaults__, made.__kwdefaults__)
 
 
 def _function(source: str, name: str, names: dict[str, Any]) -> FunctionType:
