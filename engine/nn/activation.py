@@ -184,7 +184,8 @@ class Softmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the softmax along the dimension."""
-        return loss.softmax(input, self.dim)
+        activated: Tensor = loss.softmax(input, self.dim)
+        return activated
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -199,7 +200,8 @@ class LogSoftmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the logarithm of the softmax along the dimension."""
-        return loss.log_softmax(input, self.dim)
+        activated: Tensor = loss.log_softmax(input, self.dim)
+        return activated
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

@@ -13,7 +13,6 @@ from ..operations.activation import (
     softsign,
 )
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
-from ..operations.creation import dropout
 from ..operations.elementwise import relu, sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
@@ -30,6 +29,7 @@ from ..operations.loss import (
     softmax,
 )
 from ..operations.normalization import batch_norm, layer_norm, normalize
+from ..operations.random_tensors import dropout
 
 __all__ = [
     "avg_pool2d",
