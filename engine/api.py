@@ -165,6 +165,7 @@ from .operations.complexes import (
 from .operations.conversion import (
     clone,
     conj,
+    fill,
     imag,
     real,
     result_type,
@@ -214,32 +215,17 @@ from .operations.covariance import (
     cov,
 )
 from .operations.creation import (
-    arange,
     as_tensor,
     asarray,
-    bernoulli,
-    dropout,
     empty,
     empty_like,
     empty_strided,
-    eye,
     from_dlpack,
     from_numpy,
     full,
     full_like,
-    linspace,
-    logspace,
-    multinomial,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
     scalar_tensor,
     tensor,
     zeros,
@@ -314,6 +300,7 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.extremes import amax, amin, argmax, argmin, max, min
 from .operations.floating import (
     copysign,
     frac,
@@ -427,6 +414,20 @@ from .operations.quantiles import (
     nanquantile,
     quantile,
 )
+from .operations.random_tensors import (
+    bernoulli,
+    dropout,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .operations.ranges import arange, eye, linspace, logspace
 from .operations.rearranging import (
     flip,
     fliplr,
@@ -452,18 +453,12 @@ from .operations.rectifiers import (
 )
 from .operations.reduction import (
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
     count_nonzero,
     cumprod,
     cumsum,
     logsumexp,
-    max,
     mean,
-    min,
     norm,
     prod,
     std,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..operations.creation import dropout
+from ..operations.random_tensors import dropout
 from ..tensors.tensor import Tensor
 from .module import Module
 

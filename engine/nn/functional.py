@@ -13,7 +13,6 @@ from ..operations.activation import (
     tanhshrink,
 )
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
-from ..operations.creation import dropout
 from ..operations.elementwise import sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
@@ -31,6 +30,7 @@ from ..operations.loss import (
 )
 from ..operations.normalization import batch_norm, layer_norm, normalize
 from ..operations.padding import pad
+from ..operations.random_tensors import dropout
 from ..operations.rectifiers import (
     celu,
     celu_,
