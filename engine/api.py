@@ -111,6 +111,7 @@ from .operations.arithmetic import (
 from .operations.arithmetic import (
     sub as subtract,
 )
+from .operations.binary_losses import binary_cross_entropy_with_logits
 from .operations.comparison import (
     allclose,
     bitwise_and,
@@ -387,7 +388,6 @@ from .operations.logarithms import (
     xlogy,
 )
 from .operations.loss import (
-    binary_cross_entropy_with_logits,
     log_softmax,
     softmax,
 )
@@ -431,6 +431,7 @@ from .operations.rearranging import (
     tril,
     triu,
 )
+from .operations.recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .operations.reduction import (
     all,
     amax,
