@@ -12,22 +12,19 @@ from ..operations.activation import (
     softsign,
     tanhshrink,
 )
+from ..operations.attention import scaled_dot_product_attention
+from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
 from ..operations.elementwise import sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
 from ..operations.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
     cross_entropy,
-    huber_loss,
-    l1_loss,
     log_softmax,
-    mse_loss,
     nll_loss,
-    smooth_l1_loss,
     softmax,
 )
+from ..operations.multihead_attention import multi_head_attention_forward
 from ..operations.normalization import batch_norm, layer_norm, normalize
 from ..operations.padding import pad
 from ..operations.random_tensors import dropout
@@ -55,6 +52,7 @@ from ..operations.rectifiers import (
     threshold,
     threshold_,
 )
+from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 
 __all__ = [
     "avg_pool2d",
@@ -88,6 +86,7 @@ __all__ = [
     "max_pool2d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "normalize",
     "one_hot",
@@ -98,6 +97,7 @@ __all__ = [
     "relu_",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
