@@ -213,7 +213,6 @@ from .operations.creation import (
     as_tensor,
     asarray,
     bernoulli,
-    dropout,
     empty,
     empty_like,
     empty_strided,
@@ -254,6 +253,7 @@ from .operations.distances import (
     cdist,
     renorm,
 )
+from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
     acos,
@@ -325,6 +325,7 @@ from .operations.floating import (
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.gathering import gather, scatter, scatter_add, take_along_dim
+from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
@@ -401,6 +402,7 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
+from .operations.normalization import layer_norm
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -541,6 +543,7 @@ from .operations.tensor_products import (
     addmv,
     addr,
     baddbmm,
+    bilinear,
     inner,
     kron,
     tensordot,

@@ -13,8 +13,16 @@ from ..operations.activation import (
     tanhshrink,
 )
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
-from ..operations.creation import dropout
+from ..operations.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..operations.elementwise import sigmoid, tanh
+from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
 from ..operations.loss import (
@@ -55,10 +63,13 @@ from ..operations.rectifiers import (
     threshold,
     threshold_,
 )
+from ..operations.tensor_products import bilinear
 
 __all__ = [
+    "alpha_dropout",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -66,11 +77,16 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "elu_",
     "embedding",
+    "feature_alpha_dropout",
     "gelu",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -78,11 +94,13 @@ __all__ = [
     "hardtanh",
     "hardtanh_",
     "huber_loss",
+    "instance_norm",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "max_pool2d",
@@ -96,6 +114,7 @@ __all__ = [
     "relu",
     "relu6",
     "relu_",
+    "rms_norm",
     "rrelu",
     "rrelu_",
     "selu",
