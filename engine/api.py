@@ -516,6 +516,7 @@ from .operations.shape import cat as concat
 from .operations.shape import cat as concatenate
 from .operations.shape import transpose as swapaxes
 from .operations.shape import transpose as swapdims
+from .operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft

@@ -24,6 +24,7 @@ from ..operations.dropouts import (
 from ..operations.elementwise import sigmoid, tanh
 from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import embedding, one_hot
+from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..operations.linear import linear
 from ..operations.loss import (
     binary_cross_entropy,
@@ -63,6 +64,7 @@ from ..operations.rectifiers import (
     threshold,
     threshold_,
 )
+from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..operations.tensor_products import bilinear
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv2d",
     "cross_entropy",
     "dropout",
@@ -95,6 +98,7 @@ __all__ = [
     "hardtanh_",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -106,10 +110,13 @@ __all__ = [
     "max_pool2d",
     "mish",
     "mse_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
@@ -131,4 +138,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "threshold_",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
