@@ -325,6 +325,7 @@ from .operations.floating import (
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.gathering import gather, scatter, scatter_add, take_along_dim
+from .operations.grid_sampling import grid_sampler, grid_sampler_2d, grid_sampler_3d
 from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr

@@ -22,6 +22,7 @@ from ..operations.dropouts import (
     feature_alpha_dropout,
 )
 from ..operations.elementwise import sigmoid, tanh
+from ..operations.grid_sampling import affine_grid, grid_sample
 from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import embedding, one_hot
 from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
@@ -68,6 +69,7 @@ from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel
 from ..operations.tensor_products import bilinear
 
 __all__ = [
+    "affine_grid",
     "alpha_dropout",
     "avg_pool2d",
     "batch_norm",
@@ -89,6 +91,7 @@ __all__ = [
     "feature_alpha_dropout",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
