@@ -1,5 +1,6 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
+from .batch_sampler import DistributedBatchSampler
 from .collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -101,6 +102,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DistributedDataParallel",
     # data
     "DistributedSampler",
+    "DistributedBatchSampler",
     # what the server hears
     "report",
     "report_checkpoint",

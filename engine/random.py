@@ -85,7 +85,6 @@ class Generator:
         }  # fmt: skip
         return self
 
-
     def exchange(self, source: np.random.Generator | None) -> np.random.Generator | None:
         """Draw from *source* from now on, and return what was drawn from before, to be given back here."""
         before, self._source = self._source, source
@@ -130,9 +129,14 @@ class Stream:
         self._own = _exchange_sources(*self._outer)
 
 
+def _numpy_functions() -> Any:
+    """The module of ``np.random.rand`` and its like, whose two functions that follow are missing from its stubs."""
+    return np.random
+
+
 def _exchange_sources(source: Any, bits: Any, state: Any) -> tuple[Any, Any, Any]:
-    before = default_generator.exchange(source), np.random.get_bit_generator(), random.getstate()
-    np.random.set_bit_generator(bits)
+    before = default_generator.exchange(source), _numpy_functions().get_bit_generator(), random.getstate()
+    _numpy_functions().set_bit_generator(bits)
     random.setstate(state)
     return before
 
