@@ -22,7 +22,7 @@ from typing import Any
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read when NumPy and PyTorch load, which is later
 
-import numpy as np
+import numpy as np  # noqa: E402
 
 Step = Callable[[], Any]
 LEAST_SECONDS = 0.05  # a round repeats a short step for so long
@@ -246,7 +246,8 @@ def start_up() -> dict[str, list[float]]:
     """Seconds and MB that a new process takes to import each library and make a tensor, least of several."""
     program = (
         "import time; start = time.perf_counter(); import {0}; {0}.ones(3); end = time.perf_counter();"
-        "import resource; print(end - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "size = [line for line in open('/proc/self/status') if line.startswith('VmHWM')][0].split()[1];"
+        "print(end - start, int(size) / 1024)"
     )
     found = {}
     for name in peers():

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 Dims = tuple[int, ...]
 
 
-def standardize(x: Array, weight: Array | None, bias: Array | None, dims: Dims, eps: float) -> Array:
+def standardize(x: Array, weight: Array, bias: Array, dims: Dims, eps: float) -> Array:
     """(x - mean) / sqrt(variance + eps) · weight + bias, with mean and variance of *x* over *dims*.
 
     weight and bias broadcast to *x*.
@@ -20,18 +20,18 @@ def standardize(x: Array, weight: Array | None, bias: Array | None, dims: Dims, 
     rows = _Layout(x, weight, dims)
     if rows.faster is None:
         return standardize_by_passes(x, weight, bias, dims, eps)
-    out = np.empty_like(x)
-    shift = np.zeros_like(rows.weight) if bias is None else np.ascontiguousarray(bias).reshape(-1)
+    out = np.empty(x.shape, x.dtype)
+    shift = np.ascontiguousarray(np.broadcast_to(bias, weight.shape)).reshape(-1)
     rows.loop("standardize_{}")(rows.seen(x), rows.weight, shift, eps, rows.seen(out))
     return out
 
 
-def standardize_input(g: Array, x: Array, weight: Array | None, dims: Dims, eps: float) -> Array:
+def standardize_input(g: Array, x: Array, weight: Array, dims: Dims, eps: float) -> Array:
     """The gradient of ``standardize`` with respect to *x*, from *g*, that of its result."""
     rows = _Layout(x, weight, dims)
     if rows.faster is None or g.dtype != x.dtype:
         return standardize_input_by_passes(g, x, weight, dims, eps)
-    out = np.empty_like(x)
+    out = np.empty(x.shape, x.dtype)
     rows.loop("{}_input")(rows.seen(g), rows.seen(x), rows.weight, eps, rows.seen(out))
     return out
 
@@ -46,23 +46,37 @@ def standardize_weight(g: Array, x: Array, shape: tuple[int, ...], dims: Dims, e
     return out
 
 
+def channel_moments(x: Array) -> tuple[Array, Array]:
+    """The mean and the variance (over N, not N - 1) of each channel of *x* (N, C, …)."""
+    faster = loops("normalization", x) if x.ndim > 2 else None
+    if faster is None:
+        return channel_moments_by_passes(x)
+    mean, variance = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+    faster.all_channel_moments(x.reshape(*x.shape[:2], -1), mean, variance)
+    return mean, variance
+
+
+def channel_moments_by_passes(x: Array) -> tuple[Array, Array]:
+    """``channel_moments`` by NumPy."""
+    dims = (0, *range(2, x.ndim))
+    return x.mean(axis=dims), x.var(axis=dims)
+
+
 class _Layout:
     """Whether *x* is standardised by rows or by channels, as the loops know them, and how it then is seen."""
 
-    def __init__(self, x: Array, weight: Array | None, dims: Dims) -> None:
+    def __init__(self, x: Array, weight: Array, dims: Dims) -> None:
         self.faster: Any = None
         ndim = x.ndim
         if dims == tuple(range(ndim - len(dims), ndim)):
             self.kind, self.shape = "rows", (-1, int(np.prod(x.shape[ndim - len(dims) :])))
-            size, wanted = self.shape[1], x.shape[ndim - len(dims) :]
+            wanted = x.shape[ndim - len(dims) :]
         elif ndim > 2 and dims == (0, *range(2, ndim)):
             self.kind, self.shape = "channels", (*x.shape[:2], int(np.prod(x.shape[2:])))
-            size, wanted = x.shape[1], (1, x.shape[1], *(1,) * (ndim - 2))
+            wanted = (1, x.shape[1], *(1,) * (ndim - 2))
         else:
             return
-        if weight is None:
-            weight = np.ones(size, x.dtype)
-        elif weight.shape != wanted or weight.dtype != x.dtype:
+        if weight.shape != wanted or weight.dtype != x.dtype:
             return
         self.weight = np.ascontiguousarray(weight).reshape(-1)
         self.faster = loops("normalization", x)
@@ -84,20 +98,18 @@ def _unit(x: Array, dims: Dims, eps: float) -> tuple[Array, Array]:
     return centered, scale
 
 
-def standardize_by_passes(x: Array, weight: Array | None, bias: Array | None, dims: Dims, eps: float) -> Array:
+def standardize_by_passes(x: Array, weight: Array, bias: Array, dims: Dims, eps: float) -> Array:
     """``standardize`` by NumPy."""
     result, _ = _unit(x, dims, eps)
-    if weight is not None:
-        result *= weight
-    if bias is not None:
-        result += bias
+    result *= weight
+    result += bias
     return result
 
 
-def standardize_input_by_passes(g: Array, x: Array, weight: Array | None, dims: Dims, eps: float) -> Array:
+def standardize_input_by_passes(g: Array, x: Array, weight: Array, dims: Dims, eps: float) -> Array:
     """``standardize_input`` by NumPy."""
     unit, scale = _unit(x, dims, eps)
-    inner = g if weight is None else g * weight
+    inner = g * weight
     result = inner - np.mean(inner, axis=dims, keepdims=True)
     unit *= np.mean(inner * unit, axis=dims, keepdims=True)
     result -= unit

@@ -33,15 +33,16 @@ def gelu_backward(g: Array, x: Array, out: Array) -> None:
 
 
 @compiled
-def softmax(x: Array, out: Array) -> None:
-    """The softmax of every row of *x* (M, N)."""
+def softmax(x: Array, scale: np.float32, out: Array) -> None:
+    """The softmax of every row of *x* (M, N) times *scale*."""
     rows, columns = x.shape
     for row in range(rows):
-        greatest = x[row, 0]
+        greatest = x[row, 0] * scale
         for i in range(columns):
-            greatest = max(greatest, x[row, i])
+            value = x[row, i] * scale
+            greatest = value if value > greatest else greatest
         for i in range(columns):
-            out[row, i] = exp(x[row, i] - greatest)
+            out[row, i] = exp(x[row, i] * scale - greatest)
         total = f(0.0)
         for i in range(columns):
             total += out[row, i]
@@ -51,12 +52,12 @@ def softmax(x: Array, out: Array) -> None:
 
 
 @compiled
-def softmax_backward(g: Array, y: Array, out: Array) -> None:
-    """y · (g - sum(g · y)) for every row of the gradient *g* and the softmax *y* (M, N)."""
+def softmax_backward(g: Array, y: Array, scale: np.float32, out: Array) -> None:
+    """scale · y · (g - sum(g · y)) for every row of the gradient *g* and the softmax *y* (M, N)."""
     rows, columns = y.shape
     for row in range(rows):
         total = f(0.0)
         for i in range(columns):
             total += g[row, i] * y[row, i]
         for i in range(columns):
-            out[row, i] = y[row, i] * (g[row, i] - total)
+            out[row, i] = y[row, i] * scale * (g[row, i] - total)

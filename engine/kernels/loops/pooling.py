@@ -13,7 +13,9 @@ Array = np.ndarray[Any, Any]
 
 
 @compiled
-def max_windows(images: Array, best: Array, place: Array, kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
+def max_windows(
+    images: Array, best: Array, place: Array, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> None:
     """Fill *best* and *place* as ``kernels.pooling.max_windows`` says: a row of windows at a time, without branches."""
     n, c, h, w = images.shape
     _, _, oh, ow = best.shape
