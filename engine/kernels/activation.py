@@ -48,7 +48,7 @@ def gelu_backward(g: Array, x: Array) -> Array:
 
 def gelu_backward_by_passes(g: Array, x: Array) -> Array:
     """``gelu_backward`` by NumPy."""
-    density = np.exp(np.square(x) * x.dtype.type(-0.5))
+    density: Array = np.exp(np.square(x) * x.dtype.type(-0.5))
     density *= x
     density *= x.dtype.type(1 / math.sqrt(2 * math.pi))
     whole = fastest("erf", x * x.dtype.type(math.sqrt(0.5)))
@@ -60,7 +60,7 @@ def gelu_backward_by_passes(g: Array, x: Array) -> Array:
 
 def softmax(x: Array, dim: int, scale: float = 1.0) -> Array:
     """exp(scale · x), normalised to a sum of 1 along *dim* (not negative)."""
-    faster = _loops(x) if dim == x.ndim - 1 else None
+    faster = _loops(x) if dim == x.ndim - 1 and scale > 0 else None
     if faster is None:
         return softmax_by_passes(x, dim, scale)
     out = np.empty_like(x)
@@ -73,7 +73,7 @@ def softmax_by_passes(x: Array, dim: int, scale: float = 1.0) -> Array:
     axis = dim if x.ndim else None
     if scale != 1.0:
         x = x * x.dtype.type(scale)
-    powers = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    powers: Array = np.exp(x - np.max(x, axis=axis, keepdims=True))
     powers /= np.sum(powers, axis=axis, keepdims=True)
     return powers
 

@@ -100,7 +100,7 @@ def _unit(x: Array, dims: Dims, eps: float) -> tuple[Array, Array]:
 
 def standardize_by_passes(x: Array, weight: Array, bias: Array, dims: Dims, eps: float) -> Array:
     """``standardize`` by NumPy."""
-    result, _ = _unit(x, dims, eps)
+    result: Array = _unit(x, dims, eps)[0]
     result *= weight
     result += bias
     return result
@@ -110,7 +110,7 @@ def standardize_input_by_passes(g: Array, x: Array, weight: Array, dims: Dims, e
     """``standardize_input`` by NumPy."""
     unit, scale = _unit(x, dims, eps)
     inner = g * weight
-    result = inner - np.mean(inner, axis=dims, keepdims=True)
+    result: Array = inner - np.mean(inner, axis=dims, keepdims=True)
     unit *= np.mean(inner * unit, axis=dims, keepdims=True)
     result -= unit
     result *= scale
@@ -123,4 +123,5 @@ def standardize_weight_by_passes(g: Array, x: Array, shape: tuple[int, ...], dim
     unit *= g
     added = x.ndim - len(shape)
     stretched = tuple(i for i in range(x.ndim) if i < added or (shape[i - added] == 1 and x.shape[i] != 1))
-    return unit.sum(axis=stretched, keepdims=True).reshape(shape)
+    total: Array = unit.sum(axis=stretched, keepdims=True)
+    return total.reshape(shape)

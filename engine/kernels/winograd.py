@@ -58,7 +58,8 @@ def _transformed(filters: Array) -> Array:
     by = _FILTER.astype(filters.dtype)
     moved = np.ascontiguousarray(filters.transpose(2, 3, 0, 1)).reshape(3, -1)
     half = (by @ moved).reshape(4, 3, -1)
-    return np.matmul(by, half).reshape(16, *filters.shape[:2])
+    whole: Array = np.matmul(by, half).reshape(16, *filters.shape[:2])
+    return whole
 
 
 def correlate_images(by: Any, grad: Array, filters: Array, geometry: Geometry, shape: tuple[int, ...]) -> Array:

@@ -81,4 +81,5 @@ def tanh(x: np.float32) -> np.float32:
 @exactly_compiled
 def sigmoid(x: np.float32) -> np.float32:
     """1 / (1 + exp(-x))."""
-    return f(1.0) / (f(1.0) + exp(-x))
+    result: np.float32 = f(1.0) / (f(1.0) + exp(-x))
+    return result
