@@ -70,6 +70,7 @@ from .dtypes import (
     int64 as long,
 )
 from .func import vmap
+from .kernels.memory import keep_freed_memory as _keep_freed_memory
 from .operations.angles import (
     acosh,
     angle,
@@ -570,3 +571,5 @@ from .tensors.tensor import Tensor
 from .torch_names import as_torch
 
 newaxis = None
+
+_keep_freed_memory()

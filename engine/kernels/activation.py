@@ -17,6 +17,21 @@ def _loops(*arrays: Array) -> Any:
     return loops("activation", *arrays) if arrays[0].dtype == np.float32 else None
 
 
+def relu_backward(g: Array, y: Array) -> Array:
+    """*g* where *y*, the operand or the result of a relu, is positive or nan, else 0."""
+    faster = loops("activation", y, g)
+    if faster is None:
+        return relu_backward_by_passes(g, y)
+    out = np.empty_like(y)
+    faster.relu_backward(g.reshape(-1), y.reshape(-1), out.reshape(-1))
+    return out
+
+
+def relu_backward_by_passes(g: Array, y: Array) -> Array:
+    """``relu_backward`` by NumPy."""
+    return np.where(y <= 0, g.dtype.type(0), g)
+
+
 def gelu(x: Array) -> Array:
     """x · Φ(x), with Φ the normal distribution function."""
     faster = _loops(x)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..kernels.activation import relu_backward as relu_gradient
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary, unit
@@ -247,7 +248,13 @@ def round(input: Array, *, decimals: int = 0) -> Array:
     return np.round(input, decimals)
 
 
-@operation(lambda g, input: g * (input > 0), inplace=True, samples=unary())
+@operation(lambda g, input: relu_backward(g, input), None, public=False, samples=on(real(3, 4), real(3, 4)))
+def relu_backward(grad: Array, input: Array) -> Array:
+    """0 where input is not positive, else grad: the gradient through relu."""
+    return relu_gradient(grad, input)
+
+
+@operation(lambda g, input: relu_backward(g, input), inplace=True, samples=unary())
 def relu(input: Array) -> Array:
     """input where it is positive, else 0. Its derivative at 0 is 0.
 

@@ -49,13 +49,26 @@ class Gradients(dict["Node", Any]):
         """Add *g* to what *node* will receive."""
         if node not in self:
             self[node] = g
-        elif node in self.summed:
+        elif node in self.summed or self._may_add(node, g):
             self[node] += g
         else:
             self[node] = self[node] + g
             if type(self[node]) is np.ndarray:
                 self.summed.add(node)
             self.shared.discard(node)
+
+    def _may_add(self, node: Node, g: Any) -> bool:
+        """Whether what *node* has so far is an array of its own, to which *g* can be added in place."""
+        held = self[node]
+        return (
+            type(held) is np.ndarray
+            and node not in self.shared
+            and held.base is None
+            and held.flags.writeable
+            and type(g) is np.ndarray
+            and held.shape == g.shape
+            and held.dtype == g.dtype
+        )
 
 
 def conjugated(g: Any) -> Any:

@@ -190,3 +190,10 @@ def test_small_and_strange_arrays_do_not_load_a_loop() -> None:
     assert loops("activation", np.ones((200, 200), np.float32)[:, ::2]) is None
     assert loops("activation", np.ones(WORTHWHILE, np.float16)) is None
     assert loops("activation", np.ones(WORTHWHILE, np.float32), np.ones(3)) is None
+
+
+def test_relus_gradient_is_zero_at_zero_and_passes_nan() -> None:
+    x, g = np.round(normal(WORTHWHILE), 1), normal(WORTHWHILE, seed=1)
+    x[5] = np.nan
+    np.testing.assert_array_equal(activation.relu_backward(g, x), activation.relu_backward_by_passes(g, x))
+    assert activation.relu_backward(g, x)[5] == g[5]
