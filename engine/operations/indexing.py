@@ -70,8 +70,17 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     return tuple(basic), tuple(rest)
 
 
+def _add_part(whole: Array, g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> None:
+    """Add to *whole* what ``index_zeros`` gives."""
+    if _is_basic(index):
+        whole[index] += g
+    else:
+        whole += index_zeros(g, shape, index)
+
+
 @operation(
     lambda g, input_shape, index: index_zeros(g, input_shape, index),
+    adding=_add_part,
     view=True,
     node_name=lambda node: _index_name(node._saved_index),
     public=False,

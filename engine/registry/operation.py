@@ -81,6 +81,7 @@ class Operation:
         self.node_name: str | Callable[[Any], str] = _camel(self.name) + "Backward0"
         self.aliases: tuple[str, ...] = ()
         self.public = True
+        self.adding: Callable[..., None] | None = None  # adds the first operand's gradient to an array
         self.refuses = ""
         self.takes_out = False
         self.call: Callable[..., Any] = forward
@@ -144,6 +145,7 @@ def operation(
     public: bool = True,
     refuses: str = "",
     namespace: str = "",
+    adding: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
 
@@ -154,8 +156,9 @@ def operation(
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
     a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
     the kinds of operands that raise, "b" for bool and "c" for complex. *node_name* is what its nodes are called, or a
-    function of the node. *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor
-    only by its *aliases*.
+    function of the node. *adding* takes an array before what the first rule takes, and adds that gradient to it: for
+    an operand much larger than the result, of which many parts are taken. *namespace*: it is a name of that module
+    (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,7 +168,7 @@ def operation(
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
-        op.refuses = refuses
+        op.refuses, op.adding = refuses, adding
         op.node_name = node_name or op.node_name
         op.takes_out = not view
         op.call = wrapper(op)
