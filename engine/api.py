@@ -6,12 +6,16 @@ from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
 from .autograd import (
+    check_finite,
     enable_grad,
     forward_ad,  # torch.autograd.forward_ad, without an import of its own
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
+    set_anomaly_enabled,
     set_grad_enabled,
 )
 from .autograd.inspection import memory
@@ -65,6 +69,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .func import vmap
 from .operations.angles import (
     acosh,
     angle,
@@ -160,6 +165,7 @@ from .operations.complexes import (
 from .operations.conversion import (
     clone,
     conj,
+    fill,
     imag,
     real,
     result_type,
@@ -209,31 +215,17 @@ from .operations.covariance import (
     cov,
 )
 from .operations.creation import (
-    arange,
     as_tensor,
     asarray,
-    bernoulli,
     empty,
     empty_like,
     empty_strided,
-    eye,
     from_dlpack,
     from_numpy,
     full,
     full_like,
-    linspace,
-    logspace,
-    multinomial,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
     scalar_tensor,
     tensor,
     zeros,
@@ -309,6 +301,8 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.embeddings import embedding
+from .operations.extremes import amax, amin, argmax, argmin, max, min
 from .operations.floating import (
     copysign,
     frac,
@@ -332,7 +326,6 @@ from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argwhere,
     bincount,
-    embedding,
     index_select,
     masked_fill,
     masked_select,
@@ -425,6 +418,19 @@ from .operations.quantiles import (
     nanquantile,
     quantile,
 )
+from .operations.random_tensors import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .operations.ranges import arange, eye, linspace, logspace
 from .operations.rearranging import (
     flip,
     fliplr,
@@ -450,18 +456,12 @@ from .operations.rectifiers import (
 )
 from .operations.reduction import (
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
     count_nonzero,
     cumprod,
     cumsum,
     logsumexp,
-    max,
     mean,
-    min,
     norm,
     prod,
     std,

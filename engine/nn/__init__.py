@@ -79,7 +79,7 @@ from .resampling import (
     UpsamplingNearest2d,
 )
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
-from .sparse import Embedding
+from .sparse import Embedding, EmbeddingBag
 
 __all__ = [
     "CELU",
@@ -109,6 +109,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "GroupNorm",

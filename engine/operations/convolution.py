@@ -13,7 +13,7 @@ from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, w
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
-from .reduction import ValuesAndIndices
+from .extremes import ValuesAndIndices
 
 Pair = tuple[int, int]
 

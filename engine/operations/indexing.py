@@ -10,7 +10,7 @@ from ..errors import normal_dim
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
 from ..registry.nodes import reduce_to
-from ..registry.samples import each, on, real, truth, whole
+from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
 
@@ -205,7 +205,7 @@ add_method("__getitem__", _getitem)
 add_method("__setitem__", _setitem)
 
 
-@composite(samples=on(real(4, 3), 0, np.array([0, 2, 2])))
+@composite(out=True, samples=on(real(4, 3), 0, np.array([0, 2, 2])))
 def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """The slices of input along *dim* at the whole numbers in the vector *index*."""
     array = index._array if isinstance(index, Tensor) else np.asarray(index)
@@ -234,7 +234,7 @@ def masked_fill_number(input: Array, mask: Index, value: Any) -> Array:
     return result
 
 
-@composite(inplace=True, samples=on(real(3, 4), truth(3, 4), -1.0))
+@composite(out=True, inplace=True, samples=on(real(3, 4), truth(3, 4), -1.0))
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy of input with *value*, a number or 0-d tensor, where the bool tensor *mask* holds."""
     if isinstance(value, Tensor):
@@ -248,7 +248,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     return masked_fill_number(input, mask, value)
 
 
-@composite(samples=on(real(3, 4), truth(3, 4)))
+@composite(out=True, samples=on(real(3, 4), truth(3, 4)))
 def masked_select(input: Tensor, mask: Any) -> Tensor:
     """The elements of input where *mask* holds, in a vector."""
     array = mask._array if isinstance(mask, Tensor) else np.asarray(mask)
@@ -258,31 +258,13 @@ def masked_select(input: Tensor, mask: Any) -> Tensor:
     return input.expand(shape)[np.broadcast_to(array, shape)]
 
 
-@composite()
+@composite(out=True)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where input is not zero: one row of indices per element, or a tuple of vectors if *as_tuple*."""
     places = np.nonzero(np.atleast_1d(input._array))
     if as_tuple:
         return tuple(Tensor._wrap(p) for p in places)
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
-
-
-@composite(method=False, samples=on(whole(2, 3, below=5), real(5, 4)))
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of *weight* (rows, width) at the whole numbers of input; the row *padding_idx* gets no gradient."""
-    array = input._array
-    if array.dtype.kind not in "iu":
-        raise RuntimeError(f"embedding: expected indices of type int64 or int32, found {input.dtype}")
-    rows = weight._array.shape[0]
-    if array.size and (array.min() < 0 or array.max() >= rows):
-        raise IndexError(f"index out of range in self: embedding has {rows} rows, found index {int(array.max())}")
-    found = index_by(weight, (array,))
-    if padding_idx is None:
-        return found
-    from .comparison import choose
-
-    padding = Tensor._wrap((array == padding_idx % rows)[..., None])
-    return choose(padding, found.detach(), found)
 
 
 @operation(samples=None)

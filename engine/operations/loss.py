@@ -61,7 +61,7 @@ def _check_floating(name: str, input: Array) -> None:
         raise NotImplementedError(f'"{name}_lastdim_kernel_impl" not implemented for {input.dtype}: use .float() first')
 
 
-@composite(samples=on(real(3, 4), 1))
+@composite(out=True, samples=on(real(3, 4), 1))
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(input), normalised to a sum of 1 along *dim*.
 
@@ -72,7 +72,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return softmax_along(input if dtype is None else input.to(dtype), _implicit(input, dim))
 
 
-@composite(samples=on(real(3, 4), 1))
+@composite(out=True, samples=on(real(3, 4), 1))
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of the softmax along *dim*, without overflow."""
     return log_softmax_along(input if dtype is None else input.to(dtype), _implicit(input, dim))

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ...operations.creation import randint, randperm
+from ...operations.random_tensors import randint, randperm
 from ...random import Generator
 from ...tensors.tensor import Tensor
 
