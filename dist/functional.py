@@ -95,7 +95,7 @@ def all_to_all(input_list: Sequence[Tensor], group: Group | None = None) -> tupl
 class _AllReduce(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, op: ReduceOp, group: Group | None) -> Tensor:
-        result = tensor.clone()
+        result: Tensor = tensor.clone()
         collectives.all_reduce(result, op, group)
         ctx.op, ctx.group = op, group
         if op in (ReduceOp.MIN, ReduceOp.MAX):
@@ -116,10 +116,11 @@ class _AllReduce(Function):
 class _Reduce(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, dst: int, op: ReduceOp, group: Group | None) -> Tensor:
-        result = tensor.clone()
+        result: Tensor = tensor.clone()
         collectives.reduce(result, dst, op, group)
         ctx.dst, ctx.op, ctx.group = dst, op, group
-        return result if current().rank == dst else allgrad.zeros_like(result)
+        kept: Tensor = result if current().rank == dst else allgrad.zeros_like(result)
+        return kept
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -130,7 +131,7 @@ class _Reduce(Function):
 class _Broadcast(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, src: int, group: Group | None) -> Tensor:
-        result = tensor.clone()
+        result: Tensor = tensor.clone()
         collectives.broadcast(result, src, group)
         ctx.src, ctx.group = src, group
         return result
@@ -144,7 +145,7 @@ class _AllGather(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, group: Group | None) -> Tensor:
         ctx.group = group
-        every = tensor.new_empty(((group or current()).size, *tensor.shape))
+        every: Tensor = tensor.new_empty(((group or current()).size, *tensor.shape))
         collectives.all_gather_into_tensor(every, tensor, group)
         return every
 
@@ -157,7 +158,7 @@ class _Gather(Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, dst: int, group: Group | None) -> Tensor:
         ctx.dst, ctx.group = dst, group
-        every = tensor.new_zeros(((group or current()).size, *tensor.shape))
+        every: Tensor = tensor.new_zeros(((group or current()).size, *tensor.shape))
         exchange.gather(tensor, every.unbind(0) if current().rank == dst else None, dst, group)
         return every
 
@@ -170,7 +171,7 @@ class _Scatter(Function):
     @staticmethod
     def forward(ctx: Any, tensors: Tensor, src: int, group: Group | None) -> Tensor:
         ctx.src, ctx.group = src, group
-        mine = tensors.new_empty(tensors.shape[1:])
+        mine: Tensor = tensors.new_empty(tensors.shape[1:])
         exchange.scatter(mine, tensors.unbind(0) if current().rank == src else None, src, group)
         return mine
 
@@ -183,7 +184,7 @@ class _ReduceScatter(Function):
     @staticmethod
     def forward(ctx: Any, tensors: Tensor, op: ReduceOp, group: Group | None) -> Tensor:
         ctx.op, ctx.group = op, group
-        mine = tensors.new_empty(tensors.shape[1:])
+        mine: Tensor = tensors.new_empty(tensors.shape[1:])
         exchange.reduce_scatter_tensor(mine, tensors, op, group)
         return mine
 
@@ -197,7 +198,7 @@ class _AllToAll(Function):
     @staticmethod
     def forward(ctx: Any, tensors: Tensor, group: Group | None) -> Tensor:
         ctx.group = group
-        came = allgrad.empty_like(tensors)
+        came: Tensor = allgrad.empty_like(tensors)
         exchange.all_to_all_single(came, tensors, group=group)
         return came
 

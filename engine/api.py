@@ -116,6 +116,7 @@ from .operations.arithmetic import (
 from .operations.arithmetic import (
     sub as subtract,
 )
+from .operations.binary_losses import binary_cross_entropy_with_logits
 from .operations.comparison import (
     allclose,
     bitwise_and,
@@ -382,7 +383,6 @@ from .operations.logarithms import (
     xlogy,
 )
 from .operations.loss import (
-    binary_cross_entropy_with_logits,
     log_softmax,
     softmax,
 )
@@ -454,6 +454,7 @@ from .operations.rectifiers import (
     threshold,
     threshold_,
 )
+from .operations.recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .operations.reduction import (
     all,
     any,

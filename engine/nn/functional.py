@@ -12,6 +12,8 @@ from ..operations.activation import (
     softsign,
     tanhshrink,
 )
+from ..operations.attention import scaled_dot_product_attention
+from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
 from ..operations.dropouts import (
     alpha_dropout,
@@ -29,17 +31,12 @@ from ..operations.indexing import one_hot
 from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..operations.linear import linear
 from ..operations.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
     cross_entropy,
-    huber_loss,
-    l1_loss,
     log_softmax,
-    mse_loss,
     nll_loss,
-    smooth_l1_loss,
     softmax,
 )
+from ..operations.multihead_attention import multi_head_attention_forward
 from ..operations.normalization import batch_norm, layer_norm, normalize
 from ..operations.padding import pad
 from ..operations.rectifiers import (
@@ -66,6 +63,7 @@ from ..operations.rectifiers import (
     threshold,
     threshold_,
 )
+from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..operations.tensor_products import bilinear
 
@@ -115,6 +113,7 @@ __all__ = [
     "max_pool2d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "native_channel_shuffle",
     "nll_loss",
     "normalize",
@@ -129,6 +128,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
