@@ -83,7 +83,6 @@ from .resampling import (
 )
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .sparse import Embedding, EmbeddingBag
-from .sparse import Embedding
 from .transformer import (
     Transformer,
     TransformerDecoder,
