@@ -73,12 +73,14 @@ def resample_bytes(array: Array, axis: int, taps: Taps) -> Array:
         for places, sources, weights in taps.layers
     )
     sums = resample(array.astype(np.int64), axis, Taps(taps.before, taps.after, layers))
-    return np.clip((sums + (1 << bits >> 1)) >> bits, 0, 255).astype(np.uint8)
+    rounded: Array = np.clip((sums + (1 << bits >> 1)) >> bits, 0, 255)
+    return rounded.astype(np.uint8)
 
 
 def _whole(values: Array) -> Array:
     """The nearest whole numbers, halves away from zero."""
-    return np.trunc(values + np.copysign(0.5, values))
+    rounded: Array = np.trunc(values + np.copysign(0.5, values))
+    return rounded
 
 
 def _layered(before: int, sources: Array, weights: Array) -> Taps:
