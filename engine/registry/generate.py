@@ -26,7 +26,7 @@ from .observe import give_code
 from .operation import Operation, Promotion
 from .quiet import SILENCE, hush, unhush
 
-_PROMOTING = (Promotion.ARITHMETIC, Promotion.FLOATING)
+_PROMOTING = (Promotion.ARITHMETIC, Promotion.ALIKE, Promotion.FLOATING)
 _MOST_CONSTANTS = 4096
 
 # Infinities and nan are results like others, as in PyTorch; an errstate around every operation would cost half of it.
