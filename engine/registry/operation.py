@@ -156,8 +156,8 @@ def operation(
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
     a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
     the kinds of operands that raise, "b" for bool and "c" for complex. *called*: the name for it in messages.
-    *node_name* is what its nodes are called, or a function of the node. *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor
-    only by its *aliases*.
+    *node_name* is what its nodes are called, or a function of the node.
+    *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
