@@ -6,12 +6,16 @@ from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
 from .autograd import (
+    check_finite,
     enable_grad,
     forward_ad,  # torch.autograd.forward_ad, without an import of its own
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
+    set_anomaly_enabled,
     set_grad_enabled,
 )
 from .autograd.inspection import memory
@@ -65,6 +69,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .func import vmap
 from .operations.angles import (
     acosh,
     angle,
@@ -403,6 +408,7 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.ordering import argsort, sort, topk
+from .operations.padding import constant_pad_nd
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,
@@ -431,6 +437,19 @@ from .operations.rearranging import (
     tile,
     tril,
     triu,
+)
+from .operations.rectifiers import (
+    celu,
+    celu_,
+    hardshrink,
+    prelu,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
 )
 from .operations.reduction import (
     all,

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ def two_ranks() -> Finding:
         return Finding("two ranks", Verdict.PROBLEM, "cannot be started without MPI", "see above")
     code = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
     begun = time.monotonic()
-    done = _run(launcher.argv([sys.executable, "-c", code], 2), {**launcher.env(), **os.environ})
+    with tempfile.TemporaryDirectory(prefix="allgrad-") as scratch:
+        done = _run(launcher.argv([sys.executable, "-c", code], 2), {**launcher.env(Path(scratch)), **os.environ})
     took = time.monotonic() - begun
     if done.returncode:
         fix = f"try it by hand: {launcher.path} -n 2 {sys.executable} -c '{code}'"

@@ -8,7 +8,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import uuid
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -38,11 +37,12 @@ class Foreground:
     """The ranks of one launcher on this machine, as a context manager at whose end all of them have ended.
 
     Each rank writes to a pipe of its own: lines never mix, and a process that a rank leaves in the background
-    cannot hold the launcher's output open. Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks.
+    cannot hold the launcher's output open. The pipes, and what the ranks tell of a failure, are in *folder*.
+    Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks.
     """
 
-    def __init__(self, launcher: Launcher, command: Command, ranks: int, out: BinaryIO) -> None:
-        self._launcher, self._command, self._ranks = launcher, command, ranks
+    def __init__(self, launcher: Launcher, command: Command, ranks: int, folder: Path, out: BinaryIO) -> None:
+        self._launcher, self._command, self._ranks, self._folder = launcher, command, ranks, folder
         self._tag = f"run-{uuid.uuid4().hex[:12]}"
         self._lines = RankLines(out, prefixed=ranks > 1)
         self._last_words = Tail(LAST_WORDS, prefixed=False)
@@ -50,7 +50,6 @@ class Foreground:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="allgrad-run-")))
             for number in (signal.SIGTERM, signal.SIGHUP):
                 stack.callback(signal.signal, number, signal.signal(number, _leave))
             for rank in range(self._ranks):

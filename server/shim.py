@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,19 +52,21 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WAKERS)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         oom_kills = _oom_kills()
-        try:
-            self._start()
-        except (AllgradError, OSError) as error:
-            self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time()))
-            return
-        self._run.note_supervisor(os.getpid(), time.time())
-        sender = Sender(self._order, self._run.journal)
-        sender.start()
-        stopped = self._wait()
-        self._record(self._conclude(stopped, _oom_kills() > oom_kills))
+        with tempfile.TemporaryDirectory(prefix="allgrad-", ignore_cleanup_errors=True) as scratch:
+            try:
+                self._start(Path(scratch))
+            except (AllgradError, OSError) as error:
+                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time()))
+                return
+            self._run.note_supervisor(os.getpid(), time.time())
+            sender = Sender(self._order, self._run.journal)
+            sender.start()
+            stopped = self._wait()
+            ended = self._conclude(stopped, _oom_kills() > oom_kills)
+        self._record(ended)
         sender.finish()
 
-    def _start(self) -> None:
+    def _start(self, scratch: Path) -> None:
         order = self._order
         self._launcher = launchers.local(order.ranks)
         environ = {
@@ -77,6 +80,7 @@ class Supervisor:
             self._launcher,
             order.argv,
             order.ranks,
+            scratch=scratch,
             as_torch=order.as_torch,
             threads=order.threads,
             environ=environ,

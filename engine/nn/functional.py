@@ -1,19 +1,19 @@
 """The operations of networks as functions: ``import allgrad.nn.functional as F``."""
 
 from ..operations.activation import (
-    elu,
     gelu,
-    hardtanh,
-    leaky_relu,
+    glu,
+    gumbel_softmax,
     logsigmoid,
     mish,
-    relu6,
     silu,
+    softmin,
     softplus,
     softsign,
+    tanhshrink,
 )
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
-from ..operations.elementwise import relu, sigmoid, tanh
+from ..operations.elementwise import sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
 from ..operations.loss import (
@@ -29,24 +29,59 @@ from ..operations.loss import (
     softmax,
 )
 from ..operations.normalization import batch_norm, layer_norm, normalize
+from ..operations.padding import pad
 from ..operations.random_tensors import dropout
+from ..operations.rectifiers import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    prelu,
+    relu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    softshrink,
+    threshold,
+    threshold_,
+)
 
 __all__ = [
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
     "conv2d",
     "cross_entropy",
     "dropout",
     "elu",
+    "elu_",
     "embedding",
     "gelu",
+    "glu",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
+    "hardtanh_",
     "huber_loss",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
     "log_softmax",
     "logsigmoid",
@@ -56,13 +91,25 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
+    "prelu",
     "relu",
     "relu6",
+    "relu_",
+    "rrelu",
+    "rrelu_",
+    "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
 ]

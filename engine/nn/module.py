@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import devices, dtypes
+from ..tape.module_calls import note_call
 from ..tape.nodes import Handle
+from ..tape.version import tick
 from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
 from . import state
@@ -62,16 +64,20 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        start = tick()
         try:
             if (
                 self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks
                 or global_hooks
             ):  # fmt: skip
-                return call_with_hooks(self, args, kwargs)
-            return self.forward(*args, **kwargs)
+                result = call_with_hooks(self, args, kwargs)
+            else:
+                result = self.forward(*args, **kwargs)
         except Exception as error:
             locate(self, error)
             raise
+        note_call(self, start)
+        return result
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Make *param* (or None, for one that is absent) a parameter of this module, as assigning it does.

@@ -58,7 +58,7 @@ def log_softmax_along(input: Array, dim: int) -> Array:
 
 def _check_floating(name: str, input: Array) -> None:
     if input.dtype.kind != "f":
-        raise RuntimeError(f'"{name}_lastdim_kernel_impl" not implemented for {input.dtype}: use .float() first')
+        raise NotImplementedError(f'"{name}_lastdim_kernel_impl" not implemented for {input.dtype}: use .float() first')
 
 
 @composite(out=True, samples=on(real(3, 4), 1))

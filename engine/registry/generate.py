@@ -20,6 +20,7 @@ from ..tape.mode import mode
 from ..tape.provenance import INTERNAL_PACKAGES
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
+from .observe import give_code
 from .operation import Operation, Promotion
 from .quiet import SILENCE, hush, unhush
 from .source import compiled, tuple_of
@@ -108,7 +109,8 @@ def compile_operation(op: Operation) -> None:
     for function, general, out in ((op.call, record.call, op.takes_out), (op.operator, record.call_as_operator, False)):
         if isinstance(function, FunctionType):
             function.__globals__.update(names, _general=general)
-            _become(function, _call_lines(op, out), op.name, names)
+            made = compiled("\n".join(_call_lines(op, out)), op.name, dict(names))
+            give_code(function, made.__code__, made.__defaults__, made.__kwdefaults__)
 
 
 def compile_face(op: Operation) -> None:
@@ -125,15 +127,13 @@ def compile_face(op: Operation) -> None:
     op.call.__globals__.update(names)
     lines = [f"def {op.identifier}({signature}):", f"    if {_OUT_IS_ABSENT[keywords]}:"]
     lines += [f"        return _plain({passed})", "    " + _out_line("_compute", values, keywords)]
-    _become(op.call, lines, op.name, names)
-
-
-def _become(function: FunctionType, lines: list[str], name: str, names: dict[str, Any]) -> None:
-    """Give *function* the code that *lines* define."""
-    made = compiled("\n".join(lines), name, dict(names))
-    function.__code__ = made.__code__
-    function.__defaults__ = made.__defaults__
-    function.__kwdefaults__ = made.__kwdefaults__
+    made = compiled("\n".join(lines), op.name, dict(names))
+    # Not by give_code: what a composite calls is observed, not the composite.
+    op.call.__code__, op.call.__defaults__, op.call.__kwdefaults__ = (
+        made.__code__,
+        made.__defaults__,
+        made.__kwdefaults__,
+    )
 
 
 def _names(op: Operation) -> dict[str, Any]:

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
+from ..tape.mode import users_code
 from ..tape.nodes import RELEASED, Node, Output
 from ..tensors.tensor import Tensor
 from .operation import Operation
+
+
+class Packed:
+    """What the pack hook of ``saved_tensors_hooks`` made of a saved tensor, and how it is unpacked."""
+
+    __slots__ = ("hook", "node", "value")
+
+    def __init__(self, value: Any, hook: Callable[[Any], Any], node: Node | None) -> None:
+        self.value, self.hook, self.node = value, hook, node
+
+    def unpack(self) -> Tensor:
+        """The tensor again. TypeError unless that is what the hook returns."""
+        with users_code():
+            tensor = self.hook(self.value)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(tensor).__name__}"
+            )
+        return Tensor._wrap(tensor._array, self.node)
+
+
+def _unpacked(value: Any, result: bool) -> Any:
+    """*value*, saved by a node, with everything packed in it unpacked; the array if it is a *result*."""
+    if isinstance(value, tuple):
+        return tuple(_unpacked(part, result) for part in value)
+    if not isinstance(value, Packed):
+        return value
+    tensor = value.unpack()
+    return tensor._array if result else tensor
 
 
 class OperationNode(Node):
@@ -70,6 +101,8 @@ class OperationNode(Node):
         value = getattr(self, "_saved_" + name)
         if value is RELEASED:
             released(self)
+        if self.hooks is not None and self.hooks.packed:
+            return _unpacked(value, is_result(name))
         for tensor in value if isinstance(value, tuple) else (value,):
             if isinstance(tensor, Tensor) and tensor._counter is not None:
                 check_unchanged(self, tensor, name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
@@ -29,11 +31,19 @@ def run(script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool) -> 
 
     launcher = local(ranks)
     _warn_of_too_many(ranks)
-    prepared = command(launcher, argv, ranks, as_torch=as_torch)
     if ranks == 1:
-        foreground.become(prepared)
+        foreground.become(command(launcher, argv, ranks, as_torch=as_torch))
     try:
-        with foreground.Foreground(launcher, prepared, ranks, sys.stdout.buffer) as running:
+        with (
+            tempfile.TemporaryDirectory(prefix="allgrad-run-") as name,
+            foreground.Foreground(
+                launcher,
+                command(launcher, argv, ranks, scratch=Path(name), as_torch=as_torch),
+                ranks,
+                Path(name),
+                sys.stdout.buffer,
+            ) as running,
+        ):
             ending = running.wait()
             if ending.exit_code:
                 _tell_of_failure(ending.signal, running.last_words())

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -43,8 +44,12 @@ class Launcher(Protocol):
     def argv(self, program: Sequence[str], ranks: int) -> list[str]:
         """Return the argv that starts *ranks* times *program*."""
 
-    def env(self) -> Mapping[str, str]:
-        """Return the environment that it needs; what the user set takes precedence."""
+    def env(self, scratch: Path | None) -> Mapping[str, str]:
+        """Return the environment that it needs; what the user set takes precedence.
+
+        *scratch*: an empty folder for its own files, which nothing else uses and which is removed afterwards; with None
+        they go where it puts them by itself.
+        """
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the ranks ended, from its own *returncode* (negative: a signal) and last *output*."""
@@ -61,16 +66,18 @@ def command(
     argv: Sequence[str],
     ranks: int,
     *,
+    scratch: Path | None = None,
     as_torch: bool = False,
     threads: int | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Command:
     """Return the command by which *launcher* runs the script *argv* on *ranks* ranks.
 
-    *environ*: the environment to start from (default: this process's). *threads*: how many a rank may use
-    (default: the cores divided among the ranks, at least 1), unless the environment says it.
+    *scratch*: an empty folder for the launcher's own files, if it has any. *environ*: the environment to start from
+    (default: this process's). *threads*: how many a rank may use (default: the cores divided among
+    the ranks, at least 1), unless the environment says it.
     """
     given = dict(os.environ if environ is None else environ)
     share = threads or max(1, len(os.sched_getaffinity(0)) // ranks)
-    env = {setting: str(share) for setting in _THREAD_SETTINGS} | dict(launcher.env()) | given
+    env = {setting: str(share) for setting in _THREAD_SETTINGS} | dict(launcher.env(scratch)) | given
     return Command(tuple(launcher.argv(rank_program(argv, as_torch), ranks)), env)

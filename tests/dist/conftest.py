@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -73,9 +75,10 @@ class Launcher:
 
 def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) -> Outcome:
     """Run *command* in a session of its own, which is dead when this returns; too slow is a failure."""
+    scratch = tempfile.mkdtemp(prefix="allgrad-mpi-")
     process = subprocess.Popen(
         command,
-        env={**_clean_environment(), **env},
+        env={**_clean_environment(), "PRTE_MCA_prte_tmpdir_base": scratch, **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,6 +93,7 @@ def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) 
         pytest.fail(f"still running after {timeout} s: {command}\n{_text(output)}")
     finally:
         _kill_session(process.pid)
+        shutil.rmtree(scratch, ignore_errors=True)
     return Outcome(process.returncode, ended, _text(output))
 
 

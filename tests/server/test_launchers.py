@@ -61,6 +61,11 @@ def test_open_mpi_may_run_as_root_shares_few_cores_and_starts_fast() -> None:
     assert command.env["OMPI_MCA_mpi_yield_when_idle"] == "1"
 
 
+def test_open_mpi_keeps_its_session_in_a_folder_of_its_own() -> None:
+    command = launchers.command(OPEN_MPI, ["train.py"], 2, environ={}, scratch=Path("/scratch"))
+    assert command.env["PRTE_MCA_prte_tmpdir_base"] == "/scratch"
+
+
 def test_what_the_user_set_takes_precedence() -> None:
     given = {"OMPI_MCA_btl": "tcp,self", "OMP_NUM_THREADS": "7", "HOME": "/h"}
     command = launchers.command(OPEN_MPI, ["train.py"], 2, environ=given, threads=3)

@@ -61,7 +61,7 @@ def test_a_missing_mpi_is_a_problem_that_says_what_to_install(monkeypatch: pytes
 
 
 def launcher_that_runs(*command: str) -> SimpleNamespace:
-    return SimpleNamespace(path="mpirun", env=dict, argv=lambda program, ranks: list(command))
+    return SimpleNamespace(path="mpirun", env=lambda scratch: {}, argv=lambda program, ranks: list(command))
 
 
 def test_ranks_that_do_not_find_each_other_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,15 @@ def test_a_signal_ends_all_ranks_even_stubborn_ones(
     assert processes_of(allgrad.folder) == []
 
 
+def test_nothing_of_the_launcher_is_left_in_the_folder_for_temporary_files(allgrad: CommandLine) -> None:
+    # A later mpirun that gets the same process number would find it, and fail.
+    allgrad.script("die.py", "import os; os.kill(os.getppid(), 9)")
+    places = allgrad.folder / "tmp"
+    places.mkdir()
+    assert allgrad("run", "-n", "2", "die.py", TMPDIR=str(places)).returncode == 137
+    assert list(places.iterdir()) == []
+
+
 def test_a_reader_that_leaves_ends_the_ranks(allgrad: CommandLine, processes_of: Living) -> None:
     allgrad.script("flood.py", "while True: print('x' * 100)")
     running = allgrad.start("run", "-n", "2", "flood.py")
