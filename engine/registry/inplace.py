@@ -170,8 +170,8 @@ class CopySlices(Node):
             return None, written
         enabled, mode.enabled = mode.enabled, False
         try:
-            kept = Tensor._wrap(self._laid_out_as_base(np.ones(g._array.shape, dtype=bool)))
-            self.replay(kept)._array[...] = False
+            kept = Tensor._wrap(self._laid_out_as_base(np.ones_like(g._array)))
+            self.replay(kept)._array[...] = 0
         finally:
             mode.enabled = enabled
-        return np.where(kept, g, np.zeros_like(g)), written
+        return np.where(kept != 0, g, np.zeros_like(g)), written

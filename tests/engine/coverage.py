@@ -27,6 +27,9 @@ COLUMNS = ("value", "gradient", "second", "forward", "method", "in place", "out"
 YES, NO, NONE = "✓", "✗", "–"
 
 
+OF_WHOLE_NUMBERS = {"nn.functional.one_hot"}  # the list says differentiable, but there is no real input
+
+
 class Row(NamedTuple):
     """An operation of the list, and which columns PyTorch has for it."""
 
@@ -55,7 +58,13 @@ def rows() -> list[Row]:
     found = []
     for name, (differentiable, twice, forward) in _table("operations.tsv").items():
         _, method, in_place, out = faces[name]
-        found.append(Row(name, (True, differentiable, twice, differentiable and forward, method, in_place, out)))
+        differentiable = differentiable and name not in OF_WHOLE_NUMBERS
+        found.append(
+            Row(
+                name,
+                (True, differentiable, differentiable and twice, differentiable and forward, method, in_place, out),
+            )
+        )
     return found
 
 
@@ -81,7 +90,7 @@ def calls_of(row: Row) -> Iterator[Call]:
     function = named if callable(named) else function_called(named or base)
     if function is None:
         raise LookupError(f"no function {named or base}")
-    op = _registered().get(id(function))
+    op = _registered().get(id(function)) or OPERATIONS.get(base.removeprefix("nn.functional."))
     if samples is None:
         if op is None or op.samples is None:
             raise LookupError(f"no samples for {base}")
