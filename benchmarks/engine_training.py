@@ -22,7 +22,7 @@ from typing import Any
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read when NumPy and PyTorch load, which is later
 
-import numpy as np
+import numpy as np  # noqa: E402
 
 Step = Callable[[], Any]
 LEAST_SECONDS = 0.05  # a round repeats a short step for so long

@@ -25,7 +25,7 @@ def exactly_compiled(function: Callable[..., Any]) -> Any:
 
 
 def _compile(function: Callable[..., Any], liberties: set[str]) -> Any:
-    options = {"nogil": True, "error_model": "numpy", "fastmath": liberties}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": liberties}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no place to keep it
@@ -49,4 +49,4 @@ class _Announcement(event.Listener):
         """Called by Numba when a compilation ends."""
 
 
-event.register("numba:compile", _Announcement())
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
