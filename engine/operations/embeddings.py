@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.segments import segment_sums
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import rewrite_history
 from ..registry.samples import each, on, real, whole
@@ -40,7 +41,8 @@ def rows_added(g: Array, index: Index, count: int) -> Array:
         order = np.argsort(places, kind="stable")
         places = places[order]
         starts = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
-        result[places[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+        counts = np.diff(np.append(starts, places.size))
+        result[places[starts]] = segment_sums(rows, starts, counts, order)
     return result
 
 
@@ -63,11 +65,10 @@ def with_gradient_scaled(input: Array, scale: Index) -> Array:
 )
 def bag_sums(input: Array, starts: Index) -> Array:
     """The sums of the rows of input from each of *starts* (ascending, the last one is the end) to the next."""
-    result = np.zeros((len(starts) - 1, *input.shape[1:]), dtype=input.dtype)
-    filled = np.flatnonzero(starts[1:] > starts[:-1])
-    if filled.size:
-        result[filled] = np.add.reduceat(input[: starts[-1]], starts[filled], axis=0)
-    return result
+    counts = np.diff(starts)
+    if counts.size and (counts == counts[0]).all():
+        return input[: starts[-1]].reshape(len(counts), counts[0], *input.shape[1:]).sum(1)
+    return segment_sums(input, starts[:-1], counts)
 
 
 @operation(
@@ -77,9 +78,9 @@ def bag_sums(input: Array, starts: Index) -> Array:
 )
 def repeated(g: Array, starts: Index, count: int) -> Array:
     """Each row of *g* for all the rows of its bag: what ``bag_sums`` sends back to *count* rows."""
-    result = np.zeros((count, *g.shape[1:]), dtype=g.dtype)
-    result[: starts[-1]] = np.repeat(g, np.diff(starts), axis=0)
-    return result
+    rows = np.repeat(g, np.diff(starts), axis=0)
+    rest = np.zeros((count - len(rows), *g.shape[1:]), dtype=g.dtype)  # of no bag
+    return np.concatenate((rows, rest)) if len(rest) else rows
 
 
 def _check_indices(name: str, input: Tensor, weight: Tensor) -> None:
