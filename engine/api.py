@@ -251,10 +251,7 @@ from .operations.diagonal import (
     tril_indices,
     triu_indices,
 )
-from .operations.distances import (
-    cdist,
-    renorm,
-)
+from .operations.distances import cdist, cosine_similarity, pairwise_distance, pdist, renorm
 from .operations.elementwise import (
     abs,
     acos,

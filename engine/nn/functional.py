@@ -16,6 +16,7 @@ from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
 from ..operations.creation import dropout
+from ..operations.distances import cosine_similarity, pairwise_distance, pdist
 from ..operations.elementwise import relu, sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
 from ..operations.linear import linear
@@ -25,9 +26,28 @@ from ..operations.loss import (
     nll_loss,
     softmax,
 )
+from ..operations.margin_losses import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from ..operations.multihead_attention import multi_head_attention_forward
 from ..operations.normalization import batch_norm, layer_norm, normalize
-from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from ..operations.regression_losses import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 
 __all__ = [
     "avg_pool2d",
@@ -35,34 +55,49 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
+    "gaussian_nll_loss",
     "gelu",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "max_pool2d",
     "mish",
     "mse_loss",
     "multi_head_attention_forward",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
+    "pairwise_distance",
+    "pdist",
+    "poisson_nll_loss",
     "relu",
     "relu6",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softplus",
     "softsign",
     "tanh",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

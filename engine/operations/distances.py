@@ -9,9 +9,11 @@ import numpy as np
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
+from ..tape.mode import no_grad
 from ..tensors.tensor import Tensor
 from .arithmetic import minus, mul, quotient
 from .comparison import where
+from .indexing import index_select
 from .reduction import vector_norm
 from .shape import unsqueeze
 
@@ -75,6 +77,78 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, found {p}")
     return length_along_last(minus(unsqueeze(x1, -2), unsqueeze(x2, -3)), float(p))
+
+
+@composite(method=False, samples=each(on(real(4, 3)), on(real(4, 3), 1.0), on(real(3, 2), 0.0)))
+def pdist(input: Tensor, p: float = 2) -> Tensor:
+    """The *p*-norm distances of all pairs of rows of input (n, m): (n · (n - 1) / 2), row 0 with 1, 2 …, row 1 with 2 …
+
+    >>> import allgrad as torch
+    >>> torch.pdist(torch.tensor([[0., 0.], [3., 4.], [0., 1.]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
+    if input._array.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input._array.ndim}D")
+    if input._array.dtype.kind != "f":
+        raise RuntimeError(f"pdist only supports floating-point dtypes, found {input.dtype}")
+    if p < 0:
+        raise RuntimeError(f"pdist only supports non-negative p values, found {p}")
+    first, second = np.triu_indices(input._array.shape[0], 1)
+    rows = [index_select(input, 0, Tensor._wrap(i.astype(np.int64))) for i in (first, second)]
+    return length_along_last(minus(*rows), float(p))
+
+
+@composite(
+    method=False,
+    samples=each(
+        on(real(4, 3), real(4, 3, high=1.7)), on(real(4, 3), real(3, high=1.7), 1.0, keepdim=True), on(real(3), real(3)),
+    ),
+)  # fmt: skip
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The *p*-norm of x1 - x2 + eps along the last dimension: (…, D) give (…), or (…, 1) if *keepdim*."""
+    return vector_norm(minus(x1, x2) + eps, float(p), -1, keepdim)
+
+
+@composite(
+    method=False,
+    samples=each(
+        on(real(4, 3), real(4, 3, high=1.7)), on(real(2, 3), real(3, high=1.7), dim=-1), on(real(3), real(3), 0)
+    ),
+)
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along *dim*: x1 · x2 / (‖x1‖ ‖x2‖), lengths held above *eps*.
+
+    The shapes broadcast; *dim* counts in the broadcast shape.
+
+    >>> import allgrad as torch
+    >>> torch.cosine_similarity(torch.tensor([1., 0.]), torch.tensor([1., 1.]), dim=0)
+    tensor(0.7071)
+    """
+    if "f" not in (x1._array.dtype.kind, x2._array.dtype.kind):
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {x1.dtype}")
+    shape = broadcast_shape(x1, x2)
+    dim = normal_dim(dim, len(shape))
+    first, second = (_unit(x.expand(shape), dim, eps) for x in (x1, x2))
+    return mul(first, second).sum(dim)
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    """*x* divided by its length along *dim*, or by *eps* where that is shorter; holding it there has no gradient."""
+    floating = x if x.is_floating_point() else x.float()
+    length = vector_norm(floating, 2.0, dim, True).clone()
+    with no_grad():
+        length.clamp_(min=eps)
+    return quotient(floating, length)
+
+
+def broadcast_shape(x1: Tensor, x2: Tensor) -> tuple[int, ...]:
+    """The shape to which both broadcast; RuntimeError if there is none."""
+    try:
+        return np.broadcast_shapes(x1._array.shape, x2._array.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"The shapes {list(x1.shape)} and {list(x2.shape)} do not broadcast: sizes must match or be 1"
+        ) from None
 
 
 @composite(samples=each(on(real(3), real(3, high=1.7)), on(real(2, 3), real(3, high=1.7), 3)))
