@@ -16,6 +16,7 @@ from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
 from ..operations.creation import dropout
+from ..operations.ctc import ctc_loss
 from ..operations.distances import cosine_similarity, pairwise_distance, pdist
 from ..operations.elementwise import relu, sigmoid, tanh
 from ..operations.indexing import embedding, one_hot
@@ -58,6 +59,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "elu",
     "embedding",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tape.mode import no_grad
 from ..tensors.tensor import Tensor
@@ -57,9 +59,53 @@ def length_along_last(difference: Array, p: float) -> Array:
     return np.sum(size**p, axis=-1) ** (1.0 / p)
 
 
+def _pull(g: Any, y: Any, mine: Any, other: Any) -> Any:
+    """What *g*, the gradient of the distances *y* (…, n, k), does to *mine* (…, n, m), as seen from *other* (…, k, m)."""
+    zero = y == 0
+    share = np.where(zero, 0.0, g / np.where(zero, 1.0, y))
+    return np.sum(share, axis=-1, keepdims=True) * mine - np.matmul(share, other)
+
+
+def _turned(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
+
+
+@operation(
+    lambda g, x1, x2, y: _pull(g, y, x1, x2),
+    lambda g, x1, x2, y: _pull(_turned(g), _turned(y), x2, x1),
+    promotion=Promotion.ARITHMETIC,
+    broadcasts=True,
+    node_name="EuclideanDistBackward0",
+    public=False,
+    samples=each(on(real(3, 2), real(4, 2, high=1.7)), on(real(2, 3, 2), real(1, 4, 2, high=1.7))),
+)
+def euclidean_distances(x1: Array, x2: Array) -> Array:
+    """The distances of all rows of x1 (…, n, m) and x2 (…, k, m) by one matrix product: no array has n · k · m elements."""
+    squares = np.matmul(x1, _turned(x2))
+    squares *= -2
+    squares += np.sum(x1 * x1, axis=-1, keepdims=True)
+    squares += _turned(np.sum(x2 * x2, axis=-1, keepdims=True))
+    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+
+
+# Up to so many rows on both sides the differences themselves, which are more exact, cost little.
+_MOST_ROWS = 25
+_BY_PRODUCT: dict[str, Callable[[int], bool]] = {
+    "use_mm_for_euclid_dist_if_necessary": lambda rows: rows > _MOST_ROWS,
+    "use_mm_for_euclid_dist": lambda rows: True,
+    "donot_use_mm_for_euclid_dist": lambda rows: False,
+}
+
+
 @composite(method=False, samples=each(on(real(3, 2), real(4, 2)), on(real(2, 3, 2), real(1, 4, 2, high=1.7), 1.0)))
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
     """The *p*-norm distance of every row of *x1* (…, n, m) to every row of *x2* (…, k, m): (…, n, k).
+
+    *compute_mode* says when Euclidean distances come from a matrix product, which takes less memory and time and is a
+    little less exact: "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist" or, with more than 25 rows,
+    "use_mm_for_euclid_dist_if_necessary".
 
     >>> import allgrad as torch
     >>> torch.cdist(torch.tensor([[0., 0.]]), torch.tensor([[3., 4.], [0., 1.]]))
@@ -76,6 +122,11 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
         )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, found {p}")
+    mode = compute_mode or "use_mm_for_euclid_dist_if_necessary"
+    if mode not in _BY_PRODUCT:
+        raise ValueError(f"{mode} is not a valid value for compute_mode: expected one of {', '.join(_BY_PRODUCT)}")
+    if p == 2 and _BY_PRODUCT[mode](max(x1._array.shape[-2], x2._array.shape[-2])):
+        return euclidean_distances(x1, x2)
     return length_along_last(minus(unsqueeze(x1, -2), unsqueeze(x2, -3)), float(p))
 
 
