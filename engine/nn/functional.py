@@ -1,16 +1,16 @@
 """The operations of networks as functions: ``import allgrad.nn.functional as F``."""
 
 from ..operations.activation import (
-    elu,
     gelu,
-    hardtanh,
-    leaky_relu,
+    glu,
+    gumbel_softmax,
     logsigmoid,
     mish,
-    relu6,
     silu,
+    softmin,
     softplus,
     softsign,
+    tanhshrink,
 )
 from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -19,7 +19,19 @@ from ..operations.creation import dropout
 from ..operations.ctc import ctc_loss
 from ..operations.distances import cosine_similarity, pairwise_distance, pdist
 from ..operations.elementwise import relu, sigmoid, tanh
+from ..operations.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from ..operations.elementwise import sigmoid, tanh
+from ..operations.grid_sampling import affine_grid, grid_sample
+from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import embedding, one_hot
+from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..operations.linear import linear
 from ..operations.loss import (
     cross_entropy,
@@ -49,30 +61,82 @@ from ..operations.regression_losses import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from ..operations.padding import pad
+from ..operations.rectifiers import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    prelu,
+    relu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    softshrink,
+    threshold,
+    threshold_,
+)
+from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ..operations.tensor_products import bilinear
 
 __all__ = [
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
+    "channel_shuffle",
     "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "ctc_loss",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
+    "elu_",
     "embedding",
     "gaussian_nll_loss",
+    "feature_alpha_dropout",
     "gelu",
+    "glu",
+    "grid_sample",
+    "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
+    "hardtanh_",
+    "huber_loss",
+    "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
@@ -89,17 +153,39 @@ __all__ = [
     "pairwise_distance",
     "pdist",
     "poisson_nll_loss",
+    "native_channel_shuffle",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "prelu",
     "relu",
     "relu6",
+    "relu_",
+    "rms_norm",
+    "rrelu",
+    "rrelu_",
     "scaled_dot_product_attention",
+    "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..tensors.tensor import Tensor
-from .creation import dropout as drop_out
+from .dropouts import dropout as drop_out
 from .pieces import pieces_of
 from .recurrent_cells import CELLS, Cell, State, Weights
 from .shape import cat, stack
