@@ -15,10 +15,8 @@ from ..operations.activation import (
 from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
-from ..operations.creation import dropout
 from ..operations.ctc import ctc_loss
 from ..operations.distances import cosine_similarity, pairwise_distance, pdist
-from ..operations.elementwise import relu, sigmoid, tanh
 from ..operations.dropouts import (
     alpha_dropout,
     dropout,
@@ -52,15 +50,6 @@ from ..operations.margin_losses import (
 )
 from ..operations.multihead_attention import multi_head_attention_forward
 from ..operations.normalization import batch_norm, layer_norm, normalize
-from ..operations.regression_losses import (
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
 from ..operations.padding import pad
 from ..operations.rectifiers import (
     celu,
@@ -86,7 +75,15 @@ from ..operations.rectifiers import (
     threshold,
     threshold_,
 )
-from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from ..operations.regression_losses import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..operations.tensor_products import bilinear
 
@@ -113,8 +110,8 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
-    "gaussian_nll_loss",
     "feature_alpha_dropout",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "grid_sample",
@@ -124,13 +121,12 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "kl_div",
     "hardtanh_",
+    "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
     "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -147,19 +143,16 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pairwise_distance",
-    "pdist",
-    "poisson_nll_loss",
     "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -180,11 +173,11 @@ __all__ = [
     "softshrink",
     "softsign",
     "tanh",
-    "triplet_margin_loss",
-    "triplet_margin_with_distance_loss",
     "tanhshrink",
     "threshold",
     "threshold_",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",
