@@ -10,7 +10,7 @@ import numpy as np
 from ..registry import composite
 from ..registry.samples import Samples, each, on, real, truth, whole
 from ..tensors.tensor import Tensor
-from .activation import logsigmoid, softplus
+from .activation import logsigmoid
 from .comparison import choose, minimum
 from .distances import pairwise_distance
 from .gathering import gather
@@ -36,7 +36,7 @@ def soft_margin_loss(
     tensor(0.6931)
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
-    return reduced(softplus(-target * input, 1.0, float("inf")), reduction)
+    return reduced(-logsigmoid(target * input), reduction)
 
 
 @composite(
