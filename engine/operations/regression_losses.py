@@ -83,10 +83,13 @@ def smooth_l1_loss(
     """|d| - beta / 2 for differences |d| of at least *beta*, d² / (2 · beta) below (Girshick 2015, eq. 3)."""
     reduction = chosen_reduction(size_average, reduce, reduction)
     warn_of_broadcast(input, target)
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, found {beta}.")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    size = (input - target).abs()
-    return reduced(choose(size < beta, size.square() * (0.5 / beta), size - 0.5 * beta), reduction)
+    difference = input - target
+    size = difference.abs()
+    return reduced(choose(size < beta, difference.square() * (0.5 / beta), size - 0.5 * beta), reduction)
 
 
 @composite(method=False, samples=on(real(3, 4), positive(3, 4)))
@@ -95,8 +98,11 @@ def huber_loss(
 ) -> Tensor:
     """d² / 2 for differences |d| of at most *delta*, delta · (|d| - delta / 2) above (Huber 1964)."""
     warn_of_broadcast(input, target)
-    size = (input - target).abs()
-    losses = choose(size <= delta, size.square() * 0.5, (size - 0.5 * delta) * delta)
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta, found {delta}.")
+    difference = input - target
+    size = difference.abs()
+    losses = choose(size <= delta, difference.square() * 0.5, (size - 0.5 * delta) * delta)
     if weight is not None:
         _check_weight(input, weight)
         losses = losses * weight
