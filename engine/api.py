@@ -242,10 +242,7 @@ from .operations.diagonal import (
     tril_indices,
     triu_indices,
 )
-from .operations.distances import (
-    cdist,
-    renorm,
-)
+from .operations.distances import cdist, cosine_similarity, pairwise_distance, pdist, renorm
 from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
