@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    adaptive_pooling,
     angles,
     arithmetic,
     attention,
@@ -22,7 +23,9 @@ from . import (
     elementwise,
     extremes,
     floating,
+    folding,
     fourier,
+    fractional_pooling,
     gamma,
     gathering,
     householder,
@@ -46,6 +49,7 @@ from . import (
     padding,
     pieces,
     polynomials,
+    pooling,
     products,
     pseudo_inverse,
     quantiles,
@@ -69,11 +73,13 @@ from . import (
     statistics,
     strides,
     tensor_products,
+    unpooling,
     windows,
 )
 
 __all__ = [
     "activation",
+    "adaptive_pooling",
     "angles",
     "arithmetic",
     "attention",
@@ -94,7 +100,9 @@ __all__ = [
     "elementwise",
     "extremes",
     "floating",
+    "folding",
     "fourier",
+    "fractional_pooling",
     "gamma",
     "gathering",
     "householder",
@@ -118,6 +126,7 @@ __all__ = [
     "padding",
     "pieces",
     "polynomials",
+    "pooling",
     "products",
     "pseudo_inverse",
     "quantiles",
@@ -141,5 +150,6 @@ __all__ = [
     "statistics",
     "strides",
     "tensor_products",
+    "unpooling",
     "windows",
 ]
