@@ -131,7 +131,7 @@ def fractional_max_pool2d(
     return found if return_indices else found[0]
 
 
-@composite(method=False, samples=on(real(1, 1, 4, 3, 3), 2, (3, 2, 1), _random_samples=_DRAWN_3D))
+@composite(method=False, samples=on(real(1, 1, 5, 4, 3), 2, (3, 2, 1), _random_samples=_DRAWN_3D))
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -163,7 +163,7 @@ def fractional_max_pool2d_with_indices(
     return _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
-@composite(method=False, samples=on(real(1, 1, 3, 3, 2), 2, (1, 2, 1), _random_samples=_DRAWN_3D))
+@composite(method=False, samples=on(real(1, 1, 3, 4, 3), 2, (1, 2, 1), _random_samples=_DRAWN_3D))
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Size,

@@ -233,6 +233,11 @@ def spread_windows(input: Array, shape: tuple[int, ...], geometry: Geometry, div
 
 def _divisor(size: tuple[int, ...], geometry: Geometry, count_include_pad: bool) -> Any:
     """How many elements each window has, of the image and, with *count_include_pad*, of its padding."""
+    reach = zip(size, geometry.kernel, geometry.stride, geometry.padding, geometry.counts, strict=True)
+    if (count_include_pad or not any(geometry.padding)) and all(
+        (c - 1) * s + k <= n + 2 * p for n, k, s, p, c in reach
+    ):
+        return float(geometry.area)
     lengths = []
     for n, k, s, p, count in zip(
         size, geometry.kernel, geometry.stride, geometry.padding, geometry.counts, strict=True
@@ -240,8 +245,7 @@ def _divisor(size: tuple[int, ...], geometry: Geometry, count_include_pad: bool)
         starts = np.arange(count) * s - p
         stops = np.minimum(starts + k, n + p)
         lengths.append(stops - starts if count_include_pad else np.minimum(stops, n) - np.maximum(starts, 0))
-    counts = reduce(np.multiply.outer, lengths)
-    return float(geometry.area) if (counts == geometry.area).all() else counts.astype(np.float64)
+    return reduce(np.multiply.outer, lengths).astype(np.float64)
 
 
 def _avg_pool(

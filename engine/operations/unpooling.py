@@ -110,7 +110,7 @@ def max_unpool1d(
 
 
 @composite(
-    method=False, samples=each(on(real(1, 1, 2, 2), _PLANE, 2), on(real(1, 2, 2), _PLANE[0], 2, output_size=(1, 5, 4)))
+    method=False, samples=each(on(real(1, 1, 2, 2), _PLANE, 2), on(real(1, 2, 2), _PLANE[0], 2, output_size=(5, 4)))
 )
 def max_unpool2d(
     input: Tensor,
