@@ -1,6 +1,7 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
 from . import functional
+from .batch_sampler import DistributedBatchSampler
 from .collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -104,6 +105,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DistributedDataParallel",
     # data
     "DistributedSampler",
+    "DistributedBatchSampler",
     # what the server hears
     "report",
     "report_checkpoint",

@@ -252,6 +252,7 @@ from .operations.distances import (
     cdist,
     renorm,
 )
+from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
     acos,
@@ -324,6 +325,8 @@ from .operations.floating import (
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.gathering import gather, scatter, scatter_add, take_along_dim
+from .operations.grid_sampling import grid_sampler, grid_sampler_2d, grid_sampler_3d
+from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
@@ -399,6 +402,7 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
+from .operations.normalization import layer_norm
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -429,7 +433,6 @@ from .operations.quantiles import (
 )
 from .operations.random_tensors import (
     bernoulli,
-    dropout,
     multinomial,
     normal,
     rand,
@@ -528,6 +531,7 @@ from .operations.shape import cat as concat
 from .operations.shape import cat as concatenate
 from .operations.shape import transpose as swapaxes
 from .operations.shape import transpose as swapdims
+from .operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
@@ -555,6 +559,7 @@ from .operations.tensor_products import (
     addmv,
     addr,
     baddbmm,
+    bilinear,
     inner,
     kron,
     tensordot,

@@ -26,6 +26,14 @@ from ..operations.adaptive_pooling import (
 from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from ..operations.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..operations.elementwise import sigmoid, tanh
 from ..operations.folding import fold, unfold
 from ..operations.fractional_pooling import (
@@ -34,7 +42,10 @@ from ..operations.fractional_pooling import (
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
+from ..operations.grid_sampling import affine_grid, grid_sample
+from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import embedding, one_hot
+from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..operations.linear import linear
 from ..operations.loss import (
     cross_entropy,
@@ -59,7 +70,6 @@ from ..operations.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
-from ..operations.random_tensors import dropout
 from ..operations.rectifiers import (
     celu,
     celu_,
@@ -85,6 +95,8 @@ from ..operations.rectifiers import (
     threshold_,
 )
 from ..operations.regression_losses import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ..operations.tensor_products import bilinear
 from ..operations.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
@@ -97,14 +109,18 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -113,9 +129,13 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "elu_",
     "embedding",
+    "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
@@ -123,6 +143,8 @@ __all__ = [
     "fractional_max_pool3d_with_indices",
     "gelu",
     "glu",
+    "grid_sample",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -130,11 +152,14 @@ __all__ = [
     "hardtanh",
     "hardtanh_",
     "huber_loss",
+    "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",
@@ -152,14 +177,18 @@ __all__ = [
     "mish",
     "mse_loss",
     "multi_head_attention_forward",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
     "relu_",
+    "rms_norm",
     "rrelu",
     "rrelu_",
     "scaled_dot_product_attention",
@@ -178,4 +207,7 @@ __all__ = [
     "threshold",
     "threshold_",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

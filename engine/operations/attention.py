@@ -10,9 +10,9 @@ from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real, truth
 from ..tensors.tensor import Tensor
 from .copies import repeat_interleave
+from .dropouts import dropout as drop_out
 from .linear import matrix_product
 from .loss import softmax_rule
-from .random_tensors import dropout as drop_out
 
 
 @operation(

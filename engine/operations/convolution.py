@@ -123,12 +123,16 @@ def _convolution(
     check_steps(name, kernel, steps, margin, gaps)
     size = input._array.shape[2:]
     counts = output_size(size, kernel, steps, margin, gaps)
-    if min(counts) < 1 or 0 in size:
+    if min(counts) < 1:
         wide = " x ".join(str(n + 2 * p) for n, p in zip(size, margin, strict=True))
         reach = " x ".join(str(d * (k - 1) + 1) for k, d in zip(kernel, gaps, strict=True))
         raise RuntimeError(
-            f"{name}: Calculated padded input size per channel: ({wide}). Kernel size: ({reach}). "
-            "Kernel size can't be greater than actual input size, and the input can't be empty"
+            f"Calculated padded input size per channel: ({wide}). Kernel size: ({reach}). "
+            "Kernel size can't be greater than actual input size"
+        )
+    if 0 in size:
+        raise RuntimeError(
+            f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input.shape)}"
         )
     geometry = Geometry(kernel, steps, margin, gaps, counts)
     return _finished(convolve(input, weight, geometry, groups), bias, dims, alone)

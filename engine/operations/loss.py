@@ -194,14 +194,15 @@ def _check_classes(input: Tensor, target: Tensor, ignore_index: int) -> None:
     expected = (shape[0], *shape[2:])
     if classes.shape != expected:
         raise ValueError(
-            f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes.shape[0] if classes.ndim else 1})."
+            f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes.shape[0] if classes.ndim else 1}), "
+            f"for input {list(shape)} and target {list(classes.shape)}"
             if not classes.ndim or classes.shape[0] != shape[0]
-            else f"Expected target size {list(expected)}, got {list(classes.shape)}"
+            else f"Expected target size {list(expected)}, got {list(classes.shape)}, for input {list(shape)}"
         )
     known = classes[classes != ignore_index]
     if known.size and (known.min() < 0 or known.max() >= shape[1]):
         bad = int(known.min() if known.min() < 0 else known.max())
-        raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes.")
+        raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes, 0 to {shape[1] - 1}.")
 
 
 @composite(method=False, samples=on(real(4, 3), whole(4, below=3)))
@@ -296,7 +297,8 @@ def _soft_cross_entropy(
 ) -> Tensor:
     if target._array.shape != logs._array.shape:
         raise RuntimeError(
-            f"cross_entropy: probabilities of shape {list(target.shape)} do not fit an input of shape {list(logs.shape)}"
+            f"cross_entropy: probabilities of shape {list(target.shape)} do not fit an input of shape {list(logs.shape)}: give "
+            "one for each class, or class numbers as int64 (.long())"
         )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / target._array.shape[axis]

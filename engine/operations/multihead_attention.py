@@ -13,9 +13,9 @@ from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
 from .attention import scaled_dot_product_attention
 from .creation import zeros
+from .dropouts import dropout as drop_out
 from .linear import linear, matrix_product
 from .pieces import thirds
-from .random_tensors import dropout as drop_out
 from .shape import cat
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..tensors.tensor import Tensor
+from .dropouts import dropout as drop_out
 from .pieces import pieces_of
-from .random_tensors import dropout as drop_out
 from .recurrent_cells import CELLS, Cell, State, Weights
 from .shape import cat, stack
 
