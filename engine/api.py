@@ -70,6 +70,8 @@ from .dtypes import (
     int64 as long,
 )
 from .func import vmap
+from .operations.adaptive_pooling import adaptive_avg_pool1d
+from .operations.adaptive_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from .operations.angles import (
     acosh,
     angle,
@@ -178,8 +180,12 @@ from .operations.conversion import (
     conj as resolve_conj,
 )
 from .operations.convolution import (
+    conv1d,
     conv2d,
-    max_pool2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
 )
 from .operations.copies import (
     alias_copy,
@@ -410,6 +416,13 @@ from .operations.older_linalg import (
 )
 from .operations.ordering import argsort, sort, topk
 from .operations.padding import constant_pad_nd
+from .operations.pooling import (
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,

@@ -12,11 +12,23 @@ from ..operations.activation import (
     softsign,
     tanhshrink,
 )
+from ..operations.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
 from ..operations.ctc import ctc_loss
 from ..operations.distances import cosine_similarity, pairwise_distance, pdist
+from ..operations.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ..operations.dropouts import (
     alpha_dropout,
     dropout,
@@ -27,6 +39,13 @@ from ..operations.dropouts import (
 )
 from ..operations.elementwise import sigmoid, tanh
 from ..operations.embeddings import embedding, embedding_bag
+from ..operations.folding import fold, unfold
+from ..operations.fractional_pooling import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from ..operations.grid_sampling import affine_grid, grid_sample
 from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
 from ..operations.indexing import one_hot
@@ -52,6 +71,20 @@ from ..operations.margin_losses import (
 from ..operations.multihead_attention import multi_head_attention_forward
 from ..operations.normalization import batch_norm, layer_norm, normalize
 from ..operations.padding import pad
+from ..operations.pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool2d_with_indices,
+    max_pool3d,
+    max_pool3d_with_indices,
+)
 from ..operations.rectifiers import (
     celu,
     celu_,
@@ -87,11 +120,23 @@ from ..operations.regression_losses import (
 )
 from ..operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..operations.tensor_products import bilinear
+from ..operations.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "affine_grid",
     "alpha_dropout",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -99,9 +144,14 @@ __all__ = [
     "celu",
     "celu_",
     "channel_shuffle",
+    "conv1d",
     "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "ctc_loss",
     "dropout",
@@ -114,6 +164,11 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "gaussian_nll_loss",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gelu",
     "glu",
     "grid_sample",
@@ -138,7 +193,18 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_head_attention_forward",
@@ -180,6 +246,7 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    adaptive_pooling,
     angles,
     arithmetic,
     attention,
@@ -25,7 +26,9 @@ from . import (
     embeddings,
     extremes,
     floating,
+    folding,
     fourier,
+    fractional_pooling,
     gamma,
     gathering,
     grid_sampling,
@@ -53,6 +56,7 @@ from . import (
     padding,
     pieces,
     polynomials,
+    pooling,
     products,
     pseudo_inverse,
     quantiles,
@@ -77,11 +81,13 @@ from . import (
     statistics,
     strides,
     tensor_products,
+    unpooling,
     windows,
 )
 
 __all__ = [
     "activation",
+    "adaptive_pooling",
     "angles",
     "arithmetic",
     "attention",
@@ -105,7 +111,9 @@ __all__ = [
     "embeddings",
     "extremes",
     "floating",
+    "folding",
     "fourier",
+    "fractional_pooling",
     "gamma",
     "gathering",
     "grid_sampling",
@@ -133,6 +141,7 @@ __all__ = [
     "padding",
     "pieces",
     "polynomials",
+    "pooling",
     "products",
     "pseudo_inverse",
     "quantiles",
@@ -157,5 +166,6 @@ __all__ = [
     "statistics",
     "strides",
     "tensor_products",
+    "unpooling",
     "windows",
 ]
