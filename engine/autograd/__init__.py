@@ -8,7 +8,7 @@ from ..tape.mode import (
     no_grad,
     set_grad_enabled,
 )
-from . import drawing, functional, graph
+from . import functional, graph
 from .anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,

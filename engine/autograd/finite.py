@@ -46,8 +46,8 @@ class check_finite:  # noqa: N801 -- a context manager and decorator, named like
     It names the operation, the user's line, the module, the index of the first bad value and their count, for the forward
     and for each derivative of a backward pass. A NaN that comes in from outside (in the data) is named where it is first
     used. With *inf* False, infinities pass. Infinities that the program puts in itself (``masked_fill(mask, -inf)``) pass
-    too, as long as no NaN comes of them. A context manager and a decorator, for the running thread; a step costs about a
-    tenth more.
+    too, as long as no NaN comes of them. A context manager and a decorator, for the running thread; a training step takes
+    1.05 to 1.3 times as long.
 
     >>> import allgrad as torch
     >>> x = torch.tensor([[1.0, 0.0], [4.0, 0.0]], requires_grad=True)
