@@ -30,7 +30,8 @@ class Softmax(_AlongDim):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the softmax along the dimension."""
-        return softmax(input, self.dim)
+        probabilities: Tensor = softmax(input, self.dim)
+        return probabilities
 
 
 class LogSoftmax(_AlongDim):
@@ -38,7 +39,8 @@ class LogSoftmax(_AlongDim):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the logarithm of the softmax along the dimension."""
-        return log_softmax(input, self.dim)
+        logarithms: Tensor = log_softmax(input, self.dim)
+        return logarithms
 
 
 class Softmin(_AlongDim):
@@ -60,4 +62,5 @@ class Softmax2d(Module):
         """Return the softmax over the channels."""
         if input.ndim not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
-        return softmax(input, -3)
+        probabilities: Tensor = softmax(input, -3)
+        return probabilities

@@ -14,7 +14,7 @@ from ..registry import Array, Index, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
-from .reduction import ValuesAndIndices
+from .extremes import ValuesAndIndices
 
 Pair = tuple[int, int]
 

@@ -50,7 +50,7 @@ def frexp(input: Array) -> tuple[Array, Array]:
     return np.frexp(input)
 
 
-@composite(inplace=True, samples=binary())
+@composite(out=True, inplace=True, samples=binary())
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input · 2^other, element by element."""
     return mul(input, pow_tensor(2.0, other))

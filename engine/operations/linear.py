@@ -60,7 +60,7 @@ def dot(input: Array, other: Array) -> Array:
     return np.dot(input, other)
 
 
-@composite(
+@composite(out=True,
     dunder="__matmul__",
     samples=each(
         on(real(3), real(3)), on(real(3, 4), real(4)), on(real(3), real(3, 4)), on(real(3, 4), real(4, 2)),
@@ -112,14 +112,14 @@ def _expect_dims(name: str, input: Tensor, other: Tensor, dims: int) -> None:
             )
 
 
-@composite(samples=on(real(3, 4), real(4, 2)))
+@composite(out=True, samples=on(real(3, 4), real(4, 2)))
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices, (n, m) and (m, p)."""
     _expect_dims("mm", input, mat2, 2)
     return matrix_product(input, mat2)
 
 
-@composite(samples=on(real(2, 3, 4), real(2, 4, 2)))
+@composite(out=True, samples=on(real(2, 3, 4), real(2, 4, 2)))
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of matrices pair by pair, (b, n, m) and (b, m, p)."""
     _expect_dims("bmm", input, mat2, 3)
@@ -131,7 +131,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return matrix_product(input, mat2)
 
 
-@composite(samples=on(real(3, 4), real(4)))
+@composite(out=True, samples=on(real(3, 4), real(4)))
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix (n, m) and a vector (m)."""
     if input._array.ndim != 2 or vec._array.ndim != 1:
@@ -139,7 +139,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
-@composite(inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
+@composite(out=True, inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (mat1 @ mat2)."""
     return added_to("addmm", input, mm(mat1, mat2), beta, alpha)
@@ -164,7 +164,7 @@ def added_to(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -
     return (input if beta == 1 else input * beta) + scaled
 
 
-@composite(aliases=("ger",), samples=on(real(3), real(4)))
+@composite(out=True, aliases=("ger",), samples=on(real(3), real(4)))
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of an element of the vector input and one of *vec2*: (n, m)."""
     if input._array.ndim != 1 or vec2._array.ndim != 1:

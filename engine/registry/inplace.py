@@ -93,7 +93,7 @@ def write(target: Tensor, result: Tensor, name: str) -> None:
     if result._array.dtype != array.dtype:
         if not dtypes.can_cast(result.dtype, target.dtype):
             raise RuntimeError(
-                f"result type {_title(result.dtype)} can't be cast to the desired output type {_title(target.dtype)}, "
+                f"result type {title(result.dtype)} can't be cast to the desired output type {title(target.dtype)}, "
                 f"in {name}(): use the out-of-place form"
             )
         result = result.to(target.dtype)
@@ -129,7 +129,8 @@ def _move_retained(before: Node | None, after: Node | None) -> None:
         hooks_of(after).retain, before.hooks.retain = before.hooks.retain, None
 
 
-def _title(d: dtypes.dtype) -> str:
+def title(d: dtypes.dtype) -> str:
+    """PyTorch's name of *d* in messages, such as "Float" for float32."""
     names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool",
              "int16": "Short", "int8": "Char", "uint8": "Byte", "complex64": "ComplexFloat",
              "complex128": "ComplexDouble"}  # fmt: skip

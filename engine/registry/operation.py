@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -83,6 +83,7 @@ class Operation:
         self.aliases: tuple[str, ...] = ()
         self.public = True
         self.refuses = ""
+        self.takes_out = False
         self.called = ""  # what users know it as, where only other operations call it
         self.call: Callable[..., Any] = forward
         self.operator: Callable[..., Any] | None = None  # the same as a Python operator
@@ -169,6 +170,7 @@ def operation(
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
         op.refuses, op.called = refuses, called
         op.node_name = node_name or op.node_name
+        op.takes_out = not view
         op.call = wrapper(op)
         _add(op)
         _add_methods(op.method_names() if method and public else (), op.call)
@@ -182,6 +184,20 @@ def operation(
     return register
 
 
+@overload
+def composite(
+    *,
+    out: Literal[True],
+    samples: Samples | None = None,
+    aliases: Sequence[str] = (),
+    inplace: bool = False,
+    method: bool = True,
+    dunder: str = "",
+    namespace: str = "",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
+@overload
 def composite(
     *,
     samples: Samples | None = None,
@@ -191,17 +207,38 @@ def composite(
     inplace: bool = False,
     method: bool = True,
     namespace: str = "",
-) -> Callable[[F], F]:
-    """Register a function of Tensors that is made of other operations, and so needs no rule of its own."""
+) -> Callable[[F], F]: ...
 
-    def register(function: F) -> F:
+
+def composite(
+    *,
+    samples: Samples | None = None,
+    aliases: Sequence[str] = (),
+    dunder: str = "",
+    reflected: str = "",
+    inplace: bool = False,
+    method: bool = True,
+    namespace: str = "",
+    out: bool = False,
+) -> Any:
+    """Register a function of Tensors that is made of other operations, and so needs no rule of its own.
+
+    *out*: as a function, not as a method, it takes ``out=`` too.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        from .generate import with_out
+
         op = Operation(function, (), namespace)
-        op.call, op.samples, op.aliases = function, samples, tuple(aliases)
+        op.call, op.samples, op.aliases, op.takes_out = function, samples, tuple(aliases), out
         _add(op)
         _add_methods((*(op.method_names() if method else ()), dunder, reflected), function)
         if inplace:
             _add_inplace(op, dunder)
-        return function
+        if not out:
+            return function
+        op.call = with_out(op)
+        return op.call
 
     return register
 
