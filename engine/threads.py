@@ -68,8 +68,7 @@ def set_num_threads(num: int) -> None:
     While ``use_deterministic_algorithms(True)`` holds they stay on one, and *num* counts afterwards.
 
     Raises:
-        TypeError: *num* is no int.
-        RuntimeError: *num* is not positive.
+        RuntimeError: *num* is no positive int.
 
     Example:
         >>> import allgrad as torch
@@ -78,7 +77,7 @@ def set_num_threads(num: int) -> None:
         1
     """
     if not isinstance(num, int) or isinstance(num, bool):
-        raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
     if num <= 0:
         raise RuntimeError(f"set_num_threads expects a positive integer, found {num}")
     _State.wanted = num

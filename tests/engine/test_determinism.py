@@ -56,7 +56,7 @@ def test_the_number_of_threads_reaches_blas_and_comes_back() -> None:
 def test_numbers_that_make_no_sense_are_refused() -> None:
     with pytest.raises(RuntimeError, match="expects a positive integer, found 0"):
         torch.set_num_threads(0)
-    with pytest.raises(TypeError, match="expects an int, but got float"):
+    with pytest.raises(RuntimeError, match="expects an int, but got float"):
         torch.set_num_threads(1.0)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="positive"):
         torch.set_num_interop_threads(-1)

@@ -175,3 +175,37 @@ def test_what_is_packed_is_freed_by_backward() -> None:
     assert torch.memory(y).total == 0
     with pytest.raises(RuntimeError, match="a second time"):
         y.backward()
+
+
+def test_nodes_show_what_they_saved_by_pytorchs_names() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    power, exponential = x**2, x.exp()
+    assert power.grad_fn is not None
+    assert exponential.grad_fn is not None
+    assert power.grad_fn._saved_self is x
+    assert torch.equal(exponential.grad_fn._saved_result, exponential)
+    with pytest.raises(AttributeError, match="_saved_nothing"):
+        _ = power.grad_fn._saved_nothing
+    exponential.sum().backward()
+    with pytest.raises(RuntimeError, match="directly access saved tensors after they have already been freed"):
+        _ = exponential.grad_fn._saved_result
+
+
+def test_a_saved_value_may_have_hooks_of_its_own_once() -> None:
+    x = torch.ones(3, requires_grad=True)
+    y = x**2
+    assert y.grad_fn is not None
+    saved = y.grad_fn._raw_saved_self
+    saved.register_hooks(lambda tensor: tensor * 4, keep)
+    with pytest.raises(RuntimeError, match="only one pair of hooks"):
+        saved.register_hooks(keep, keep)
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [8.0, 8.0, 8.0]
+
+
+def test_a_node_carries_what_the_user_wants() -> None:
+    y = torch.ones(3, requires_grad=True) * 2
+    assert y.grad_fn is not None
+    y.grad_fn.metadata["step"] = 3
+    assert y.grad_fn.metadata == {"step": 3}
