@@ -77,6 +77,16 @@ def test_infinities_pass_where_they_are_put_in_or_not_asked_for() -> None:
         torch.zeros(1, requires_grad=True).log()
 
 
+def test_a_nan_that_marks_what_is_left_out_passes_where_it_is_put_in() -> None:
+    x, mask = torch.tensor([1.0, 2.0, 4.0], requires_grad=True), torch.tensor([True, False, True])
+    with torch.check_finite():
+        marked = torch.where(mask, x, float("nan"))
+        assert torch.nanmedian(marked).item() == 1.0
+        torch.stack([torch.full((2,), 1.0), torch.full((2,), -float("inf"))])
+        with pytest.raises(FloatingPointError, match=r"mul\(\) was given NaN"):
+            marked * 2
+
+
 def test_infinities_that_meet_to_a_nan_do_not_pass() -> None:
     inf = torch.full((2,), float("inf"))
     with torch.check_finite(), pytest.raises(FloatingPointError, match=r"sub\(\) made 2 NaN"):
