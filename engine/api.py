@@ -19,6 +19,13 @@ from .autograd import (
     set_grad_enabled,
 )
 from .autograd.inspection import memory
+from .determinism import (
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode,
+    use_deterministic_algorithms,
+)
 from .devices import device
 from .dtypes import (
     bool_ as bool,
@@ -577,6 +584,7 @@ from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
 from .tensors.printing import get_printoptions, printoptions, set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
+from .threads import get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads
 from .torch_names import as_torch
 
 newaxis = None

@@ -41,8 +41,9 @@ def name_call(error: Exception, name: str, operands: Sequence[str], place: objec
     if len(error.args) != 1 or type(error.args[0]) is not str or "_named" in error.__dict__:
         return
     error.__dict__["_named"] = True
-    text, within = error.args[0], f"in {name}() of "
-    told = f"At {place}" if within in text else f"I{within[1:]}{' and '.join(operands)}, at {place}"
+    text = error.args[0]
+    shapes = " and ".join(operand for operand in operands if operand)
+    told = f"At {place}" if f"in {name}() of " in text else f"In {name}(){' of ' if shapes else ''}{shapes}, at {place}"
     error.args = (f"{text.rstrip('.')}. {told}",)
 
 

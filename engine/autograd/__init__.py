@@ -7,8 +7,9 @@ from ..tape.mode import (
     is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
-from . import drawing, functional, graph  # noqa: F401 -- drawing gives nodes their graph()
+from . import functional, graph
 from .anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -45,4 +46,5 @@ __all__ = [
     "set_anomaly_enabled",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]

@@ -90,8 +90,8 @@ a { color: LinkText; text-decoration: none } a:hover { text-decoration: underlin
 </style>
 <h1>COUNT nodes, latest first</h1>
 <input type="search" placeholder="operation, module or line" aria-label="show only rows with">
-<div class="scroll"><table>
-<thead><tr><th></th><th>node</th><th>its inputs</th><th>saved</th><th>module</th><th>line</th></tr></thead>
+<div class="scroll"><table><thead>
+<tr><th></th><th>node</th><th>its inputs</th><th>saved</th><th>module</th><th>line</th></tr></thead>
 <tbody>
 ROWS
 </tbody></table></div>

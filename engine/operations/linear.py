@@ -316,7 +316,8 @@ def _explicit(equation: str, ndims: list[int]) -> tuple[list[str], str]:
 
 @operation(
     _einsum_rule,
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
+    called="einsum",
     public=False,
     node_name="EinsumBackward0",
     samples=each(

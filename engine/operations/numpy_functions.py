@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import OPERATIONS
+from ..registry.record import result_dtype
 from ..tensors.protocol import FUNCTIONS, UFUNCS
 from ..tensors.tensor import Tensor
 from . import (
@@ -209,7 +210,9 @@ def _outer(a: Any, b: Any) -> Any:
 
 @answers(np.einsum)
 def _einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Any:
-    return linear.einsum(subscripts, *map(_tensor, operands))
+    tensors = [_tensor(operand) for operand in operands]
+    common = result_dtype(tensors)
+    return linear.einsum(subscripts, *(tensor.to(common) for tensor in tensors))
 
 
 @answers(np.zeros_like)

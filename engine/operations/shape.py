@@ -302,7 +302,7 @@ def cat(tensors: Arrays, dim: int = 0) -> Array:
     tensor([1, 2, 3])
     """
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     if any(a.ndim == 0 for a in tensors):
         raise RuntimeError("zero-dimensional tensor cannot be concatenated: use torch.stack, or unsqueeze it first")
     arrays = [a for a in tensors if a.shape != (0,)] or list(tensors)  # PyTorch lets an empty vector join anything

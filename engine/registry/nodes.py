@@ -36,6 +36,10 @@ class Packed:
         return Tensor._wrap(tensor._array, self.node)
 
 
+def _is_packed(value: Any) -> bool:
+    return isinstance(value[0] if isinstance(value, tuple) and value else value, Packed)
+
+
 def _unpacked(value: Any, result: bool) -> Any:
     """*value*, saved by a node, with everything packed in it unpacked; the array if it is a *result*."""
     if isinstance(value, tuple):
@@ -58,6 +62,21 @@ class OperationNode(Node):
     def name(self) -> str:
         name = self.operation.node_name
         return name if isinstance(name, str) else name(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """PyTorch's names for saved values: ``_saved_self``, ``_saved_result``, and ``_raw_saved_x`` for the slot itself."""
+        raw, short = name.startswith("_raw_"), name.removeprefix("_raw").removeprefix("_saved_")
+        known = {"self": self.operation.operands[0], "result": "y"}.get(short, short)
+        if known in self.operation.saved_names() and (raw or known != short):
+            return self._raw(known) if raw else self._saved_tensor(known)
+        raise AttributeError(
+            f"{self.name()!r} object has no attribute {name!r}: it saves {self.operation.saved_names()}"
+        )
+
+    def _raw(self, name: str) -> Any:
+        from .packing import SavedTensor
+
+        return SavedTensor(self, name)
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         return self._run_rules(g, wanted, recorded=False)
@@ -104,7 +123,7 @@ class OperationNode(Node):
         value = getattr(self, "_saved_" + name)
         if value is RELEASED:
             released(self)
-        if self.hooks is not None and self.hooks.packed:
+        if self.hooks is not None and self.hooks.packed and _is_packed(value):
             return _unpacked(value, is_result(name))
         for tensor in value if isinstance(value, tuple) else (value,):
             if isinstance(tensor, Tensor) and tensor._counter is not None:

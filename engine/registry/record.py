@@ -126,7 +126,13 @@ def _promote(op: Operation, arguments: dict[str, Any]) -> None:
 
 
 def _expect_one_type(op: Operation, arguments: dict[str, Any]) -> None:
-    found = {name: arguments[name].dtype for name in op.operands if arguments[name] is not None}
+    found = {
+        name if len(values) == 1 else f"{name}[{i}]": value.dtype
+        for name in op.operands
+        if arguments[name] is not None
+        for values in [_listed(arguments[name])]
+        for i, value in enumerate(values)
+    }
     if len(set(found.values())) > 1:
         told = ", ".join(f"{name} {kind}" for name, kind in found.items())
         raise RuntimeError(

@@ -139,6 +139,11 @@ class Node:
                      for e in self.edges)  # fmt: skip
 
     @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever the user wants to keep with this node."""
+        return _metadata.setdefault(self, {})
+
+    @property
     def place(self) -> Place | None:
         """The line of the user's program that recorded this node."""
         return None if self.code is None else Place(self.code, self.lasti)
@@ -170,6 +175,9 @@ class Node:
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before this node runs; what it returns replaces grad_outputs."""
         return Handle(hooks_of(self).before, hook)
+
+
+_metadata: weakref.WeakKeyDictionary[Node, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def hooks_of(node: Node) -> Hooks:
