@@ -425,13 +425,36 @@ class Tensor:
         array = self.numpy()
         return np.array(array, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._array.__dlpack__(**options)
+        return self._array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """``allgrad.array_api``: the functions of the Python array API standard. ValueError for an unknown version."""
+        from .. import array_api
+
+        known = ("2021.12", "2022.12", "2023.12", array_api.__array_api_version__)
+        if api_version is not None and api_version not in known:
+            raise ValueError(f"the array API version {api_version!r} is not one of {', '.join(known)}")
+        return array_api
+
+    def to_device(self, where: Any, /, *, stream: Any = None) -> Self:
+        """This tensor: the CPU is the only device. RuntimeError for another one, ValueError for a *stream*."""
+        if stream is not None:
+            raise ValueError(f"the CPU has no streams, found {stream!r}")
+        device(where)
+        return self
 
     # --- copies
 
