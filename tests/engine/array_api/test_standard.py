@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_ranges_may_be_empty_and_shifted() -> None:
 
 
 @pytest.mark.parametrize("layout", [np.s_[::2], np.s_[::-1], np.s_[1:, ::-1]])
-def test_dlpack_shares_memory_both_ways_in_every_layout(layout: object) -> None:
+def test_dlpack_shares_memory_both_ways_in_every_layout(layout: Any) -> None:
     array = np.arange(24.0).reshape(4, 6)
     tensor = torch.from_numpy(array[layout])
     there = np.from_dlpack(tensor)
