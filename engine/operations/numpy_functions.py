@@ -17,7 +17,9 @@ from . import (
     creation,
     elementwise,
     extremes,
+    floating,
     linear,
+    logarithms,
     ordering,
     rearranging,
     reduction,
@@ -27,12 +29,13 @@ from . import (
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
         UFUNCS[_operation.forward] = _operation.call
+UFUNCS[np.logaddexp] = logarithms.logaddexp
 UFUNCS[np.matmul] = linear.matmul
 UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
 UFUNCS[np.fmod] = arithmetic.fmod
-UFUNCS[np.sign] = elementwise.sign
+UFUNCS[np.sign] = lambda x: floating.sgn(x) if as_tensor(x).is_complex() else elementwise.sign(x)
 
 
 def as_tensor(value: Any) -> Tensor:
