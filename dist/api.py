@@ -1,5 +1,7 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
+from . import functional
+from .batch_sampler import DistributedBatchSampler
 from .collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -80,6 +82,8 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "all_to_all",
     "all_to_all_single",
     "Work",
+    # collectives through which gradients flow
+    "functional",
     # collectives of objects
     "broadcast_object",
     "broadcast_object_list",
@@ -101,6 +105,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DistributedDataParallel",
     # data
     "DistributedSampler",
+    "DistributedBatchSampler",
     # what the server hears
     "report",
     "report_checkpoint",

@@ -26,6 +26,25 @@ class Sampler(Generic[Drawn]):
         raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
 
 
+class KeyedBatch(list[int]):
+    """The indices of one batch, and the key from which whatever is random in its samples follows.
+
+    A loader that is given it draws each sample within the random stream of *key* and the sample's index, so that a
+    random transform does the same to a sample in whichever process, at whatever place of a batch it is drawn.
+
+    Args:
+        indices: of the samples.
+        seed, epoch: what the random streams follow from, besides the index.
+    """
+
+    def __init__(self, indices: Iterable[int], seed: int, epoch: int) -> None:
+        super().__init__(indices)
+        self.seed, self.epoch = seed, epoch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeyedBatch, (list(self), self.seed, self.epoch)
+
+
 class SequentialSampler(Sampler[int]):
     """All indices, in order."""
 
