@@ -21,9 +21,7 @@ from .autograd import (
 from .autograd.inspection import memory
 from .devices import device
 from .dtypes import (
-    bool_ as bool,
-)
-from .dtypes import (
+    bfloat16,
     can_cast,
     complex64,
     complex128,
@@ -44,6 +42,9 @@ from .dtypes import (
     uint16,
     uint32,
     uint64,
+)
+from .dtypes import (
+    bool_ as bool,
 )
 from .dtypes import (
     complex64 as cfloat,

@@ -75,8 +75,9 @@ def _count(shape: tuple[int, ...], dim: Dims) -> int:
 def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """The sum over *dim*; of bools and integers as int64."""
     kind = input.dtype.kind
-    accumulate = np.int64 if kind in "biu" else None
-    return np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    accumulate = np.int64 if kind in "biu" else np.float32 if kind == "V" else None
+    total = np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    return total.astype(input.dtype) if kind == "V" else total
 
 
 @composite(out=True, samples=OVER_DIMS)
@@ -270,6 +271,8 @@ def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
         return input.copy()
+    if input.dtype.kind == "V":  # of bfloat16, a sum in which 256 + 1 is 256
+        return np.cumsum(input, axis=dim, dtype=np.float32).astype(input.dtype)
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
 
 

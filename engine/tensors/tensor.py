@@ -367,11 +367,16 @@ class Tensor:
                 f"a Tensor with {self._array.size} elements cannot be converted to Scalar, shape {list(self.shape)}: "
                 "item() wants exactly one, tolist() takes any number"
             )
-        return self._array.item()
+        return self._python(self._array.reshape(()))
+
+    @staticmethod
+    def _python(array: Array) -> Any:
+        """The elements as Python numbers; those of bfloat16, which NumPy leaves as they are, as floats."""
+        return array.tolist() if array.dtype.kind != "V" else array.astype(np.float32).tolist()
 
     def tolist(self) -> Any:
         """The elements as nested Python lists, or a number for a 0-d tensor."""
-        return self._array.tolist()
+        return self._python(self._array)
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
