@@ -54,7 +54,7 @@ _same(np.isposinf, floating.isposinf)
 
 
 def _joining(function: Any, counterpart: Callable[..., Any]) -> None:
-    FUNCTIONS[function] = lambda tup: counterpart([as_tensor(a) for a in tup])
+    FUNCTIONS[function] = lambda tup, **_: counterpart([as_tensor(a) for a in tup])
 
 
 _joining(np.vstack, joining.vstack)
@@ -184,6 +184,8 @@ def _vdot(a: Any, b: Any) -> Any:
 
 @answers(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    if not np.ndim(a) or not np.ndim(b):
+        return as_tensor(a) * as_tensor(b)
     if not isinstance(axes, int):
         axes = tuple([side] if isinstance(side, int) else list(side) for side in axes)
     return tensor_products.tensordot(as_tensor(a), as_tensor(b), axes)

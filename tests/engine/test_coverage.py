@@ -9,7 +9,7 @@ from allgrad.registry.samples import on, real
 from .coverage import COLUMNS, PAGE, Row, measured, page, rows
 from .coverage_calls import CALLS
 
-LEAST = 611  # of 652: what works may grow, and never shrinks
+LEAST = 612  # of 652: what works may grow, and never shrinks
 
 
 @pytest.fixture(scope="module")
