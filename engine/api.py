@@ -28,9 +28,7 @@ from .determinism import (
 )
 from .devices import device
 from .dtypes import (
-    bool_ as bool,
-)
-from .dtypes import (
+    bfloat16,
     can_cast,
     complex64,
     complex128,
@@ -51,6 +49,9 @@ from .dtypes import (
     uint16,
     uint32,
     uint64,
+)
+from .dtypes import (
+    bool_ as bool,
 )
 from .dtypes import (
     complex64 as cfloat,
