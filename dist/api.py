@@ -1,6 +1,7 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
 from .batch_sampler import DistributedBatchSampler
+from .checkpoints import Checkpointer, CheckpointError, Restored
 from .collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -103,6 +104,10 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     # data
     "DistributedSampler",
     "DistributedBatchSampler",
+    # checkpoints
+    "Checkpointer",
+    "CheckpointError",
+    "Restored",
     # what the server hears
     "report",
     "report_checkpoint",
