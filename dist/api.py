@@ -1,5 +1,6 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
+from . import functional
 from .batch_sampler import DistributedBatchSampler
 from .checkpoints import Checkpointer, CheckpointError, Restored
 from .collectives import (
@@ -82,6 +83,8 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "all_to_all",
     "all_to_all_single",
     "Work",
+    # collectives through which gradients flow
+    "functional",
     # collectives of objects
     "broadcast_object",
     "broadcast_object_list",

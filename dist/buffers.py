@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from allgrad.autograd.graph import increment_version
+
 Array = NDArray[Any]
 
 # Types of half the width, which MPI cannot add: they travel and are added in float32.
@@ -17,7 +19,8 @@ HALF_TYPES = frozenset({"float16", "bfloat16"})
 def memory_of(tensor: Any, name: str, *, changes: bool = True) -> Array:
     """Return the memory behind *tensor*, a Tensor or an array; *changes*: whether *name* writes into it.
 
-    Raises TypeError for anything else, and ValueError for an array that is read-only but written into.
+    A change counts as one in place: backward refuses a value that it needs and that has been overwritten so. Raises
+    TypeError for anything else, and ValueError for an array that is read-only but written into.
     """
     array = tensor if isinstance(tensor, np.ndarray) else None
     if array is None and hasattr(tensor, "detach"):
@@ -29,6 +32,8 @@ def memory_of(tensor: Any, name: str, *, changes: bool = True) -> Array:
         )
     if changes and not array.flags.writeable:
         raise ValueError(f"{name} writes into its argument, but this array is read-only: pass a copy")
+    if changes and tensor is not array:
+        increment_version(tensor)
     return array
 
 

@@ -116,6 +116,7 @@ from .operations.arithmetic import (
 from .operations.arithmetic import (
     sub as subtract,
 )
+from .operations.binary_losses import binary_cross_entropy_with_logits
 from .operations.comparison import (
     allclose,
     bitwise_and,
@@ -245,6 +246,7 @@ from .operations.distances import (
     cdist,
     renorm,
 )
+from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
     acos,
@@ -317,6 +319,8 @@ from .operations.floating import (
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.gathering import gather, scatter, scatter_add, take_along_dim
+from .operations.grid_sampling import grid_sampler, grid_sampler_2d, grid_sampler_3d
+from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
@@ -379,7 +383,6 @@ from .operations.logarithms import (
     xlogy,
 )
 from .operations.loss import (
-    binary_cross_entropy_with_logits,
     log_softmax,
     softmax,
 )
@@ -393,6 +396,7 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
+from .operations.normalization import layer_norm
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -416,7 +420,6 @@ from .operations.quantiles import (
 )
 from .operations.random_tensors import (
     bernoulli,
-    dropout,
     multinomial,
     normal,
     rand,
@@ -451,6 +454,7 @@ from .operations.rectifiers import (
     threshold,
     threshold_,
 )
+from .operations.recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .operations.reduction import (
     all,
     any,
@@ -514,6 +518,7 @@ from .operations.shape import cat as concat
 from .operations.shape import cat as concatenate
 from .operations.shape import transpose as swapaxes
 from .operations.shape import transpose as swapdims
+from .operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
@@ -541,6 +546,7 @@ from .operations.tensor_products import (
     addmv,
     addr,
     baddbmm,
+    bilinear,
     inner,
     kron,
     tensordot,

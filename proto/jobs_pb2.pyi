@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -21,6 +22,22 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STATE_FAILED: _ClassVar[JobState]
     JOB_STATE_CANCELLED: _ClassVar[JobState]
     JOB_STATE_UNKNOWN: _ClassVar[JobState]
+    JOB_STATE_PAUSED: _ClassVar[JobState]
+
+class FailureKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FAILURE_KIND_UNSPECIFIED: _ClassVar[FailureKind]
+    FAILURE_KIND_EXIT_CODE: _ClassVar[FailureKind]
+    FAILURE_KIND_SIGNAL: _ClassVar[FailureKind]
+    FAILURE_KIND_OUT_OF_MEMORY: _ClassVar[FailureKind]
+    FAILURE_KIND_LOST: _ClassVar[FailureKind]
+    FAILURE_KIND_TIMEOUT: _ClassVar[FailureKind]
+
+class DependencyCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEPENDENCY_CONDITION_UNSPECIFIED: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_SUCCEEDED: _ClassVar[DependencyCondition]
+    DEPENDENCY_CONDITION_ENDED: _ClassVar[DependencyCondition]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_STARTING: JobState
@@ -30,10 +47,57 @@ JOB_STATE_SUCCEEDED: JobState
 JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
 JOB_STATE_UNKNOWN: JobState
+JOB_STATE_PAUSED: JobState
+FAILURE_KIND_UNSPECIFIED: FailureKind
+FAILURE_KIND_EXIT_CODE: FailureKind
+FAILURE_KIND_SIGNAL: FailureKind
+FAILURE_KIND_OUT_OF_MEMORY: FailureKind
+FAILURE_KIND_LOST: FailureKind
+FAILURE_KIND_TIMEOUT: FailureKind
+DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition
+DEPENDENCY_CONDITION_SUCCEEDED: DependencyCondition
+DEPENDENCY_CONDITION_ENDED: DependencyCondition
+
+class Dependency(_message.Message):
+    __slots__ = ("job_id", "condition")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    condition: DependencyCondition
+    def __init__(self, job_id: _Optional[str] = ..., condition: _Optional[_Union[DependencyCondition, str]] = ...) -> None: ...
+
+class RetryRule(_message.Message):
+    __slots__ = ("kind", "limit", "backoff", "longest_backoff")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    kind: FailureKind
+    limit: int
+    backoff: _duration_pb2.Duration
+    longest_backoff: _duration_pb2.Duration
+    def __init__(self, kind: _Optional[_Union[FailureKind, str]] = ..., limit: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., longest_backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CheckpointPolicy(_message.Message):
+    __slots__ = ("preemptible", "grace", "interval")
+    PREEMPTIBLE_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    preemptible: bool
+    grace: _duration_pb2.Duration
+    interval: _duration_pb2.Duration
+    def __init__(self, preemptible: _Optional[bool] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch")
+    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint")
     class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -46,16 +110,37 @@ class JobSpec(_message.Message):
     ENV_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     AS_TORCH_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    THREADS_PER_RANK_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     argv: _containers.RepeatedScalarFieldContainer[str]
     ranks: int
     name: str
     env: _containers.ScalarMap[str, str]
     working_directory: str
     as_torch: bool
-    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ...) -> None: ...
+    priority: int
+    after: _containers.RepeatedCompositeFieldContainer[Dependency]
+    retries: _containers.RepeatedCompositeFieldContainer[RetryRule]
+    max_runtime: _duration_pb2.Duration
+    threads_per_rank: int
+    labels: _containers.ScalarMap[str, str]
+    checkpoint: CheckpointPolicy
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning")
+    __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning", "priority", "queue_time", "not_before_time", "cores", "sweep_id", "failures")
+    class FailuresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +153,12 @@ class Job(_message.Message):
     OUTPUT_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: JobSpec
     state: JobState
@@ -80,7 +171,13 @@ class Job(_message.Message):
     output_directory: str
     checkpoint: str
     warning: str
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., attempt: _Optional[int] = ..., output_directory: _Optional[str] = ..., checkpoint: _Optional[str] = ..., warning: _Optional[str] = ...) -> None: ...
+    priority: int
+    queue_time: _timestamp_pb2.Timestamp
+    not_before_time: _timestamp_pb2.Timestamp
+    cores: _containers.RepeatedScalarFieldContainer[int]
+    sweep_id: str
+    failures: _containers.ScalarMap[str, int]
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., attempt: _Optional[int] = ..., output_directory: _Optional[str] = ..., checkpoint: _Optional[str] = ..., warning: _Optional[str] = ..., priority: _Optional[int] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cores: _Optional[_Iterable[int]] = ..., sweep_id: _Optional[str] = ..., failures: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class SubmitJobRequest(_message.Message):
     __slots__ = ("request_id", "spec")
@@ -109,14 +206,26 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("state", "page_size", "page_token")
+    __slots__ = ("state", "page_size", "page_token", "states", "label_selector", "name", "created_after", "created_before", "sweep_id")
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_ID_FIELD_NUMBER: _ClassVar[int]
     state: JobState
     page_size: int
     page_token: str
-    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    states: _containers.RepeatedScalarFieldContainer[JobState]
+    label_selector: str
+    name: str
+    created_after: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    sweep_id: str
+    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ..., label_selector: _Optional[str] = ..., name: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sweep_id: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -216,7 +325,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamLogsRequest(_message.Message):
-    __slots__ = ("job_id", "rank", "offsets", "follow")
+    __slots__ = ("job_id", "rank", "offsets", "follow", "attempt")
     class OffsetsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -228,38 +337,186 @@ class StreamLogsRequest(_message.Message):
     RANK_FIELD_NUMBER: _ClassVar[int]
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     rank: int
     offsets: _containers.ScalarMap[int, int]
     follow: bool
-    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StreamLogsResponse(_message.Message):
-    __slots__ = ("rank", "offset", "data")
+    __slots__ = ("rank", "offset", "data", "attempt")
     RANK_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     rank: int
     offset: int
     data: bytes
-    def __init__(self, rank: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    attempt: int
+    def __init__(self, rank: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class GetServerInfoRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi")
+    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi", "cores_per_slot", "queued_jobs", "running_jobs")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
     SQLITE_VERSION_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     MPI_FIELD_NUMBER: _ClassVar[int]
+    CORES_PER_SLOT_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
     version: str
     slots: int
     free_slots: int
     sqlite_version: str
     start_time: _timestamp_pb2.Timestamp
     mpi: str
-    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ...) -> None: ...
+    cores_per_slot: int
+    queued_jobs: int
+    running_jobs: int
+    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ..., cores_per_slot: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ...) -> None: ...
+
+class PauseJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class PauseJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class ResumeJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ResumeJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class ChangeJobPriorityRequest(_message.Message):
+    __slots__ = ("job_id", "priority")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    priority: int
+    def __init__(self, job_id: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class ChangeJobPriorityResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class DeleteJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class DeleteJobResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("job", "causes", "latest_start_time")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    LATEST_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    causes: _containers.RepeatedCompositeFieldContainer[WaitCause]
+    latest_start_time: _timestamp_pb2.Timestamp
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., causes: _Optional[_Iterable[_Union[WaitCause, _Mapping]]] = ..., latest_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WaitCause(_message.Message):
+    __slots__ = ("description", "slots", "turn", "job", "time", "sweep", "person", "server")
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    description: str
+    slots: WaitForSlots
+    turn: WaitForTurn
+    job: WaitForJob
+    time: WaitForTime
+    sweep: WaitForSweep
+    person: WaitForPerson
+    server: WaitForServer
+    def __init__(self, description: _Optional[str] = ..., slots: _Optional[_Union[WaitForSlots, _Mapping]] = ..., turn: _Optional[_Union[WaitForTurn, _Mapping]] = ..., job: _Optional[_Union[WaitForJob, _Mapping]] = ..., time: _Optional[_Union[WaitForTime, _Mapping]] = ..., sweep: _Optional[_Union[WaitForSweep, _Mapping]] = ..., person: _Optional[_Union[WaitForPerson, _Mapping]] = ..., server: _Optional[_Union[WaitForServer, _Mapping]] = ...) -> None: ...
+
+class WaitForSlots(_message.Message):
+    __slots__ = ("needed", "free", "total")
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    FREE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    needed: int
+    free: int
+    total: int
+    def __init__(self, needed: _Optional[int] = ..., free: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+
+class WaitForTurn(_message.Message):
+    __slots__ = ("job_id", "ahead")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    ahead: int
+    def __init__(self, job_id: _Optional[str] = ..., ahead: _Optional[int] = ...) -> None: ...
+
+class WaitForJob(_message.Message):
+    __slots__ = ("job_id", "condition", "state")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    condition: DependencyCondition
+    state: JobState
+    def __init__(self, job_id: _Optional[str] = ..., condition: _Optional[_Union[DependencyCondition, str]] = ..., state: _Optional[_Union[JobState, str]] = ...) -> None: ...
+
+class WaitForTime(_message.Message):
+    __slots__ = ("until",)
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WaitForSweep(_message.Message):
+    __slots__ = ("sweep_id", "max_parallel")
+    SWEEP_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    sweep_id: str
+    max_parallel: int
+    def __init__(self, sweep_id: _Optional[str] = ..., max_parallel: _Optional[int] = ...) -> None: ...
+
+class WaitForPerson(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WaitForServer(_message.Message):
+    __slots__ = ("needed", "total")
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    needed: int
+    total: int
+    def __init__(self, needed: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...

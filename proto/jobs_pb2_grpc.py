@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class JobServiceStub:
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     def __init__(self, channel):
@@ -71,11 +72,37 @@ class JobServiceStub:
                 request_serializer=allgrad_dot_proto_dot_jobs__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=allgrad_dot_proto_dot_jobs__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/allgrad.v1.JobService/PauseJob',
+                request_serializer=allgrad_dot_proto_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=allgrad_dot_proto_dot_jobs__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/allgrad.v1.JobService/ResumeJob',
+                request_serializer=allgrad_dot_proto_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=allgrad_dot_proto_dot_jobs__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.ChangeJobPriority = channel.unary_unary(
+                '/allgrad.v1.JobService/ChangeJobPriority',
+                request_serializer=allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityRequest.SerializeToString,
+                response_deserializer=allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityResponse.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/allgrad.v1.JobService/DeleteJob',
+                request_serializer=allgrad_dot_proto_dot_jobs__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=allgrad_dot_proto_dot_jobs__pb2.DeleteJobResponse.FromString,
+                _registered_method=True)
+        self.ExplainJob = channel.unary_unary(
+                '/allgrad.v1.JobService/ExplainJob',
+                request_serializer=allgrad_dot_proto_dot_jobs__pb2.ExplainJobRequest.SerializeToString,
+                response_deserializer=allgrad_dot_proto_dot_jobs__pb2.ExplainJobResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     def SubmitJob(self, request, context):
@@ -126,6 +153,41 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseJob(self, request, context):
+        """Takes a job off its slots, or out of the queue, until ResumeJob: its processes get SIGTERM and time to write a
+        checkpoint. Pausing a paused job changes nothing; a finished one is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Puts a paused job back into the queue; its next attempt starts from its last checkpoint.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeJobPriority(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Forgets a finished job with all of its files: output, checkpoints, logs, metrics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainJob(self, request, context):
+        """Says why a job that waits is not running.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +226,31 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=allgrad_dot_proto_dot_jobs__pb2.GetServerInfoRequest.FromString,
                     response_serializer=allgrad_dot_proto_dot_jobs__pb2.GetServerInfoResponse.SerializeToString,
             ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=allgrad_dot_proto_dot_jobs__pb2.PauseJobRequest.FromString,
+                    response_serializer=allgrad_dot_proto_dot_jobs__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=allgrad_dot_proto_dot_jobs__pb2.ResumeJobRequest.FromString,
+                    response_serializer=allgrad_dot_proto_dot_jobs__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'ChangeJobPriority': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeJobPriority,
+                    request_deserializer=allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityRequest.FromString,
+                    response_serializer=allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityResponse.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=allgrad_dot_proto_dot_jobs__pb2.DeleteJobRequest.FromString,
+                    response_serializer=allgrad_dot_proto_dot_jobs__pb2.DeleteJobResponse.SerializeToString,
+            ),
+            'ExplainJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainJob,
+                    request_deserializer=allgrad_dot_proto_dot_jobs__pb2.ExplainJobRequest.FromString,
+                    response_serializer=allgrad_dot_proto_dot_jobs__pb2.ExplainJobResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'allgrad.v1.JobService', rpc_method_handlers)
@@ -174,7 +261,8 @@ def add_JobServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class JobService:
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     @staticmethod
@@ -356,6 +444,141 @@ class JobService:
             '/allgrad.v1.JobService/GetServerInfo',
             allgrad_dot_proto_dot_jobs__pb2.GetServerInfoRequest.SerializeToString,
             allgrad_dot_proto_dot_jobs__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allgrad.v1.JobService/PauseJob',
+            allgrad_dot_proto_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+            allgrad_dot_proto_dot_jobs__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allgrad.v1.JobService/ResumeJob',
+            allgrad_dot_proto_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+            allgrad_dot_proto_dot_jobs__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeJobPriority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allgrad.v1.JobService/ChangeJobPriority',
+            allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityRequest.SerializeToString,
+            allgrad_dot_proto_dot_jobs__pb2.ChangeJobPriorityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allgrad.v1.JobService/DeleteJob',
+            allgrad_dot_proto_dot_jobs__pb2.DeleteJobRequest.SerializeToString,
+            allgrad_dot_proto_dot_jobs__pb2.DeleteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/allgrad.v1.JobService/ExplainJob',
+            allgrad_dot_proto_dot_jobs__pb2.ExplainJobRequest.SerializeToString,
+            allgrad_dot_proto_dot_jobs__pb2.ExplainJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class JobServiceStub:
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     @_typing.overload
@@ -49,11 +50,23 @@ class JobServiceStub:
     StreamLogs: _grpc.UnaryStreamMultiCallable[_jobs_pb2.StreamLogsRequest, _jobs_pb2.StreamLogsResponse]
     """Streams what the ranks print, by byte offset. With follow, ends when the job has ended and all is sent."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetServerInfoRequest, _jobs_pb2.GetServerInfoResponse]
+    PauseJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.PauseJobRequest, _jobs_pb2.PauseJobResponse]
+    """Takes a job off its slots, or out of the queue, until ResumeJob: its processes get SIGTERM and time to write a
+    checkpoint. Pausing a paused job changes nothing; a finished one is FAILED_PRECONDITION.
+    """
+    ResumeJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.ResumeJobResponse]
+    """Puts a paused job back into the queue; its next attempt starts from its last checkpoint."""
+    ChangeJobPriority: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ChangeJobPriorityRequest, _jobs_pb2.ChangeJobPriorityResponse]
+    DeleteJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _jobs_pb2.DeleteJobResponse]
+    """Forgets a finished job with all of its files: output, checkpoints, logs, metrics."""
+    ExplainJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.ExplainJobResponse]
+    """Says why a job that waits is not running."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -71,10 +84,22 @@ class JobServiceAsyncStub(JobServiceStub):
     StreamLogs: _aio.UnaryStreamMultiCallable[_jobs_pb2.StreamLogsRequest, _jobs_pb2.StreamLogsResponse]  # type: ignore[assignment]
     """Streams what the ranks print, by byte offset. With follow, ends when the job has ended and all is sent."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetServerInfoRequest, _jobs_pb2.GetServerInfoResponse]  # type: ignore[assignment]
+    PauseJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.PauseJobRequest, _jobs_pb2.PauseJobResponse]  # type: ignore[assignment]
+    """Takes a job off its slots, or out of the queue, until ResumeJob: its processes get SIGTERM and time to write a
+    checkpoint. Pausing a paused job changes nothing; a finished one is FAILED_PRECONDITION.
+    """
+    ResumeJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.ResumeJobResponse]  # type: ignore[assignment]
+    """Puts a paused job back into the queue; its next attempt starts from its last checkpoint."""
+    ChangeJobPriority: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ChangeJobPriorityRequest, _jobs_pb2.ChangeJobPriorityResponse]  # type: ignore[assignment]
+    DeleteJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _jobs_pb2.DeleteJobResponse]  # type: ignore[assignment]
+    """Forgets a finished job with all of its files: output, checkpoints, logs, metrics."""
+    ExplainJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ExplainJobRequest, _jobs_pb2.ExplainJobResponse]  # type: ignore[assignment]
+    """Says why a job that waits is not running."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
-    google.rpc.Status with an ErrorInfo (domain "allgrad") and, for bad input, a BadRequest.
+    google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
+    state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
 
     @_abc_1.abstractmethod
@@ -132,5 +157,46 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.GetServerInfoResponse, _abc.Awaitable[_jobs_pb2.GetServerInfoResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PauseJob(
+        self,
+        request: _jobs_pb2.PauseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.PauseJobResponse, _abc.Awaitable[_jobs_pb2.PauseJobResponse]]:
+        """Takes a job off its slots, or out of the queue, until ResumeJob: its processes get SIGTERM and time to write a
+        checkpoint. Pausing a paused job changes nothing; a finished one is FAILED_PRECONDITION.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeJob(
+        self,
+        request: _jobs_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ResumeJobResponse, _abc.Awaitable[_jobs_pb2.ResumeJobResponse]]:
+        """Puts a paused job back into the queue; its next attempt starts from its last checkpoint."""
+
+    @_abc_1.abstractmethod
+    def ChangeJobPriority(
+        self,
+        request: _jobs_pb2.ChangeJobPriorityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ChangeJobPriorityResponse, _abc.Awaitable[_jobs_pb2.ChangeJobPriorityResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteJob(
+        self,
+        request: _jobs_pb2.DeleteJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.DeleteJobResponse, _abc.Awaitable[_jobs_pb2.DeleteJobResponse]]:
+        """Forgets a finished job with all of its files: output, checkpoints, logs, metrics."""
+
+    @_abc_1.abstractmethod
+    def ExplainJob(
+        self,
+        request: _jobs_pb2.ExplainJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ExplainJobResponse, _abc.Awaitable[_jobs_pb2.ExplainJobResponse]]:
+        """Says why a job that waits is not running."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,41 +13,64 @@ if TYPE_CHECKING:
         Alert,
         Checkpoint,
         Event,
+        Explanation,
         Heartbeat,
         Job,
-        JobSpec,
         JobState,
         LogChunk,
         Metrics,
         ServerInfo,
         StateChanged,
+        Sweep,
     )
     from .main import serve
+    from .spec import After, CheckpointPolicy, Dependency, EarlyStopping, FailureKind, JobSpec, RetryRule, SweepSpec
 
 __all__ = [
     "LAUNCHER_LOG",
+    "After",
     "Alert",
     "AllgradError",
     "Checkpoint",
+    "CheckpointPolicy",
     "Client",
+    "Dependency",
+    "EarlyStopping",
     "Event",
+    "Explanation",
+    "FailureKind",
     "Heartbeat",
     "Job",
     "JobSpec",
     "JobState",
     "LogChunk",
     "Metrics",
+    "RetryRule",
     "ServerInfo",
     "StateChanged",
+    "Sweep",
+    "SweepSpec",
     "serve",
 ]
+_ROOMS = {"AllgradError": "errors", "Client": "client", "serve": "main"} | dict.fromkeys(
+    (
+        "After",
+        "CheckpointPolicy",
+        "Dependency",
+        "EarlyStopping",
+        "FailureKind",
+        "JobSpec",
+        "RetryRule",
+        "SweepSpec",
+    ),
+    "spec",
+)
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: a supervisor process must start without gRPC."""
     if name in __all__:
-        room = {"AllgradError": "errors", "Client": "client", "serve": "main"}.get(name, "job")
-        value = getattr(import_module(f".{room}", __name__), name)
+        value = getattr(import_module(f".{_ROOMS.get(name, 'job')}", __name__), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from typing import Any
 from .home import read_json, write_json
 from .job import LAUNCHER_LOG
 from .processes import Process, boot_id, find
+from .spec import FailureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class Order:
     """Seconds between SIGTERM and SIGKILL."""
     log_limit: int
     """Bytes of each rank's log that are kept."""
+    cores: list[int] = field(default_factory=list)
+    """The cores that the ranks are bound to; empty: not bound."""
+    max_runtime: float | None = None
+    """Seconds after which the attempt is ended and has failed."""
+    resume: str = ""
+    """Path of the checkpoint to go on from."""
+    checkpoint_interval: float | None = None
+    """Seconds between checkpoints that the script is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ class Exit:
     finished: float
     notes: list[str] = field(default_factory=list)
     """What a person should know beside the reason, such as processes that the ranks left behind."""
+    kind: FailureKind = FailureKind.EXIT_CODE
+    """How it failed, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,9 @@ class RunDir:
     def exit(self) -> Exit | None:
         """Return how the attempt ended, or None if that was not written down."""
         record: Mapping[str, Any] | None = read_json(self.path / "exit.json")
-        return None if record is None else Exit(**record)
+        if record is None:
+            return None
+        return Exit(**{**record, "kind": FailureKind(record.get("kind", FailureKind.EXIT_CODE))})
 
     def failure(self) -> Failure | None:
         """Return what the first rank that failed said of itself, if it could."""

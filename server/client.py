@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from .errors import ServerUnreachable, Unauthenticated
 from .home import Home
-from .job import Event, Heartbeat, Job, JobSpec, JobState, LogChunk, ServerInfo, StateChanged
+from .job import Event, Explanation, Heartbeat, Job, JobState, LogChunk, ServerInfo, StateChanged, Sweep, Wanted
+from .options import Options, job_spec
+from .spec import EarlyStopping, SweepSpec
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -64,39 +65,91 @@ class Client:
         workdir: str | os.PathLike[str] | None = None,
         request_id: str | None = None,
         as_torch: bool = False,
+        **options: Unpack[Options],
     ) -> Job:
         """Submit *argv*, a script (or program) and its arguments, to run on *ranks* ranks.
 
         It runs in *workdir* (default: here), with *env* added to the server's environment; *as_torch*: the
-        script's `import torch` means allgrad. When submit returns, the job is on the server's disk. Repeating
-        it with the same *request_id* (up to 64 characters; default: a new one) returns the same job.
+        script's `import torch` means allgrad. *options*: see Options. When submit returns, the job is on the server's
+        disk. Repeating it with the same *request_id* (up to 64 characters; default: a new one) returns the same job.
         Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
         """
-        spec = JobSpec(tuple(argv), ranks, name, dict(env or {}), str(Path(workdir or ".").absolute()), as_torch)
+        spec = job_spec(argv, ranks, name, env, workdir, as_torch, options)
         request = request_id or uuid.uuid4().hex
         return self._call(lambda connection: connection.submit(spec, request))
+
+    def submit_sweep(
+        self,
+        argv: Sequence[str],
+        grid: Mapping[str, Sequence[object]],
+        *,
+        max_parallel: int = 0,
+        early_stopping: EarlyStopping | None = None,
+        ranks: int = 1,
+        name: str = "",
+        env: Mapping[str, str] | None = None,
+        workdir: str | os.PathLike[str] | None = None,
+        request_id: str | None = None,
+        as_torch: bool = False,
+        **options: Unpack[Options],
+    ) -> Sweep:
+        """Submit one job for every combination of the values in *grid*, {name: values}.
+
+        An argument with `{name}` in it gets the value in that place; parameters without a place are appended as
+        `--name value`. At most *max_parallel* jobs run at once (0: as many as fit). The rest as in submit().
+        """
+        spec = SweepSpec(
+            job_spec(argv, ranks, name, env, workdir, as_torch, options),
+            {axis: tuple(map(str, values)) for axis, values in grid.items()},
+            max_parallel,
+            early_stopping,
+        )
+        request = request_id or uuid.uuid4().hex
+        return self._call(lambda connection: connection.submit_sweep(spec, request))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""
         return self._call(lambda connection: connection.get(job_id))
 
-    def list(self, state: JobState | None = None, page_size: int = PAGE_SIZE) -> Iterator[Job]:
-        """Yield the jobs, newest first; only those in *state*, if given.
+    def list(
+        self,
+        state: JobState | Collection[JobState] | None = None,
+        page_size: int = PAGE_SIZE,
+        *,
+        labels: str = "",
+        name: str = "",
+        since: float | None = None,
+        until: float | None = None,
+        sweep: str = "",
+    ) -> Iterator[Job]:
+        """Yield the jobs, newest first: those in *state* (or one of several), with *labels*, named like *name*, ...
 
+        *labels*: a selector such as `team=vision,stage!=test,gpu,!old`. *name*: a part of it, whatever the case. *since*
+        and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only.
         Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest.
         """
+        wanted = Wanted(_states(state), labels, name, since, until, sweep)
         page_token = ""
         while True:
-            jobs, page_token = self.page(state, page_size, page_token)
+            jobs, page_token = self._page(wanted, page_size, page_token)
             yield from jobs
             if not page_token:
                 return
 
     def page(
-        self, state: JobState | None = None, page_size: int = PAGE_SIZE, page_token: str = ""
+        self,
+        state: JobState | Collection[JobState] | None = None,
+        page_size: int = PAGE_SIZE,
+        page_token: str = "",
+        *,
+        labels: str = "",
+        name: str = "",
+        since: float | None = None,
+        until: float | None = None,
+        sweep: str = "",
     ) -> tuple[Sequence[Job], str]:
         """Return one page of list() and the token of the next page, empty on the last one."""
-        return self._call(lambda connection: connection.page(state, page_size, page_token))
+        return self._page(Wanted(_states(state), labels, name, since, until, sweep), page_size, page_token)
 
     def cancel(self, job_id: str) -> Job:
         """Ask for the job to be ended and return it; watch() shows it end.
@@ -104,6 +157,52 @@ class Client:
         A finished job stays as it is. Raises JobNotFound.
         """
         return self._call(lambda connection: connection.cancel(job_id))
+
+    def pause(self, job_id: str) -> Job:
+        """Take the job off its slots, or off the queue, until resume() and return it.
+
+        Its processes get SIGTERM and the grace time, for writing a checkpoint. Raises JobNotFound, JobStateConflict.
+        """
+        return self._call(lambda connection: connection.pause(job_id))
+
+    def resume(self, job_id: str) -> Job:
+        """Put the paused job back into the queue and return it; it goes on from its last checkpoint.
+
+        Raises JobNotFound, JobStateConflict.
+        """
+        return self._call(lambda connection: connection.resume(job_id))
+
+    def change_priority(self, job_id: str, priority: int) -> Job:
+        """Give the job another priority, -100 to 100, and return it. Raises JobNotFound, JobStateConflict."""
+        return self._call(lambda connection: connection.change_priority(job_id, priority))
+
+    def delete(self, job_id: str) -> None:
+        """Forget the job, which has ended, with its output, checkpoints, logs and metrics.
+
+        Raises JobNotFound, JobStateConflict.
+        """
+        self._call(lambda connection: connection.delete(job_id))
+
+    def explain(self, job_id: str) -> Explanation:
+        """Return why the job, if it waits, is not running. Raises JobNotFound."""
+        return self._call(lambda connection: connection.why(job_id))
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """Return the sweep with its jobs as they stand. Raises SweepNotFound."""
+        return self._call(lambda connection: connection.sweep(sweep_id))
+
+    def sweeps(self) -> Iterator[Sweep]:
+        """Yield the sweeps, newest first."""
+        page_token = ""
+        while True:
+            found, page_token = self._sweeps_page(page_token)
+            yield from found
+            if not page_token:
+                return
+
+    def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Ask for all jobs of the sweep to be ended and return it. Raises SweepNotFound."""
+        return self._call(lambda connection: connection.cancel_sweep(sweep_id))
 
     def info(self) -> ServerInfo:
         """Return what the server says of itself."""
@@ -130,22 +229,27 @@ class Client:
             if isinstance(event, StateChanged) and event.state.terminal:
                 return
 
-    def logs(self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False) -> Iterator[LogChunk]:
+    def logs(
+        self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False, attempt: int = 0
+    ) -> Iterator[LogChunk]:
         """Yield what *rank* printed (None: every rank; LAUNCHER_LOG: mpirun itself), from byte *offset*.
 
-        With *follow*, goes on until the job has ended. Reconnects by itself. A chunk whose offset lies beyond
-        the end of the one before tells that the bytes between were dropped to save disk. An *offset* needs a
-        *rank*. Raises JobNotFound, InvalidRequest.
+        Of *attempt*, or of the present one (0). With *follow*, goes on until the job has ended, through all attempts
+        that come; each has logs of its own, and a chunk says to which its offset belongs. Reconnects by itself.
+        A chunk whose offset lies beyond the end of the one before tells that the bytes between were dropped to save
+        disk. An *offset* needs a *rank*. Raises JobNotFound, InvalidRequest.
         """
         if rank is None and offset:
             raise ValueError("logs(rank=None) reads all ranks from their beginning; an offset needs a rank")
         offsets = {} if rank is None else {rank: offset}
 
         def resume(connection: Connection) -> Iterator[LogChunk]:
-            return connection.logs(job_id, rank, offsets, follow)
+            return connection.logs(job_id, rank, offsets, attempt, follow)
 
         for chunk in self._stream(resume):
             if chunk.data:
+                if chunk.attempt > attempt:
+                    attempt, offsets = chunk.attempt, ({} if attempt else offsets)
                 offsets[chunk.rank] = chunk.offset + len(chunk.data)
                 yield chunk
 
@@ -165,6 +269,12 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._address or self._home.path})"
+
+    def _page(self, wanted: Wanted, page_size: int, page_token: str) -> tuple[Sequence[Job], str]:
+        return self._call(lambda connection: connection.page(wanted, page_size, page_token))
+
+    def _sweeps_page(self, page_token: str) -> tuple[Sequence[Sweep], str]:
+        return self._call(lambda connection: connection.sweeps(page_token))
 
     def _connect(self) -> Connection:
         """Return the connection; after a loss, a new one: the server may have come back on another port."""
@@ -246,3 +356,9 @@ class Client:
         if self._connection is connection:
             self.close()
         return True
+
+
+def _states(state: JobState | Collection[JobState] | None) -> tuple[JobState, ...]:
+    if state is None:
+        return ()
+    return (state,) if isinstance(state, JobState) else tuple(state)

@@ -8,11 +8,14 @@ from typing import Any
 import grpc
 
 from allgrad.proto import jobs_pb2 as pb
+from allgrad.proto import sweeps_pb2 as sweeps_pb
 from allgrad.proto.jobs_pb2_grpc import JobServiceStub
+from allgrad.proto.sweeps_pb2_grpc import SweepServiceStub
 
-from . import messages, statuses
+from . import messages, statuses, sweep_messages
 from .errors import AllgradError
-from .job import Event, Job, JobSpec, JobState, LogChunk, ServerInfo
+from .job import Event, Explanation, Job, LogChunk, ServerInfo, Sweep, Wanted
+from .spec import JobSpec, SweepSpec
 
 DEADLINE = 15.0
 """Seconds after which a call without an answer is given up."""
@@ -40,6 +43,7 @@ class Connection:
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._stub = JobServiceStub(self._channel)
+        self._sweeps = SweepServiceStub(self._channel)
 
     def explain(self, error: grpc.RpcError) -> AllgradError:
         """Return the error that a failed call tells."""
@@ -62,10 +66,15 @@ class Connection:
         request = pb.GetJobRequest(job_id=job_id)
         return messages.job_value(self._stub.GetJob(request, timeout=DEADLINE, metadata=self._metadata).job)
 
-    def page(self, state: JobState | None, page_size: int, page_token: str) -> tuple[Sequence[Job], str]:
+    def page(self, wanted: Wanted, page_size: int, page_token: str) -> tuple[Sequence[Job], str]:
         """Return one page of jobs and the token of the next."""
         request = pb.ListJobsRequest(
-            state=messages.state_message(state) if state else pb.JOB_STATE_UNSPECIFIED,
+            states=map(messages.state_message, wanted.states),
+            label_selector=wanted.labels,
+            name=wanted.name,
+            created_after=messages.timestamp(wanted.since),
+            created_before=messages.timestamp(wanted.until),
+            sweep_id=wanted.sweep,
             page_size=page_size,
             page_token=page_token,
         )
@@ -76,6 +85,56 @@ class Connection:
         """Ask for a job to be ended."""
         request = pb.CancelJobRequest(job_id=job_id)
         return messages.job_value(self._stub.CancelJob(request, timeout=DEADLINE, metadata=self._metadata).job)
+
+    def pause(self, job_id: str) -> Job:
+        """Take a job off its slots or off the queue."""
+        request = pb.PauseJobRequest(job_id=job_id)
+        return messages.job_value(self._stub.PauseJob(request, timeout=DEADLINE, metadata=self._metadata).job)
+
+    def resume(self, job_id: str) -> Job:
+        """Put a paused job back into the queue."""
+        request = pb.ResumeJobRequest(job_id=job_id)
+        return messages.job_value(self._stub.ResumeJob(request, timeout=DEADLINE, metadata=self._metadata).job)
+
+    def change_priority(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority."""
+        request = pb.ChangeJobPriorityRequest(job_id=job_id, priority=priority)
+        answer = self._stub.ChangeJobPriority(request, timeout=DEADLINE, metadata=self._metadata)
+        return messages.job_value(answer.job)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a finished job and its files."""
+        self._stub.DeleteJob(pb.DeleteJobRequest(job_id=job_id), timeout=DEADLINE, metadata=self._metadata)
+
+    def why(self, job_id: str) -> Explanation:
+        """Return why a job waits."""
+        request = pb.ExplainJobRequest(job_id=job_id)
+        return messages.explanation_value(self._stub.ExplainJob(request, timeout=DEADLINE, metadata=self._metadata))
+
+    def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
+        """Submit a sweep."""
+        message = sweep_messages.sweep_spec_message(spec)
+        request = sweeps_pb.SubmitSweepRequest(request_id=request_id, spec=message)
+        answer = self._sweeps.SubmitSweep(request, timeout=DEADLINE, metadata=self._metadata)
+        return sweep_messages.sweep_value(answer.sweep)
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """Return a sweep."""
+        request = sweeps_pb.GetSweepRequest(sweep_id=sweep_id)
+        answer = self._sweeps.GetSweep(request, timeout=DEADLINE, metadata=self._metadata)
+        return sweep_messages.sweep_value(answer.sweep)
+
+    def sweeps(self, page_token: str) -> tuple[Sequence[Sweep], str]:
+        """Return one page of sweeps and the token of the next."""
+        request = sweeps_pb.ListSweepsRequest(page_token=page_token)
+        answer = self._sweeps.ListSweeps(request, timeout=DEADLINE, metadata=self._metadata)
+        return [sweep_messages.sweep_value(sweep) for sweep in answer.sweeps], answer.next_page_token
+
+    def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Ask for all jobs of a sweep to be ended."""
+        request = sweeps_pb.CancelSweepRequest(sweep_id=sweep_id)
+        answer = self._sweeps.CancelSweep(request, timeout=DEADLINE, metadata=self._metadata)
+        return sweep_messages.sweep_value(answer.sweep)
 
     def info(self) -> ServerInfo:
         """Return what the server says of itself."""
@@ -96,9 +155,11 @@ class Connection:
         finally:
             call.cancel()
 
-    def logs(self, job_id: str, rank: int | None, offsets: Mapping[int, int], follow: bool) -> Iterator[LogChunk]:
+    def logs(
+        self, job_id: str, rank: int | None, offsets: Mapping[int, int], attempt: int, follow: bool
+    ) -> Iterator[LogChunk]:
         """Yield log chunks from *offsets* on, until the end of the logs, the job, or the connection."""
-        request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, follow=follow)
+        request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, attempt=attempt, follow=follow)
         call = self._stub.StreamLogs(request, timeout=RENEWAL, metadata=self._metadata)
         try:
             yield from map(messages.chunk_value, call)

@@ -1,4 +1,4 @@
-"""The one place where things are done: applies what happens to jobs, writes it down, performs actions."""
+"""The one place where things are done to jobs: applies what happens to them, writes it down, performs actions."""
 
 from __future__ import annotations
 
@@ -6,45 +6,37 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from . import journal, lifecycle, processes, scheduler, supervision
+from . import lifecycle, trash
 from .alerts import alert_of
-from .attempt import Exit, Order, RunDir
-from .errors import InvalidRequest, JobNotFound, ServerBusy
+from .attempt import RunDir
+from .attempts import Attempts, Settings
+from .causes import Cause
+from .dispatch import Dispatcher
+from .errors import InvalidRequest, JobNotFound, JobStateConflict, ServerBusy, SweepNotFound
 from .home import Home
-from .job import Alert, Event, Job, JobSpec, JobState, StateChanged
-from .journal import JournalReader, Line
-from .lifecycle import Action, Happening
+from .job import Alert, Event, Job, JobState, StateChanged, Sweep
+from .journal import Line
+from .lifecycle import Happening
+from .policies import check_priority, check_sweep
 from .requests import check_request_id, check_spec
-from .store import Store
-from .supervision import Supervised
+from .spec import After, JobSpec, SweepSpec
+from .store import JobFilter, Store
+from .sweeping import EarlyStopper
+from .sweeps import job_specs
 from .tracked import Tracked
+from .work import Work
 
 Answer = TypeVar("Answer")
 
-DEFAULT_GRACE = 5.0
-DEFAULT_LOG_LIMIT = 256 << 20
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_START_POLL = 0.01
+_TRACK_POLL = 0.01
 _DISK_PAUSE = 1.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a server runs its jobs."""
-
-    slots: int
-    threads: int = 1
-    """Threads that one rank may use."""
-    grace: float = DEFAULT_GRACE
-    """Seconds between SIGTERM and SIGKILL."""
-    log_limit: int = DEFAULT_LOG_LIMIT
-    """Bytes of each rank's log that are kept, beside its beginning."""
 
 
 class Control:
@@ -55,35 +47,54 @@ class Control:
         self._home = home
         self._store = store
         self._tracked: dict[str, Tracked] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._scheduling = asyncio.Lock()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
+        self._work = Work()
+        self._attempts = Attempts(home, store, settings, self._apply, self.report)
+        self._dispatcher = Dispatcher(self._tracked, settings, self._apply, self._state_of, self._sweep_spec)
+        self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
+
+    def __repr__(self) -> str:
+        return f"Control({self._home.path}, {len(self._tracked)} unfinished jobs)"
 
     async def adopt(self) -> int:
         """Take up the unfinished jobs of the server before; return how many attempts are alive."""
-        unfinished = await self.read(self._store.reader.unfinished)
-        for number, job in unfinished:
-            cursor = await self.read(self._store.reader.last_cursor, number)
+        reader = self._store.reader
+        await self.read(trash.finish, self._home, lambda job_id: reader.state(job_id) is not None)
+        for number, job in await self.read(reader.unfinished):
+            cursor = await self.read(reader.last_cursor, number)
             self._tracked[job.id] = Tracked(number, job, cursor)
         alive = 0
         for tracked in list(self._tracked.values()):
-            if tracked.job.state is not JobState.QUEUED:
-                alive += await self._take_up(tracked)
-        self._spawn(self._sweep_strays())
-        self._spawn(self._schedule())
+            if tracked.job.state.holds_slots:
+                alive += await self._attempts.take_up(tracked)
+            await self._dispatcher.learn(tracked.job)
+        self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
+        self._work.spawn(self._dispatcher.run())
         return alive
 
     async def submit(self, spec: JobSpec, request_id: str) -> Job:
         """Accept a job: when this returns, it is on disk. Raises InvalidRequest, RequestIdTaken."""
         check_request_id(request_id)
-        await self.read(check_spec, spec, self.settings.slots)
-        now, identity = time.time(), "".join(secrets.choice(_ALPHABET) for _ in range(8))
-        job = Job(identity, spec, created=now, output_dir=str(self._home.output_dir(identity)))
-        number, made = await self._store.insert(job, request_id, StateChanged(0, now, job.state))
-        if made.id == identity:
-            self._tracked[identity] = Tracked(number, job, 1)
-            self._spawn(self._schedule())
+        await self.read(self._check, [spec], request_id)
+        job = self._new_job(spec)
+        number, made = await self._store.insert(job, request_id, StateChanged(0, job.created, job.state))
+        if made.id == job.id:
+            await self._track(number, job)
         return await self.get(made.id)
+
+    async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
+        """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
+        check_request_id(request_id)
+        check_sweep(spec)
+        identity = _new_id()
+        specs = job_specs(identity, spec)
+        await self.read(self._check, specs, request_id)
+        jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
+        sweep = Sweep(identity, spec, time.time(), jobs)
+        made, numbers = await self._store.insert_sweep(sweep, request_id)
+        for number, job in zip(numbers, jobs, strict=False):
+            await self._track(number, job)
+        return await self.sweep(made)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for a job to be ended; a finished one stays as it is. Raises JobNotFound."""
@@ -92,29 +103,88 @@ class Control:
             await self._apply(tracked, lifecycle.CancelAsked(time.time()))
         return await self.get(job_id)
 
+    async def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Ask for all jobs of a sweep to be ended. Raises SweepNotFound."""
+        for job in (await self.sweep(sweep_id)).jobs:
+            await self.cancel(job.id)
+        return await self.sweep(sweep_id)
+
+    async def pause(self, job_id: str) -> Job:
+        """Take a job off its slots or off the queue. Raises JobNotFound, JobStateConflict."""
+        return await self._ask(job_id, lifecycle.PauseAsked(time.time()), "pause")
+
+    async def resume(self, job_id: str) -> Job:
+        """Put a paused job back into the queue. Raises JobNotFound, JobStateConflict."""
+        return await self._ask(job_id, lifecycle.ResumeAsked(self._dispatcher.now()), "resume")
+
+    async def change_priority(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority. Raises JobNotFound, JobStateConflict, InvalidRequest."""
+        check_priority(priority)
+        return await self._ask(job_id, lifecycle.PriorityChanged(time.time(), priority), "change the priority of")
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a finished job and its files. Raises JobNotFound, JobStateConflict."""
+        number, job, tracked = await self.find(job_id)
+        if tracked is not None:
+            raise JobStateConflict(
+                f"cannot delete job {job_id}", f"it is {job.state}", f"first: allgrad cancel {job_id}", job_id=job_id
+            )
+        if other := self._dispatcher.needed_by(job_id):
+            raise JobStateConflict(
+                f"cannot delete job {job_id}",
+                f"job {other} depends on it",
+                "wait for that one, or cancel it",
+                job_id=job_id,
+            )
+        await self.read(trash.set_aside, self._home, job_id)
+        try:
+            await self._store.delete(number, job)
+        except ServerBusy:
+            await self.read(trash.put_back, self._home, job_id)
+            raise
+        await self.read(trash.remove, self._home, job_id)
+
     async def get(self, job_id: str) -> Job:
         """Return a job, one that waits with the reason why. Raises JobNotFound."""
         _, job, _ = await self.find(job_id)
-        return job
+        return self._dispatcher.explained(job)
 
     async def find(self, job_id: str) -> tuple[int, Job, Tracked | None]:
         """Return number, record and, unless it is finished, the tracked job. Raises JobNotFound."""
         while True:
             tracked = self._tracked.get(job_id)
             if tracked is not None:
-                return tracked.number, self._explained(tracked.job, self._places()), tracked
+                return tracked.number, tracked.job, tracked
             found = await self.read(self._store.reader.job, job_id)
             if found is None:
                 raise JobNotFound(f"no job {job_id!r}", "the server has none of that id", "see: allgrad list")
             if found[1].state.terminal:
                 return found[0], found[1], None
-            await asyncio.sleep(_START_POLL)  # it is on disk, and about to be tracked
+            await asyncio.sleep(_TRACK_POLL)  # it is on disk, and about to be tracked
 
-    async def page(self, state: JobState | None, below: int, limit: int) -> list[tuple[int, Job]]:
-        """Return up to *limit* jobs whose number is under *below*, newest first."""
-        found = await self.read(self._store.reader.page, state, below, limit)
-        places = self._places()
-        return [(number, self._explained(job, places)) for number, job in found]
+    async def explain(self, job_id: str) -> tuple[Job, list[Cause], float | None]:
+        """Return a job, what keeps it from running if it waits, and its latest start if known. Raises JobNotFound."""
+        _, job, tracked = await self.find(job_id)
+        if tracked is None:
+            return job, [], None
+        latest = self._dispatcher.plan.latest_start(job_id)
+        return self._dispatcher.explained(job), self._dispatcher.causes(job), latest
+
+    async def page(self, wanted: JobFilter, below: int, limit: int) -> list[tuple[int, Job]]:
+        """Return up to *limit* jobs that are *wanted* and whose number is under *below*, newest first."""
+        found = await self.read(self._store.reader.page, wanted, below, limit)
+        return [(number, self._dispatcher.explained(job)) for number, job in found]
+
+    async def sweep(self, sweep_id: str) -> Sweep:
+        """Return a sweep with its jobs. Raises SweepNotFound."""
+        found = await self.read(self._store.reader.sweep, sweep_id)
+        if found is None:
+            raise SweepNotFound(f"no sweep {sweep_id!r}", "the server has none of that id", "see: allgrad sweeps")
+        return replace(found, jobs=tuple(map(self._dispatcher.explained, found.jobs)))
+
+    async def sweeps(self, below: int, limit: int) -> list[tuple[int, Sweep]]:
+        """Return up to *limit* sweeps whose number is under *below*, newest first."""
+        return await self.read(self._store.reader.sweeps, below, limit)
 
     async def report(self, job_id: str, attempt: int, lines: Sequence[Line]) -> int:
         """Write down journal lines of an attempt; return up to which number all are on disk.
@@ -131,10 +201,11 @@ class Control:
             appended = await self._store.append(number, tracked.job, lines, alert_of)
             if appended.cursor is not None:
                 tracked.advance(appended.job, appended.cursor)
+        await self._early_stopper.look(job, lines)
         return appended.sequence
 
-    async def read(self, question: Callable[..., Answer], *values: Any) -> Answer:
-        """Ask something that may wait for the disk, without holding up everybody else."""
+    async def read(self, question: Callable[..., Answer], *values: object) -> Answer:
+        """Ask the store, or a file, without holding up anybody."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, question, *values)
 
     async def events(self, number: int, after: int, upto: int, limit: int) -> Sequence[tuple[int, bytes]]:
@@ -145,48 +216,70 @@ class Control:
         """Return the last cursor of job *number*."""
         return await self.read(self._store.reader.last_cursor, number)
 
-    def run_dir(self, job: Job) -> RunDir:
-        """Return the folder of the job's present attempt."""
-        return RunDir(self._home.run_dir(job.id, job.attempt))
+    def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
+        """Return the folder of an attempt, by default the present one."""
+        return self._attempts.run_dir(job, attempt)
 
     def free_slots(self) -> int:
         """Return how many slots no attempt holds."""
-        held = sum(tracked.job.ranks for tracked in self._tracked.values() if tracked.job.state.holds_slots)
-        return self.settings.slots - held
+        return self._dispatcher.plan.free
 
-    def running(self) -> int:
-        """Return how many jobs have processes."""
-        return sum(tracked.job.state.holds_slots for tracked in self._tracked.values())
+    def count(self, *, running: bool) -> int:
+        """Return how many jobs have processes, or else how many wait for slots."""
+        states = [tracked.job.state for tracked in self._tracked.values()]
+        return sum(state.holds_slots for state in states) if running else states.count(JobState.QUEUED)
 
     async def close(self) -> None:
         """Let go of everything. The supervisors and their ranks live on."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._work.close()
+        await self._attempts.work.close()
         for tracked in self._tracked.values():
             if tracked.supervisor is not None:
                 tracked.supervisor.close()
         self._readers.shutdown()
 
-    def _explained(self, job: Job, places: Mapping[str, int]) -> Job:
-        if job.id not in places:
-            return job
-        reason = scheduler.why_waiting(job, places[job.id], self.free_slots(), self.settings.slots)
-        return replace(job, reason=reason)
+    def _check(self, specs: Sequence[JobSpec], request_id: str) -> None:
+        """Raise InvalidRequest if one of *specs* can never run, unless the request was accepted before."""
+        if request_id and self._store.reader.knows(request_id):
+            return
+        for spec in specs:
+            check_spec(spec, self.settings.slots, self.settings.threads)
+            for need in spec.after:
+                state = self._store.reader.state(need.job_id)
+                hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)
+                if state is None or hopeless:
+                    found = "there is no such job" if state is None else f"that job is {state}"
+                    raise InvalidRequest(
+                        f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
+                    )
 
-    def _places(self) -> Mapping[str, int]:
-        """Return how many jobs are ahead of each one that waits."""
-        return {job.id: place for place, job in enumerate(self._queue())}
+    def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
+        now, identity = self._dispatcher.now(), _new_id()
+        output = str(self._home.output_dir(identity))
+        return Job(identity, spec, created=now, output_dir=output, priority=spec.priority, queued=now, sweep=sweep)
 
-    def _queue(self) -> list[Job]:
-        waiting = [tracked for tracked in self._tracked.values() if tracked.job.state is JobState.QUEUED]
-        return [tracked.job for tracked in sorted(waiting, key=lambda tracked: tracked.number)]
+    async def _track(self, number: int, job: Job) -> None:
+        self._tracked[job.id] = Tracked(number, job, 1)
+        await self._dispatcher.learn(job)
 
-    async def _schedule(self) -> None:
-        async with self._scheduling:
-            for job in scheduler.startable(self._queue(), self.free_slots(), self.settings.slots):
-                if tracked := self._tracked.get(job.id):  # it may have been cancelled meanwhile
-                    await self._apply(tracked, lifecycle.SlotsGranted(time.time()))
+    async def _ask(self, job_id: str, happening: Happening, verb: str) -> Job:
+        """Let *happening* happen to a job; raise JobStateConflict if it cannot."""
+        _, job, tracked = await self.find(job_id)
+        if tracked is None or not lifecycle.possible(job, type(happening)):
+            fix = "" if job.state.terminal else f"see: allgrad why {job_id}"
+            raise JobStateConflict(f"cannot {verb} job {job_id}", f"it is {job.state}", fix, job_id=job_id)
+        await self._apply(tracked, happening)
+        return await self.get(job_id)
+
+    async def _state_of(self, job_id: str) -> JobState | None:
+        return await self.read(self._store.reader.state, job_id)
+
+    async def _sweep_spec(self, sweep_id: str) -> SweepSpec | None:
+        return await self.read(self._store.reader.sweep_spec, sweep_id)
+
+    async def _stop_early(self, job_id: str, reason: str) -> None:
+        if tracked := self._tracked.get(job_id):
+            await self._apply(tracked, lifecycle.CancelAsked(time.time(), reason))
 
     async def _apply(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = ()) -> None:
         """Let something happen to a job: decide by the table, write down, show, act."""
@@ -200,11 +293,13 @@ class Control:
             if job != before or events:
                 tracked.advance(job, await self._save(tracked.number, job, events))
             for action in actions:
-                self._perform(tracked, action)
+                self._attempts.perform(tracked, action)
+        self._dispatcher.wake()
         if job.state.terminal and job.id in self._tracked:
             del self._tracked[job.id]
             log.info("job %s %s %s", job.id, job.state, job.reason)
-            self._spawn(self._schedule())
+            self._dispatcher.forget(job)
+            self._early_stopper.forget(job)
 
     async def _save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write down what has happened, however long the disk is full: it cannot be taken back."""
@@ -217,116 +312,6 @@ class Control:
                 log.warning("%s", error)
                 await asyncio.sleep(_DISK_PAUSE)
 
-    def _perform(self, tracked: Tracked, action: Action) -> None:
-        match action:
-            case lifecycle.Launch():
-                self._launch(tracked)
-            case lifecycle.Stop():
-                if tracked.supervisor is not None:
-                    tracked.supervisor.stop()
-            case lifecycle.Sweep():
-                self._spawn(self._sweep(tracked))
 
-    def _launch(self, tracked: Tracked) -> None:
-        job, settings = tracked.job, self.settings
-        order = Order(
-            job_id=job.id,
-            attempt=job.attempt,
-            argv=list(job.argv),
-            ranks=job.ranks,
-            as_torch=job.spec.as_torch,
-            env=job.spec.env,
-            workdir=job.spec.workdir,
-            output_dir=job.output_dir,
-            home=str(self._home.path),
-            threads=settings.threads,
-            grace=settings.grace,
-            log_limit=settings.log_limit,
-        )
-        try:
-            tracked.supervisor = supervision.start(self.run_dir(job), order)
-        except OSError as error:
-            failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
-            self._spawn(self._apply(tracked, failed))
-        else:
-            self._spawn(self._follow(tracked, tracked.supervisor))
-
-    async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
-        """Accompany an attempt from its start to its end."""
-        run = self.run_dir(tracked.job)
-        while (started := run.started()) is None and supervisor.alive:
-            await asyncio.sleep(_START_POLL)
-        if started is not None:
-            await self._apply(tracked, lifecycle.Started(started))
-        await supervisor.gone()
-        supervisor.close()
-        tracked.supervisor = None
-        await self._conclude(tracked, run)
-
-    async def _conclude(self, tracked: Tracked, run: RunDir) -> None:
-        """Write down the end of an attempt whose supervisor is gone."""
-        await self._collect(tracked, run)
-        ended: Exit | None = run.exit()
-        if ended is None:
-            lost = lifecycle.ContactLost(time.time(), "its supervisor died without a record of the end")
-            await self._apply(tracked, lost)
-            return
-        event = lifecycle.Ended(ended.finished, ended.exit_code, ended.reason, ended.stopped)
-        await self._apply(tracked, event, ended.notes)
-
-    async def _collect(self, tracked: Tracked, run: RunDir) -> None:
-        """Write down what the supervisor did not come to send of the journal."""
-        job = tracked.job
-        done = await self.read(self._store.reader.progress, tracked.number, job.attempt)
-        if await self.read(journal.last_sequence, run.journal) <= done:
-            return
-        reader = JournalReader(run.journal)
-        while lines := await self.read(reader.read):
-            await self.report(job.id, job.attempt, lines)
-
-    async def _take_up(self, tracked: Tracked) -> bool:
-        """Go on with an attempt of an earlier server; return whether it is alive."""
-        job, run = tracked.job, self.run_dir(tracked.job)
-        supervisor = supervision.find(run, job.id, job.attempt)
-        if supervisor is not None:
-            tracked.supervisor = supervisor
-            if job.state is JobState.STOPPING:
-                supervisor.stop()
-            elif job.state is JobState.UNKNOWN:
-                await self._apply(tracked, lifecycle.ContactRegained(time.time()))
-            self._spawn(self._follow(tracked, supervisor))
-            return True
-        if job.state is JobState.STARTING and run.started() is None and run.exit() is None:
-            self._launch(tracked)
-            return True
-        self._spawn(self._conclude(tracked, run))
-        return False
-
-    async def _sweep(self, tracked: Tracked) -> None:
-        """End whatever an attempt without a supervisor left behind."""
-        job = tracked.job
-
-        def left() -> list[processes.Process]:
-            return processes.tagged(job.id, job.attempt)
-
-        await asyncio.to_thread(processes.end, left, self.settings.grace)
-        await self._apply(tracked, lifecycle.FoundDead(time.time()))
-
-    async def _sweep_strays(self) -> None:
-        """End processes of finished jobs of this folder, left by a supervisor that was killed."""
-
-        def strays() -> list[processes.Process]:
-            mine = processes.tagged_under(str(self._home.path / "jobs"))
-            return [process for process, job_id in mine if job_id not in self._tracked]
-
-        await asyncio.to_thread(processes.end, strays, self.settings.grace)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("%s failed", task.get_coro(), exc_info=error)
+def _new_id() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))

@@ -4,6 +4,8 @@ AllgradError
 ├── ServerUnreachable   no server answers
 ├── Unauthenticated     the token is missing or wrong
 ├── JobNotFound         no job has that id
+│   └── SweepNotFound   no sweep has that id
+├── JobStateConflict    the job's state forbids what was asked
 ├── InvalidRequest      the request can never be satisfied as it is
 │   ├── RequestIdTaken  the request id belongs to a submit with another body
 │   └── CursorAhead     the cursor lies beyond the job's last event
@@ -55,6 +57,24 @@ class JobNotFound(AllgradError):
     exit_code = 5
     code = "NOT_FOUND"
     reason = "JOB_NOT_FOUND"
+
+
+class SweepNotFound(JobNotFound):
+    """The server has no sweep of that id."""
+
+    reason = "SWEEP_NOT_FOUND"
+
+
+class JobStateConflict(AllgradError):
+    """What was asked of *job_id* cannot be done in the state that it is in."""
+
+    exit_code = 2
+    code = "FAILED_PRECONDITION"
+    reason = "JOB_STATE_CONFLICT"
+
+    def __init__(self, what: str, found: str = "", fix: str = "", job_id: str = "") -> None:
+        super().__init__(what, found, fix)
+        self.job_id = job_id
 
 
 class InvalidRequest(AllgradError):

@@ -47,13 +47,17 @@ class Home:
         """What the jobs' journals reported."""
         return self.path / "metrics.db"
 
+    def job_dir(self, job_id: str) -> Path:
+        """Return the folder of a job."""
+        return self.path / "jobs" / job_id
+
     def output_dir(self, job_id: str) -> Path:
         """Return where the scripts of a job keep what should remain, over all attempts."""
-        return self.path / "jobs" / job_id / "output"
+        return self.job_dir(job_id) / "output"
 
     def run_dir(self, job_id: str, attempt: int) -> Path:
         """Return the folder of one attempt: journal, logs, pid and exit files."""
-        return self.path / "jobs" / job_id / f"attempt-{attempt}"
+        return self.job_dir(job_id) / f"attempt-{attempt}"
 
     def address(self) -> str | None:
         """Return the address in `server.json`, or None if no server has run here."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .spec import JobSpec, SweepSpec
+
 
 class JobState(StrEnum):
     """Where a job stands. A terminal state is written once and never changes."""
@@ -18,6 +20,7 @@ class JobState(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
+    PAUSED = "PAUSED"
 
     @property
     def terminal(self) -> bool:
@@ -27,19 +30,15 @@ class JobState(StrEnum):
     @property
     def holds_slots(self) -> bool:
         """Whether processes of the job may be alive, so that its slots are not free."""
-        return not self.terminal and self is not JobState.QUEUED
+        return not self.terminal and self not in (JobState.QUEUED, JobState.PAUSED)
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What is to be run; it never changes after submission."""
+class Stopping(StrEnum):
+    """What a job that is being stopped will be once its processes are gone."""
 
-    argv: tuple[str, ...]
-    ranks: int = 1
-    name: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    workdir: str = ""
-    as_torch: bool = False
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    REQUEUE = "requeue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,19 @@ class Job:
     """Path of the checkpoint reported last."""
     warning: str = ""
     """What a person should look at though the job goes on, such as a loss that became NaN."""
+    priority: int = 0
+    queued: float = 0.0
+    """When it last entered the queue."""
+    not_before: float = 0.0
+    """Before which it is not started again, after a failure."""
+    cores: tuple[int, ...] = ()
+    """The cores that its ranks are bound to; empty: not bound."""
+    sweep: str = ""
+    """The id of the sweep that it belongs to."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """How often it has failed and was tried again, by FailureKind."""
+    stopping: Stopping | None = None
+    """What it will be once its processes are gone, while it is STOPPING; known to the server only."""
 
     @property
     def name(self) -> str:
@@ -75,7 +87,7 @@ class Job:
 
     @property
     def ranks(self) -> int:
-        """Number of MPI ranks, which is the number of slots it takes."""
+        """Number of MPI ranks."""
         return self.spec.ranks
 
 
@@ -136,6 +148,8 @@ class LogChunk:
     rank: int
     offset: int
     data: bytes
+    attempt: int = 0
+    """To which the offset belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +163,39 @@ class ServerInfo:
     started: float
     mpi: str
     """Implementation and version of the MPI that starts the ranks; empty if there is none."""
+    cores_per_slot: int = 0
+    """0: ranks are not bound to cores."""
+    queued_jobs: int = 0
+    running_jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a job that waits is not running: each of *causes* alone would keep it from starting."""
+
+    job: Job
+    causes: tuple[str, ...]
+    latest_start: float | None = None
+    """When it starts at the latest, if the jobs before it keep to their max_runtime; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep with its jobs, in the order of the grid, the last axis changing fastest."""
+
+    id: str
+    spec: SweepSpec
+    created: float = 0.0
+    jobs: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs are to be listed; what is empty or None admits all."""
+
+    states: tuple[JobState, ...] = ()
+    labels: str = ""
+    name: str = ""
+    since: float | None = None
+    until: float | None = None
+    sweep: str = ""

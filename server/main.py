@@ -17,16 +17,20 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from allgrad.proto import jobs_pb2, reporting_pb2
+from allgrad.proto import jobs_pb2, reporting_pb2, sweeps_pb2
 from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
+from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
+from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
-from .control import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Control, Settings
+from .control import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
-from .service import JobService, ReportingService, mpi_name
+from .report_service import ReportingService
+from .service import JobService, mpi_name
 from .store import Store
+from .sweep_service import SweepService
 
 STOP_GRACE = 0.5
 """Seconds that calls in progress have when the server stops; streams resume by their cursor."""
@@ -34,6 +38,7 @@ _WATCH_DISK = 1.0
 _SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     reporting_pb2.DESCRIPTOR.services_by_name["ReportingService"].full_name,
+    sweeps_pb2.DESCRIPTOR.services_by_name["SweepService"].full_name,
 )
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server takes the same port, and half of the calls
@@ -58,23 +63,25 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
+    bind: bool = True,
     announce: Callable[[str], None] = _say,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Jobs go on running afterwards, and the next server takes them up.
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *announce* is called with lines for
-    people.
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *bind*: whether each job gets cores of its own,
+    where there are at least as many cores as slots. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
     """
     _check_loopback(host)
-    cores = len(os.sched_getaffinity(0))
-    count = cores if slots is None else slots
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    count = len(cores) if slots is None else slots
     if count < 1:
         raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
-    settings = Settings(count, max(1, cores // count), grace, log_limit)
+    dealt = cores if bind and count <= len(cores) else ()
+    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, dealt)
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):
@@ -101,7 +108,7 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
         await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
         home.address_file.unlink(missing_ok=True)
         await server.stop(STOP_GRACE)
-        if running := control.running():
+        if running := control.count(running=True):
             announce(f"{running} job(s) go on running; the next server on {home.path} takes them up")
         if store.broken:
             raise CannotServe("the server stopped", f"its disk fails: {store.broken}", "see to the disk")
@@ -132,6 +139,7 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
 async def _add_services(server: grpc.aio.Server, control: Control) -> health.HealthServicer:
     add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
     add_ReportingServiceServicer_to_server(ReportingService(control), server)
+    add_SweepServiceServicer_to_server(SweepService(control), server)
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), server)

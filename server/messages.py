@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from allgrad.proto import jobs_pb2 as pb
@@ -10,15 +11,16 @@ from .job import (
     Alert,
     Checkpoint,
     Event,
+    Explanation,
     Heartbeat,
     Job,
-    JobSpec,
     JobState,
     LogChunk,
     Metrics,
     ServerInfo,
     StateChanged,
 )
+from .spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, RetryRule
 
 _STATE_MESSAGES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,
@@ -29,8 +31,19 @@ _STATE_MESSAGES = {
     JobState.FAILED: pb.JOB_STATE_FAILED,
     JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
     JobState.UNKNOWN: pb.JOB_STATE_UNKNOWN,
+    JobState.PAUSED: pb.JOB_STATE_PAUSED,
 }
 _STATES = {message: state for state, message in _STATE_MESSAGES.items()}
+_KIND_MESSAGES = {
+    None: pb.FAILURE_KIND_UNSPECIFIED,
+    FailureKind.EXIT_CODE: pb.FAILURE_KIND_EXIT_CODE,
+    FailureKind.SIGNAL: pb.FAILURE_KIND_SIGNAL,
+    FailureKind.OUT_OF_MEMORY: pb.FAILURE_KIND_OUT_OF_MEMORY,
+    FailureKind.LOST: pb.FAILURE_KIND_LOST,
+    FailureKind.TIMEOUT: pb.FAILURE_KIND_TIMEOUT,
+}
+_KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
+_ANY_RULE = RetryRule(0)
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
@@ -56,8 +69,31 @@ def state_value(message: pb.JobState) -> JobState:
     return _STATES.get(message, JobState.UNKNOWN)
 
 
+def duration(seconds: float | None) -> Duration | None:
+    """Return *seconds* as a message, to the microsecond."""
+    if seconds is None:
+        return None
+    micros = round(seconds * 1_000_000)
+    return Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000)
+
+
+def span(message: Duration) -> float:
+    """Return the seconds that *message* lasts."""
+    return message.seconds + message.nanos / 1e9
+
+
+def condition_message(condition: After) -> pb.DependencyCondition:
+    """Return the enum value of *condition*."""
+    ended = condition is After.END
+    return pb.DEPENDENCY_CONDITION_ENDED if ended else pb.DEPENDENCY_CONDITION_SUCCEEDED
+
+
 def spec_message(spec: JobSpec) -> pb.JobSpec:
     """Return *spec* as a message."""
+    policy = spec.checkpoint
+    checkpoint = pb.CheckpointPolicy(
+        preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
+    )
     return pb.JobSpec(
         argv=spec.argv,
         ranks=spec.ranks,
@@ -65,11 +101,19 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         env=spec.env,
         working_directory=spec.workdir,
         as_torch=spec.as_torch,
+        priority=spec.priority,
+        after=[pb.Dependency(job_id=need.job_id, condition=condition_message(need.condition)) for need in spec.after],
+        retries=[_rule_message(rule) for rule in spec.retries],
+        max_runtime=duration(spec.max_runtime),
+        threads_per_rank=spec.threads,
+        labels=spec.labels,
+        checkpoint=None if policy == CheckpointPolicy() else checkpoint,
     )
 
 
 def spec_value(message: pb.JobSpec) -> JobSpec:
     """Return the spec that *message* tells."""
+    policy = message.checkpoint
     return JobSpec(
         argv=tuple(message.argv),
         ranks=message.ranks,
@@ -77,6 +121,38 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
         env=dict(message.env),
         workdir=message.working_directory,
         as_torch=message.as_torch,
+        priority=message.priority,
+        after=tuple(
+            Dependency(need.job_id, After.END if need.condition == pb.DEPENDENCY_CONDITION_ENDED else After.SUCCESS)
+            for need in message.after
+        ),
+        retries=tuple(map(_rule_value, message.retries)),
+        max_runtime=span(message.max_runtime) if message.HasField("max_runtime") else None,
+        threads=message.threads_per_rank,
+        labels=dict(message.labels),
+        checkpoint=CheckpointPolicy(
+            policy.preemptible,
+            span(policy.grace) if policy.HasField("grace") else None,
+            span(policy.interval) if policy.HasField("interval") else None,
+        ),
+    )
+
+
+def _rule_message(rule: RetryRule) -> pb.RetryRule:
+    return pb.RetryRule(
+        kind=_KIND_MESSAGES[rule.kind],
+        limit=rule.limit,
+        backoff=duration(rule.backoff),
+        longest_backoff=duration(rule.longest),
+    )
+
+
+def _rule_value(message: pb.RetryRule) -> RetryRule:
+    return RetryRule(
+        limit=message.limit,
+        kind=_KINDS.get(message.kind),
+        backoff=span(message.backoff) if message.HasField("backoff") else _ANY_RULE.backoff,
+        longest=span(message.longest_backoff) if message.HasField("longest_backoff") else _ANY_RULE.longest,
     )
 
 
@@ -95,6 +171,12 @@ def job_message(job: Job) -> pb.Job:
         output_directory=job.output_dir,
         checkpoint=job.checkpoint,
         warning=job.warning,
+        priority=job.priority,
+        queue_time=timestamp(job.queued or None),
+        not_before_time=timestamp(job.not_before or None),
+        cores=job.cores,
+        sweep_id=job.sweep,
+        failures=job.failures,
     )
 
 
@@ -113,6 +195,12 @@ def job_value(message: pb.Job) -> Job:
         output_dir=message.output_directory,
         checkpoint=message.checkpoint,
         warning=message.warning,
+        priority=message.priority,
+        queued=seconds(message.queue_time),
+        not_before=seconds(message.not_before_time),
+        cores=tuple(message.cores),
+        sweep=message.sweep_id,
+        failures=dict(message.failures),
     )
 
 
@@ -162,7 +250,17 @@ def event_value(message: pb.JobEvent) -> Event | None:
 
 def chunk_value(message: pb.StreamLogsResponse) -> LogChunk:
     """Return the log chunk that *message* tells."""
-    return LogChunk(message.rank, message.offset, message.data)
+    return LogChunk(message.rank, message.offset, message.data, message.attempt)
+
+
+def explanation_value(message: pb.ExplainJobResponse) -> Explanation:
+    """Return why a job waits."""
+    known = message.HasField("latest_start_time")
+    return Explanation(
+        job_value(message.job),
+        tuple(cause.description for cause in message.causes),
+        seconds(message.latest_start_time) if known else None,
+    )
 
 
 def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
@@ -174,4 +272,7 @@ def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
         sqlite_version=message.sqlite_version,
         started=seconds(message.start_time),
         mpi=message.mpi,
+        cores_per_slot=message.cores_per_slot,
+        queued_jobs=message.queued_jobs,
+        running_jobs=message.running_jobs,
     )

@@ -10,8 +10,11 @@ import shutil
 from pathlib import Path
 
 from . import launchers
+from .cores import slots_of
 from .errors import InvalidRequest
-from .job import JobSpec, JobState
+from .policies import check_policies
+from .spec import JobSpec
+from .store import JobFilter
 
 ARGV_BYTES = 1 << 17
 ENV_BYTES = 1 << 17
@@ -19,14 +22,18 @@ NAME_LENGTH = 200
 REQUEST_ID_LENGTH = 64
 PAGE_LIMIT = 1000
 DEFAULT_PAGE = 100
-RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in ("JOB_ID", "ATTEMPT", "RUN_DIR", "LOG_DIR", "OUTPUT_DIR"))
+SWEEP_PAGE_LIMIT = 100
+DEFAULT_SWEEP_PAGE = 20
+_RESERVED = ("JOB_ID", "ATTEMPT", "RUN_DIR", "LOG_DIR", "OUTPUT_DIR", "RESUME", "CHECKPOINT_INTERVAL")
+RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int) -> None:
+def check_spec(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
     """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change."""
     _check_text(spec)
-    _check_ranks(spec, slots)
+    _check_size(spec, slots, cores_per_slot)
+    check_policies(spec)
     _check_program(spec)
     launchers.local(spec.ranks)
 
@@ -42,20 +49,20 @@ def check_request_id(request_id: str) -> None:
         )
 
 
-def page_token(state: JobState | None, below: int) -> str:
+def page_token(wanted: JobFilter, below: int) -> str:
     """Return the opaque token of the page that begins under job number *below*."""
-    return base64.urlsafe_b64encode(json.dumps([state, below]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([wanted.digest(), below]).encode()).decode()
 
 
-def page_start(token: str, state: JobState | None) -> int:
+def page_start(token: str, wanted: JobFilter) -> int:
     """Return the job number under which the page of *token* begins. Raises InvalidRequest."""
     if not token:
         return _FIRST_PAGE
     try:
-        kept_state, below = json.loads(base64.urlsafe_b64decode(token))
-        if kept_state == state and isinstance(below, int) and 0 < below < _FIRST_PAGE:
+        digest, below = json.loads(base64.urlsafe_b64decode(token))
+        if digest == wanted.digest() and isinstance(below, int) and 0 < below < _FIRST_PAGE:
             return below
-        found = "it belongs to a list with another state"
+        found = "it belongs to a list with another filter"
     except (ValueError, TypeError, binascii.Error):
         found = "this server did not make it"
     raise InvalidRequest("the page token cannot be used", found, "begin again without one", field="page_token")
@@ -63,11 +70,18 @@ def page_start(token: str, state: JobState | None) -> int:
 
 def page_length(size: int) -> int:
     """Return how many jobs a page has, when *size* are asked for; 0 leaves it to the server."""
-    if not 0 <= size <= PAGE_LIMIT:
-        raise InvalidRequest(
-            f"a page cannot have {size} jobs", f"1 to {PAGE_LIMIT} are possible", "", field="page_size"
-        )
-    return size or DEFAULT_PAGE
+    return _length(size, PAGE_LIMIT, DEFAULT_PAGE)
+
+
+def sweep_page_length(size: int) -> int:
+    """Return how many sweeps a page has, when *size* are asked for; 0 leaves it to the server."""
+    return _length(size, SWEEP_PAGE_LIMIT, DEFAULT_SWEEP_PAGE)
+
+
+def _length(size: int, limit: int, default: int) -> int:
+    if not 0 <= size <= limit:
+        raise InvalidRequest(f"a page cannot have {size} entries", f"1 to {limit} are possible", "", field="page_size")
+    return size or default
 
 
 def _check_text(spec: JobSpec) -> None:
@@ -101,14 +115,21 @@ def _check_text(spec: JobSpec) -> None:
             )
 
 
-def _check_ranks(spec: JobSpec, slots: int) -> None:
+def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
     if spec.ranks < 1:
         raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
-    if spec.ranks > slots:
+    if spec.threads < 0:
         raise InvalidRequest(
-            f"{spec.ranks} ranks cannot run here",
-            f"the server has {slots} slot{'s' if slots != 1 else ''}, and each rank takes one",
-            f"ask for at most {slots}, or start the server with: allgrad serve --slots {spec.ranks}",
+            f"a rank cannot have {spec.threads} threads", "", "ask for 1 or more", field="spec.threads_per_rank"
+        )
+    needed = slots_of(spec.ranks, spec.threads, cores_per_slot)
+    if needed > slots:
+        each = needed // spec.ranks
+        threads = f" with {spec.threads} threads" if each > 1 else ""
+        raise InvalidRequest(
+            f"{spec.ranks} ranks{threads} cannot run here",
+            f"the server has {slots} slot{'s' if slots != 1 else ''}, and each rank takes {each if each > 1 else 'one'}",
+            f"ask for at most {slots // each}, or start the server with: allgrad serve --slots {needed}",
             field="spec.ranks",
         )
 

@@ -2,119 +2,102 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, TypeVar
 
 import apsw
 
 from allgrad.proto import jobs_pb2 as pb
-from allgrad.proto import reporting_pb2 as reporting
 from allgrad.proto.jobs_pb2_grpc import JobServiceServicer
-from allgrad.proto.reporting_pb2_grpc import ReportingServiceServicer
 
-from . import launchers, messages, statuses
+from . import launchers, messages
+from .calls import stream, unary
+from .cause_messages import cause_message
 from .control import Control
-from .errors import AllgradError, CursorAhead, InvalidRequest, ServerBusy
+from .errors import CursorAhead, InvalidRequest
 from .job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
-from .journal import CheckpointLine, Line, MetricsLine, OtherLine
 from .logs import read_log
+from .policies import label_terms
 from .requests import page_length, page_start, page_token
+from .store import JobFilter
 
-Context = Any
-"""grpc.aio's and the generated code's ideas of it differ."""
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
-
-DEADLINE = 10.0
-"""Seconds after which a call that is not a stream is given up, whatever the client allows."""
 HEARTBEAT = 10.0
 EVENTS_AT_ONCE = 500
 LOG_POLL = 0.1
-log = logging.getLogger(__name__)
-
-
-async def _refuse(context: Context, error: Exception) -> None:
-    """End a call with what *error* tells."""
-    if not isinstance(error, AllgradError):
-        log.error("a call failed", exc_info=error)
-        error = AllgradError("the server made a mistake", type(error).__name__, "see its log")
-    await context.abort_with_status(statuses.status_of(error))
-
-
-def _unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any, Request, Context], Any]:
-    """Turn a coroutine into a call: with a deadline, and errors as statuses."""
-
-    @functools.wraps(method)
-    async def call(self: object, request: Request, context: Context) -> Answer | None:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                return await method(self, request)
-        except TimeoutError:
-            await _refuse(context, ServerBusy("the server did not answer", f"within {DEADLINE:g} s", "try again"))
-        except Exception as error:  # noqa: BLE001 -- the client gets to know it
-            await _refuse(context, error)
-        return None
-
-    return call
-
-
-def _stream(
-    method: Callable[[Any, Request], AsyncIterator[Answer]],
-) -> Callable[[Any, Request, Context], Any]:
-    """Turn an asynchronous generator into a streaming call, errors as statuses."""
-
-    @functools.wraps(method)
-    async def call(self: object, request: Request, context: Context) -> AsyncIterator[Answer]:
-        try:
-            async for answer in method(self, request):
-                yield answer
-        except Exception as error:  # noqa: BLE001 -- the client gets to know it
-            await _refuse(context, error)
-
-    return call
 
 
 class JobService(JobServiceServicer):
-    """What people and programs ask."""
+    """What people and programs ask about jobs."""
 
     def __init__(self, control: Control, mpi: str) -> None:
         self._control = control
         self._mpi = mpi
         self._started = time.time()
 
-    @_unary
+    @unary
     async def SubmitJob(self, request: pb.SubmitJobRequest) -> pb.SubmitJobResponse:  # noqa: N802
         """Accept a job."""
         job = await self._control.submit(messages.spec_value(request.spec), request.request_id)
         return pb.SubmitJobResponse(job=messages.job_message(job))
 
-    @_unary
+    @unary
     async def GetJob(self, request: pb.GetJobRequest) -> pb.GetJobResponse:  # noqa: N802
         """Return a job."""
         return pb.GetJobResponse(job=messages.job_message(await self._control.get(request.job_id)))
 
-    @_unary
+    @unary
     async def ListJobs(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:  # noqa: N802
         """Return a page of jobs."""
-        wanted = request.state != pb.JOB_STATE_UNSPECIFIED
-        state = messages.state_value(request.state) if wanted else None
-        length, below = page_length(request.page_size), page_start(request.page_token, state)
-        found = await self._control.page(state, below, length + 1)
-        token = page_token(state, found[length - 1][0]) if len(found) > length else ""
+        wanted = _filter(request)
+        length, below = page_length(request.page_size), page_start(request.page_token, wanted)
+        found = await self._control.page(wanted, below, length + 1)
+        token = page_token(wanted, found[length - 1][0]) if len(found) > length else ""
         jobs = [messages.job_message(job) for _, job in found[:length]]
         return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
 
-    @_unary
+    @unary
     async def CancelJob(self, request: pb.CancelJobRequest) -> pb.CancelJobResponse:  # noqa: N802
         """Ask for a job to be ended."""
         return pb.CancelJobResponse(job=messages.job_message(await self._control.cancel(request.job_id)))
 
-    @_unary
+    @unary
+    async def PauseJob(self, request: pb.PauseJobRequest) -> pb.PauseJobResponse:  # noqa: N802
+        """Take a job off its slots or off the queue."""
+        return pb.PauseJobResponse(job=messages.job_message(await self._control.pause(request.job_id)))
+
+    @unary
+    async def ResumeJob(self, request: pb.ResumeJobRequest) -> pb.ResumeJobResponse:  # noqa: N802
+        """Put a paused job back into the queue."""
+        return pb.ResumeJobResponse(job=messages.job_message(await self._control.resume(request.job_id)))
+
+    @unary
+    async def ChangeJobPriority(  # noqa: N802
+        self, request: pb.ChangeJobPriorityRequest
+    ) -> pb.ChangeJobPriorityResponse:
+        """Give a job another priority."""
+        job = await self._control.change_priority(request.job_id, request.priority)
+        return pb.ChangeJobPriorityResponse(job=messages.job_message(job))
+
+    @unary
+    async def DeleteJob(self, request: pb.DeleteJobRequest) -> pb.DeleteJobResponse:  # noqa: N802
+        """Forget a finished job and its files."""
+        await self._control.delete(request.job_id)
+        return pb.DeleteJobResponse()
+
+    @unary
+    async def ExplainJob(self, request: pb.ExplainJobRequest) -> pb.ExplainJobResponse:  # noqa: N802
+        """Say why a job waits."""
+        job, causes, latest = await self._control.explain(request.job_id)
+        return pb.ExplainJobResponse(
+            job=messages.job_message(job),
+            causes=map(cause_message, causes),
+            latest_start_time=messages.timestamp(latest),
+        )
+
+    @unary
     async def GetServerInfo(self, _: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:  # noqa: N802
         """Tell what this server is."""
         return pb.GetServerInfoResponse(
@@ -124,9 +107,12 @@ class JobService(JobServiceServicer):
             sqlite_version=apsw.sqlitelibversion(),
             start_time=messages.timestamp(self._started),
             mpi=self._mpi,
+            cores_per_slot=self._control.settings.threads if self._control.settings.cores else 0,
+            queued_jobs=self._control.count(running=False),
+            running_jobs=self._control.count(running=True),
         )
 
-    @_stream
+    @stream
     async def WatchJob(self, request: pb.WatchJobRequest) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
         """Stream events. Each watcher reads the store at its own pace, so a slow one holds up nobody."""
         number, _, tracked = await self._control.find(request.job_id)
@@ -152,27 +138,31 @@ class JobService(JobServiceServicer):
                 beat = messages.event_message(Heartbeat(cursor, time.time()))
                 yield pb.WatchJobResponse(events=[beat])
 
-    @_stream
+    @stream
     async def StreamLogs(  # noqa: N802
         self, request: pb.StreamLogsRequest
     ) -> AsyncIterator[pb.StreamLogsResponse]:
         """Stream what the ranks print."""
         _, job, tracked = await self._control.find(request.job_id)
         offsets = _log_offsets(request, job)
+        attempt = _log_attempt(request, job)
         quiet_since = time.monotonic()
         while True:
             job = tracked.job if tracked else job
-            final = tracked is None or job.state.terminal or not request.follow
+            over = tracked is None or job.state.terminal or not request.follow
+            attempt = attempt or min(1, job.attempt)
             sent = False
             for rank, offset in offsets.items():
-                chunk = await self._read_log(job, rank, offset, final)
+                chunk = await self._read_log(job, attempt, rank, offset, over or attempt < job.attempt)
                 if chunk is not None:
                     yield _chunk_message(chunk)
                     offsets[rank] = chunk.offset + len(chunk.data)
                     sent = True
             if sent:
                 quiet_since = time.monotonic()
-            elif final:
+            elif request.follow and attempt < job.attempt:
+                attempt, offsets = attempt + 1, dict.fromkeys(offsets, 0)
+            elif over:
                 return
             elif time.monotonic() - quiet_since > HEARTBEAT:
                 yield pb.StreamLogsResponse()
@@ -181,27 +171,12 @@ class JobService(JobServiceServicer):
                 assert tracked is not None
                 await tracked.wait_beyond(tracked.cursor, LOG_POLL)  # a file does not say when it grows
 
-    async def _read_log(self, job: Job, rank: int, offset: int, final: bool) -> LogChunk | None:
-        if job.attempt == 0:
+    async def _read_log(self, job: Job, attempt: int, rank: int, offset: int, final: bool) -> LogChunk | None:
+        if attempt == 0:
             return None
-        path = self._control.run_dir(job).log(rank)
-        return await self._control.read(functools.partial(read_log, path, rank, offset, final=final))
-
-
-class ReportingService(ReportingServiceServicer):
-    """What supervisors report."""
-
-    def __init__(self, control: Control) -> None:
-        self._control = control
-
-    @_unary
-    async def ReportRecords(  # noqa: N802
-        self, request: reporting.ReportRecordsRequest
-    ) -> reporting.ReportRecordsResponse:
-        """Write records down."""
-        lines = [_line(record) for record in request.records]
-        done = await self._control.report(request.job_id, request.attempt, lines)
-        return reporting.ReportRecordsResponse(acknowledged_sequence=done)
+        path = self._control.run_dir(job, attempt).log(rank)
+        chunk = await self._control.read(functools.partial(read_log, path, rank, offset, final=final))
+        return None if chunk is None else replace(chunk, attempt=attempt)
 
 
 def mpi_name() -> str:
@@ -227,14 +202,31 @@ def _log_offsets(request: pb.StreamLogsRequest, job: Job) -> dict[int, int]:
     return {rank: given.get(rank, 0) for rank in ranks}
 
 
+def _log_attempt(request: pb.StreamLogsRequest, job: Job) -> int:
+    """Return of which attempt the logs are to be read first."""
+    if not 0 <= request.attempt <= job.attempt:
+        raise InvalidRequest(
+            f"job {job.id} has no attempt {request.attempt}",
+            f"it has made {job.attempt}",
+            "0 means the present one",
+            field="attempt",
+        )
+    return request.attempt or job.attempt
+
+
+def _filter(request: pb.ListJobsRequest) -> JobFilter:
+    """Return which jobs are to be listed."""
+    states = [*request.states, *([request.state] if request.state != pb.JOB_STATE_UNSPECIFIED else [])]
+    after, before = request.created_after, request.created_before
+    return JobFilter(
+        states=tuple(sorted({messages.state_value(state) for state in states})),
+        labels=label_terms(request.label_selector),
+        name=request.name,
+        created_after=messages.seconds(after) if request.HasField("created_after") else None,
+        created_before=messages.seconds(before) if request.HasField("created_before") else None,
+        sweep=request.sweep_id,
+    )
+
+
 def _chunk_message(chunk: LogChunk) -> pb.StreamLogsResponse:
-    return pb.StreamLogsResponse(rank=chunk.rank, offset=chunk.offset, data=chunk.data)
-
-
-def _line(record: reporting.JournalRecord) -> Line:
-    sequence, when = record.sequence, messages.seconds(record.time)
-    if record.WhichOneof("record") == "checkpoint":
-        return CheckpointLine(sequence, when, record.checkpoint.step, record.checkpoint.path)
-    if record.WhichOneof("record") == "metrics":
-        return MetricsLine(sequence, when, record.metrics.step, dict(record.metrics.values))
-    return OtherLine(sequence, when)
+    return pb.StreamLogsResponse(rank=chunk.rank, offset=chunk.offset, data=chunk.data, attempt=chunk.attempt)

@@ -5,21 +5,26 @@ It outlives the server. Run as `python -m allgrad.server.shim RUN_DIR`; SIGTERM 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from . import launchers, linux, processes
-from .attempt import Exit, RunDir
+from .attempt import Exit, Order, RunDir
 from .errors import AllgradError
 from .job import LAUNCHER_LOG
 from .launchers import Ending, Launcher
 from .logs import LogTrimmer
 from .sender import Sender
+from .spec import FailureKind
 
 TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
@@ -27,6 +32,8 @@ LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 CANNOT_START = 127
+TIMED_OUT = 124
+"""The exit code of an attempt that ran too long, as of timeout(1)."""
 
 
 class Supervisor:
@@ -36,6 +43,7 @@ class Supervisor:
         self._run = run
         self._order = run.order()
         self._returncode: int | None = None
+        self._timed_out = False
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._trimmers = [
@@ -74,6 +82,7 @@ class Supervisor:
             processes.RUN_DIR: str(self._run.path),
             "ALLGRAD_LOG_DIR": str(self._run.logs),
             "ALLGRAD_OUTPUT_DIR": order.output_dir,
+            **_checkpointing(order),
             **order.env,
         }
         command = launchers.command(
@@ -93,17 +102,23 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_before_exec,  # safe: there is only one thread yet
+                preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
             )
 
     def _wait(self) -> bool:
-        """Wait for the launcher to return; return whether it was told to."""
+        """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
+        limit = self._order.max_runtime
+        deadline = math.inf if limit is None else time.monotonic() + limit
         while self._returncode is None:
             woken = signal.sigtimedwait(_WAKERS, TICK)
             self._reap()
             if woken and woken.si_signo != signal.SIGCHLD and self._returncode is None:
                 self._stop()
                 return True
+            if time.monotonic() >= deadline and self._returncode is None:
+                self._timed_out = True
+                self._stop()
+                break
             for trimmer in self._trimmers:
                 trimmer.trim()
         return False
@@ -150,9 +165,14 @@ class Supervisor:
             processes.end(self._members, LEFTOVER_GRACE, meanwhile=self._reap)
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         code, reason = self._explain(ending)
-        if out_of_memory and ending.signal == signal.SIGKILL and not stopped:
+        kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
+        if self._timed_out:
+            kind, code = FailureKind.TIMEOUT, TIMED_OUT
+            reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
+        elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
+            kind = FailureKind.OUT_OF_MEMORY
             reason += ": the system ran out of memory"
-        return Exit(code, reason, stopped, finished, notes)
+        return Exit(code, reason, stopped, finished, notes, kind)
 
     def _explain(self, ending: Ending) -> tuple[int, str]:
         """Return the exit code of the first rank that failed, and in words how it failed."""
@@ -175,9 +195,20 @@ class Supervisor:
         self._run.note_exit(ended)
 
 
-def _before_exec() -> None:
-    """Prepare the launcher's process: it dies with the supervisor, and hears all signals."""
+def _checkpointing(order: Order) -> Mapping[str, str]:
+    """Return what tells a script where to go on from, and how often to write a checkpoint."""
+    told = {"ALLGRAD_RESUME": order.resume} if order.resume else {}
+    if order.checkpoint_interval is not None:
+        told["ALLGRAD_CHECKPOINT_INTERVAL"] = f"{order.checkpoint_interval:g}"
+    return told
+
+
+def _before_exec(cores: Collection[int]) -> None:
+    """Prepare the launcher's process: it dies with the supervisor, hears all signals, and keeps to its cores."""
     linux.die_with_parent()
+    if cores:  # Open MPI is told not to bind, and MPICH does not by itself: so every rank inherits them
+        with suppress(OSError):  # one of them may have been taken from this machine since
+            os.sched_setaffinity(0, cores)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

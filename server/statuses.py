@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from . import errors
-from .errors import AllgradError, InvalidRequest, ServerBusy, ServerUnreachable, Unauthenticated
+from .errors import (
+    AllgradError,
+    InvalidRequest,
+    JobNotFound,
+    JobStateConflict,
+    ServerBusy,
+    ServerUnreachable,
+    SweepNotFound,
+    Unauthenticated,
+)
 
 DOMAIN = "allgrad"
+RETRY_DELAY = 1
+"""Seconds after which a client of a busy server may try again."""
+Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | ResourceInfo | RetryInfo
 
 
 def _tree(root: type[AllgradError]) -> list[type[AllgradError]]:
@@ -22,7 +36,7 @@ def _tree(root: type[AllgradError]) -> list[type[AllgradError]]:
 _BY_REASON = {error.reason: error for error in _tree(errors.AllgradError)}
 
 
-def _packed(detail: ErrorInfo | BadRequest) -> Any:
+def _packed(detail: Detail) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed
@@ -35,11 +49,29 @@ def status_of(error: AllgradError) -> grpc.Status:
         domain=DOMAIN,
         metadata={"what": error.what, "found": error.found, "fix": error.fix},
     )
-    details = [_packed(info)]
-    if isinstance(error, InvalidRequest) and error.field:
-        violation = BadRequest.FieldViolation(field=error.field, description=str(error))
-        details.append(_packed(BadRequest(field_violations=[violation])))
+    details = [_packed(info), *map(_packed, _particulars(error))]
     return rpc_status.to_status(Status(code=Code.Value(error.code), message=str(error), details=details))
+
+
+def _particulars(error: AllgradError) -> list[Detail]:
+    """Return what google.rpc has for errors of this kind beside the ErrorInfo."""
+    match error:
+        case InvalidRequest(field=field) if field:
+            violation = BadRequest.FieldViolation(field=field, description=str(error))
+            return [BadRequest(field_violations=[violation])]
+        case JobStateConflict():
+            broken = PreconditionFailure.Violation(
+                type=error.reason, subject=f"jobs/{error.job_id}", description=str(error)
+            )
+            return [PreconditionFailure(violations=[broken])]
+        case JobNotFound():
+            kind = "sweep" if isinstance(error, SweepNotFound) else "job"
+            return [ResourceInfo(resource_type=f"{DOMAIN}.v1.{kind}", description=str(error))]
+        case ServerBusy():
+            delay = RetryInfo()
+            delay.retry_delay.seconds = RETRY_DELAY
+            return [delay]
+    return []
 
 
 def error_of(call: grpc.RpcError, address: str) -> AllgradError:

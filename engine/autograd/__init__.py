@@ -8,7 +8,7 @@ from ..tape.mode import (
     no_grad,
     set_grad_enabled,
 )
-from . import functional, graph
+from . import drawing, functional, graph  # noqa: F401 -- drawing gives nodes their graph()
 from .anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,

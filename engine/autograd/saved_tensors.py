@@ -86,7 +86,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_AllowMutation]:
     ...     z = y ** 2
     ...     y.zero_()
     ...     z.backward()
-    tensor([0.], grad_fn=<ZeroBackward0>)
+    tensor([0.], grad_fn=<FillBackward0>)
     >>> x.grad
     tensor([4.])
     """

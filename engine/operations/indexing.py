@@ -74,6 +74,7 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     view=True,
     node_name=lambda node: _index_name(node._saved_index),
     public=False,
+    called="__getitem__",
     samples=each(
         on(real(4, 3), (1,)),
         on(real(4, 3), (slice(1, 3), slice(None, None, 2))),

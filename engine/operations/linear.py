@@ -11,6 +11,7 @@ from ..registry.nodes import reduce_to
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor, add_method
+from .conversion import result_type
 
 ARITHMETIC = Promotion.ARITHMETIC
 
@@ -18,9 +19,10 @@ ARITHMETIC = Promotion.ARITHMETIC
 @operation(
     lambda g, other: np.matmul(g, np.swapaxes(other, -1, -2)),
     lambda g, input: np.matmul(np.swapaxes(input, -1, -2), g),
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     broadcasts=True,
     node_name="MmBackward0",
+    called="matmul",
     public=False,
     samples=each(
         on(real(3, 4), real(4, 2)),
@@ -42,7 +44,7 @@ def matrix_product(input: Array, other: Array) -> Array:
 @operation(
     lambda g, other: g * other,
     lambda g, input: g * input,
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     node_name="DotBackward0",
     samples=on(real(4), real(4)),
 )
@@ -73,7 +75,7 @@ def matmul(input: Tensor, other: Any) -> Tensor:
     tensor([[11.]])
     """
     if isinstance(other, np.ndarray):
-        other = Tensor._wrap(other)
+        return matmul_promoted(input, Tensor._wrap(other))
     if not isinstance(other, Tensor) or not isinstance(input, Tensor):
         wrong = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul(): argument must be Tensor, not {type(wrong).__name__}")
@@ -90,7 +92,13 @@ def matmul(input: Tensor, other: Any) -> Tensor:
 
 
 def _rmatmul(self: Tensor, other: Any) -> Tensor:
-    return matmul(Tensor._wrap(np.asarray(other)), self)
+    return matmul_promoted(Tensor._wrap(np.asarray(other)), self)
+
+
+def matmul_promoted(left: Tensor, right: Tensor) -> Tensor:
+    """The product of a tensor and what was a NumPy array, in their common type, as NumPy has it."""
+    common = result_type(left, right)
+    return matmul(left.to(common), right.to(common))
 
 
 add_method("__rmatmul__", _rmatmul)
@@ -99,7 +107,9 @@ add_method("__rmatmul__", _rmatmul)
 def _expect_dims(name: str, input: Tensor, other: Tensor, dims: int) -> None:
     for position, tensor in (("self", input), ("mat2", other)):
         if tensor._array.ndim != dims:
-            raise RuntimeError(f"{name}: {position} must be a {dims}-D tensor, found {list(tensor.shape)}")
+            raise RuntimeError(
+                f"{name}: {position} must be a {dims}-D tensor, found {list(tensor.shape)}: matmul takes any"
+            )
 
 
 @composite(out=True, samples=on(real(3, 4), real(4, 2)))
@@ -112,11 +122,11 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 @composite(out=True, samples=on(real(2, 3, 4), real(2, 4, 2)))
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of matrices pair by pair, (b, n, m) and (b, m, p)."""
-    _expect_dims("batch1", input, mat2, 3)
+    _expect_dims("bmm", input, mat2, 3)
     if input._array.shape[0] != mat2._array.shape[0]:
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] "
-            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
+            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}], in bmm() of {list(input.shape)} and {list(mat2.shape)}"
         )
     return matrix_product(input, mat2)
 
@@ -171,8 +181,9 @@ def _rows(x: Any) -> Any:
     lambda g, weight: np.matmul(g, weight),
     lambda g, input: np.matmul(np.swapaxes(_rows(g), 0, 1), _rows(input)),
     lambda g: np.sum(_rows(g), axis=0),
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     node_name="AddmmBackward0",
+    called="linear",
     method=False,
     samples=each(
         on(real(3, 4), real(2, 4), real(2)), on(real(2, 3, 4), real(2, 4)), on(real(1, 4), real(2, 4), real(2)),

@@ -27,7 +27,7 @@ from . import (
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
         UFUNCS[_operation.forward] = _operation.call
-UFUNCS[np.matmul] = linear.matmul
+UFUNCS[np.matmul] = linear.matmul_promoted
 UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
@@ -199,7 +199,7 @@ def _dot(a: Any, b: Any) -> Any:
     left, right = _tensor(a), _tensor(b)
     if not left.ndim or not right.ndim:
         return left * right
-    return linear.matmul(left, right)
+    return linear.matmul_promoted(left, right)
 
 
 @answers(np.outer)

@@ -132,16 +132,3 @@ def multinomial(
     source = numpy_generator(generator)
     rows = [source.choice(w.size, num_samples, replacement, w / w.sum()) for w in weights]
     return Tensor._wrap(np.stack(rows).reshape(*input._array.shape[:-1], num_samples).astype(np.int64))
-
-
-@composite(method=False)
-def dropout(input: Tensor, p: float = 0.5, training: builtins.bool = True, inplace: builtins.bool = False) -> Tensor:
-    """input with each element set to 0 with probability *p* and the others divided by 1 - p, while *training*."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0:
-        return input
-    kept = np.greater_equal(numpy_generator(None).random(input._array.shape, dtype=np.float32), p)
-    scale = kept.astype(input._array.dtype) * input._array.dtype.type(0 if p == 1 else 1 / (1 - p))
-    mask = Tensor._wrap(scale)
-    return input.mul_(mask) if inplace else input * mask

@@ -145,3 +145,42 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
         reshape(other, tuple(k for n in second for k in (1, n))),
     )
     return reshape(blocks, tuple(n * m for n, m in zip(first, second, strict=True)))
+
+
+def _check_bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    shape1, shape2, shape = input1._array.shape, input2._array.shape, weight._array.shape
+    if len(shape1) != len(shape2):
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {len(shape1)} and {len(shape2)}")
+    if shape1[:-1] != shape2[:-1]:
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match: got {list(shape1)} and {list(shape2)}")
+    for number, found in ((1, shape1[-1]), (2, shape2[-1])):
+        if found != shape[number]:
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {found} but expected {shape[number]}"
+            )
+    if bias is not None and bias._array.shape != shape[:1]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {list(bias.shape)} but expected {shape[0]}"
+        )
+
+
+@composite(
+    method=False,
+    samples=each(on(real(3, 2), real(3, 4), real(5, 2, 4), real(5)), on(real(2, 1, 2), real(2, 1, 3), real(2, 2, 3))),
+)
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1ᵀ · weight · input2 + bias: (…, n) and (…, m) by (out, n, m) and (out) become (…, out).
+
+    RuntimeError for sizes that do not fit.
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.bilinear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]), torch.ones(1, 2, 1))
+    tensor([[9.]])
+    """
+    _check_bilinear(input1, input2, weight, bias)
+    out, n, m = weight._array.shape
+    rows = math.prod(input1._array.shape[:-1])
+    columns = reshape(permute(weight, (1, 0, 2)), (n, out * m))
+    left = reshape(matmul(reshape(input1, (rows, n)), columns), (rows, out, m))
+    result = reshape(matmul(left, reshape(input2, (rows, m, 1))), (*input1._array.shape[:-1], out))
+    return result if bias is None else result + bias

@@ -26,7 +26,7 @@ from .quiet import SILENCE, hush, unhush
 from .source import compiled, tuple_of
 from .steps import node_type
 
-_PROMOTING = (Promotion.ARITHMETIC, Promotion.FLOATING)
+_PROMOTING = (Promotion.ARITHMETIC, Promotion.ALIKE, Promotion.FLOATING)
 _MOST_CONSTANTS = 4096
 
 # Infinities and nan are results like others, as in PyTorch; an errstate around every operation would cost half of it.

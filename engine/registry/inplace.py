@@ -41,7 +41,7 @@ def apply(
 ) -> Tensor:
     """Let *target* become ``function(target, *args, **kwargs)``; *copies*: the old values are saved by a rule."""
     recorded = any(_needs_grad(a) for a in args) or any(_needs_grad(a) for a in kwargs.values())
-    check_may_change(target, recorded)
+    check_may_change(target, recorded, name)
     before = target
     if mode.enabled and copies and (target._node is not None or recorded):
         before = Tensor._wrap(target._array.copy(), target._node)
@@ -55,7 +55,7 @@ def _needs_grad(value: Any) -> bool:
     return isinstance(value, Tensor) and value._node is not None
 
 
-def check_may_change(target: Tensor, recorded: bool = False) -> None:
+def check_may_change(target: Tensor, recorded: bool = False, name: str = "an assignment") -> None:
     """RuntimeError if operations are recorded and *target* is a leaf that requires grad, or a view of one.
 
     So is a view that was made inside ``no_grad``, where it has a history, or gets one (*recorded*).
@@ -67,13 +67,13 @@ def check_may_change(target: Tensor, recorded: bool = False) -> None:
         return
     if type(target._node) is AccumulateGrad:
         raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation: "
+            f"a leaf Variable that requires grad is being used in an in-place operation, {name} on {list(target.shape)}: "
             "do it inside torch.no_grad(), or write x = x + 1 rather than x += 1"
         )
     if view is not None and type(view.base._node) is AccumulateGrad:
         raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation: "
-            "do it inside torch.no_grad()"
+            f"a view of a leaf Variable that requires grad is being used in an in-place operation, {name} on "
+            f"{list(target.shape)}: do it inside torch.no_grad()"
         )
     if view is not None and view.made_without_grad and (recorded or view.base._node is not None):
         raise RuntimeError(

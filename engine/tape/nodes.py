@@ -289,6 +289,7 @@ class _PassCallbacks(threading.local):
         self.between: dict[int, Callable[..., Any]] = {}
         self.at_end: list[Callable[[], None]] = []
         self.passes: list[RunningPass] = []  # that run now, the innermost last
+        self.freed_at: Place | None = None  # where the last pass that freed its graph was asked for
 
 
 callbacks = _PassCallbacks()

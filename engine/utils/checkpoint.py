@@ -82,7 +82,7 @@ def checkpoint(
         >>> x = torch.tensor([0.5], requires_grad=True)
         >>> checkpoint(lambda t: t.exp().sin(), x, use_reentrant=False).backward()
         >>> x.grad
-        tensor([-0.1277])
+        tensor([-0.1283])
     """
     if use_reentrant is None:
         warnings.warn(

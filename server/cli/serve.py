@@ -36,7 +36,7 @@ def serve(host: str, port: int, slots: int | None, grace: float | None, home: Pa
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control import DEFAULT_GRACE
+    from ..attempts import DEFAULT_GRACE
     from ..main import serve as serve_until_stopped
 
     logging.basicConfig(format="allgrad: %(levelname)s: %(message)s", level=logging.WARNING)

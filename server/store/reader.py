@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import apsw
 
+from allgrad.proto import sweeps_pb2
+
+from .. import sweep_messages
 from ..home import Home
-from ..job import Job, JobState
+from ..job import Job, JobState, Sweep
+from ..spec import SweepSpec
+from .filters import JobFilter
 from .rows import COLUMNS, job_of
 from .schema import open_to_read
+
+_SWEEP = "id, spec, created"
 
 
 class Reader:
@@ -34,11 +43,49 @@ class Reader:
         sql = f"SELECT number, {COLUMNS} FROM jobs WHERE state IN ({marks}) ORDER BY number"
         return [(row[0], job_of(row[1:])) for row in self._state().execute(sql, open_states)]
 
-    def page(self, state: JobState | None, below: int, limit: int) -> list[tuple[int, Job]]:
-        """Return up to *limit* jobs whose number is under *below*, newest first."""
-        sql = f"SELECT number, {COLUMNS} FROM jobs WHERE number < ?1 AND (?2 IS NULL OR state = ?2)"
-        cursor = self._state().execute(f"{sql} ORDER BY number DESC LIMIT ?3", (below, state, limit))
-        return [(row[0], job_of(row[1:])) for row in cursor]
+    def page(self, wanted: JobFilter, below: int, limit: int) -> list[tuple[int, Job]]:
+        """Return up to *limit* jobs that are *wanted* and whose number is under *below*, newest first."""
+        condition, values = wanted.condition()
+        sql = f"SELECT number, {COLUMNS} FROM jobs WHERE number < ? AND {condition} ORDER BY number DESC LIMIT ?"
+        return [(row[0], job_of(row[1:])) for row in self._state().execute(sql, (below, *values, limit))]
+
+    def state(self, job_id: str) -> JobState | None:
+        """Return the state of a job, or None if there is none of that id."""
+        found = self._state().execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).get
+        return None if found is None else JobState(found)
+
+    def knows(self, request_id: str) -> bool:
+        """Return whether a job or a sweep was made by *request_id*."""
+        sql = "SELECT 1 FROM jobs WHERE request_id = ?1 UNION SELECT 1 FROM sweeps WHERE request_id = ?1"
+        return self._state().execute(sql, (request_id,)).get is not None
+
+    def sweep(self, sweep_id: str) -> Sweep | None:
+        """Return a sweep with its jobs, or None."""
+        row = self._state().execute(f"SELECT {_SWEEP} FROM sweeps WHERE id = ?", (sweep_id,)).fetchone()
+        return None if row is None else self._sweep_of(row)
+
+    def sweeps(self, below: int, limit: int) -> list[tuple[int, Sweep]]:
+        """Return up to *limit* sweeps whose number is under *below*, newest first."""
+        sql = f"SELECT number, {_SWEEP} FROM sweeps WHERE number < ? ORDER BY number DESC LIMIT ?"
+        return [(row[0], self._sweep_of(row[1:])) for row in list(self._state().execute(sql, (below, limit)))]
+
+    def sweep_spec(self, sweep_id: str) -> SweepSpec | None:
+        """Return what was asked for in a sweep, or None if it is not there."""
+        blob = self._state().execute("SELECT spec FROM sweeps WHERE id = ?", (sweep_id,)).get
+        return None if blob is None else sweep_messages.sweep_spec_value(sweeps_pb2.SweepSpec.FromString(blob))
+
+    def rung(self, sweep_id: str, rung: int) -> dict[str, float]:
+        """Return what the jobs of a sweep had reached at a comparison, by job."""
+        sql = "SELECT job, value FROM rungs WHERE sweep = ? AND rung = ?"
+        found = self._state().execute(sql, (sweep_id, rung))
+        return {job: math.nan if value is None else value for job, value in found}
+
+    def _sweep_of(self, row: tuple[Any, ...]) -> Sweep:
+        identity, spec, created = row
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE sweep = ? ORDER BY number"
+        jobs = tuple(map(job_of, self._state().execute(sql, (identity,))))
+        message = sweeps_pb2.SweepSpec.FromString(spec)
+        return Sweep(identity, sweep_messages.sweep_spec_value(message), created, jobs)
 
     def last_cursor(self, job: int) -> int:
         """Return the cursor of the last event of job number *job*."""

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from allgrad.proto import jobs_pb2 as pb
 
 from .. import messages
-from ..job import Job, JobState
+from ..job import Job, JobState, Stopping
 
-COLUMNS = "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning"
+COLUMNS = (
+    "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning, "
+    "priority, queued, not_before, cores, sweep, failures, stopping"
+)
 
 
 def job_of(row: tuple[Any, ...]) -> Job:
     """Return the job that a row of COLUMNS tells."""
-    identity, spec, state, *rest = row
-    return Job(identity, messages.spec_value(pb.JobSpec.FromString(spec)), JobState(state), *rest)
+    identity, spec, state, *plain = row[:-4]
+    job = Job(identity, messages.spec_value(pb.JobSpec.FromString(spec)), JobState(state), *plain)
+    cores, sweep, failures, stopping = row[-4:]
+    return replace(
+        job,
+        cores=tuple(json.loads(cores)),
+        sweep=sweep,
+        failures=json.loads(failures),
+        stopping=Stopping(stopping) if stopping else None,
+    )
 
 
 def row_of(job: Job) -> tuple[Any, ...]:
@@ -33,4 +46,11 @@ def row_of(job: Job) -> tuple[Any, ...]:
         job.output_dir,
         job.checkpoint,
         job.warning,
+        job.priority,
+        job.queued,
+        job.not_before,
+        json.dumps(job.cores),
+        job.sweep,
+        json.dumps(job.failures),
+        job.stopping.value if job.stopping else "",
     )

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
+
+from allgrad.proto import jobs_pb2 as pb
 
 from ..errors import CannotServe
 
 SAFE_SQLITE = 3_051_003
 """SQLite before 3.51.3 can lose commits when a checkpoint races (sqlite.org/wal.html#walresetbug)."""
 
+Migration = str | Callable[[apsw.Connection], None]
+
+
+def _name_jobs(connection: apsw.Connection) -> None:
+    """Give every job the name that its spec tells, to find it by."""
+    for number, spec in list(connection.execute("SELECT number, spec FROM jobs")):
+        message = pb.JobSpec.FromString(spec)
+        name = message.name or message.argv[0].rpartition("/")[2]
+        connection.execute("UPDATE jobs SET name = ? WHERE number = ?", (name, number))
+
+
 # Entry n takes a database from version n to n + 1, in one transaction. Entries are never changed, only added.
-STATE: Sequence[str] = (
+STATE: Sequence[Migration] = (
     """
     CREATE TABLE jobs (
         number INTEGER PRIMARY KEY,
@@ -40,8 +53,41 @@ STATE: Sequence[str] = (
         PRIMARY KEY (job, cursor)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN queued REAL NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN not_before REAL NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN cores TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE jobs ADD COLUMN sweep TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN failures TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE jobs ADD COLUMN stopping TEXT NOT NULL DEFAULT '';
+    UPDATE jobs SET queued = created;
+    CREATE INDEX jobs_by_sweep ON jobs (sweep, number) WHERE sweep != '';
+    CREATE TABLE labels (
+        job INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (job, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sweeps (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        request_id TEXT UNIQUE,
+        spec BLOB NOT NULL,
+        created REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE rungs (
+        sweep TEXT NOT NULL,
+        rung INTEGER NOT NULL,
+        job TEXT NOT NULL,
+        value REAL,
+        PRIMARY KEY (sweep, rung, job)
+    ) STRICT, WITHOUT ROWID;
+    """,
+    _name_jobs,
 )
-METRICS: Sequence[str] = (
+METRICS: Sequence[Migration] = (
     """
     CREATE TABLE events (
         job INTEGER NOT NULL,
@@ -59,7 +105,7 @@ METRICS: Sequence[str] = (
 )
 
 
-def open_to_write(path: Path, migrations: Sequence[str]) -> apsw.Connection:
+def open_to_write(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
     """Return the one connection that writes to *path*, with its tables brought up to date.
 
     Raises CannotServe if SQLite is one that loses commits, or the database is from a newer allgrad.
@@ -81,8 +127,12 @@ def open_to_write(path: Path, migrations: Sequence[str]) -> apsw.Connection:
             "use the allgrad that wrote it, or a newer one",
         )
     for number in range(version, len(migrations)):
+        migration = migrations[number]
         with connection:
-            connection.execute(migrations[number])
+            if isinstance(migration, str):
+                connection.execute(migration)
+            else:
+                migration(connection)
             connection.pragma("user_version", number + 1)
     return connection
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from allgrad.proto import jobs_pb2 as pb
 
-from .. import messages
+from .. import messages, sweep_messages
 from ..errors import RequestIdTaken
 from ..home import Home
-from ..job import Alert, Checkpoint, Event, Job, Metrics
+from ..job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..journal import CheckpointLine, Line, MetricsLine
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
@@ -55,17 +56,63 @@ class Store:
             sql = f"SELECT number, {COLUMNS} FROM jobs WHERE request_id = ?"
             row = transaction.state.execute(sql, (request_id,)).fetchone() if request_id else None
             if row is not None:
-                return row[0], _same(job_of(row[1:]), job, request_id)
-            marks = ", ".join("?" * (COLUMNS.count(",") + 1))
-            transaction.state.execute(
-                f"INSERT INTO jobs (request_id, {COLUMNS}) VALUES (?, {marks})",
-                (request_id or None, *row_of(job)),
-            )
-            number = transaction.state.last_insert_rowid()
-            _append(transaction, number, event)
-            return number, job
+                made = job_of(row[1:])
+                _check_same(made.spec == job.spec, "job", made.id, request_id)
+                return row[0], made
+            return _insert(transaction, job, request_id, event), job
 
         return await self._writer.write(change)
+
+    async def insert_sweep(self, sweep: Sweep, request_id: str) -> tuple[str, Sequence[int]]:
+        """Add a sweep and its jobs, unless *request_id* made one before; return its id and the numbers of new jobs.
+
+        Raises RequestIdTaken if that one has another spec.
+        """
+        spec = sweep_messages.sweep_spec_message(sweep.spec).SerializeToString(deterministic=True)
+
+        def change(transaction: Transaction) -> tuple[str, Sequence[int]]:
+            sql = "SELECT id, spec FROM sweeps WHERE request_id = ?"
+            row = transaction.state.execute(sql, (request_id,)).fetchone() if request_id else None
+            if row is not None:
+                _check_same(row[1] == spec, "sweep", row[0], request_id)
+                return row[0], ()
+            transaction.state.execute(
+                "INSERT INTO sweeps (id, request_id, spec, created) VALUES (?, ?, ?, ?)",
+                (sweep.id, request_id or None, spec, sweep.created),
+            )
+            events = [StateChanged(0, job.created, job.state) for job in sweep.jobs]
+            return sweep.id, [
+                _insert(transaction, job, "", event) for job, event in zip(sweep.jobs, events, strict=True)
+            ]
+
+        return await self._writer.write(change)
+
+    async def note_rung(self, sweep_id: str, rung: int, job_id: str, value: float) -> None:
+        """Write down what a job of a sweep had reached at a comparison; what was written first stays."""
+
+        def change(transaction: Transaction) -> None:
+            sql = "INSERT OR IGNORE INTO rungs (sweep, rung, job, value) VALUES (?, ?, ?, ?)"
+            transaction.state.execute(sql, (sweep_id, rung, job_id, None if math.isnan(value) else value))
+
+        await self._writer.write(change)
+
+    async def delete(self, number: int, job: Job) -> None:
+        """Forget a job; its metrics go first, since its number may be given to another job once it is gone."""
+
+        def delete_metrics(transaction: Transaction) -> None:
+            for table in ("events", "progress"):
+                transaction.metrics.execute(f"DELETE FROM {table} WHERE job = ?", (number,))
+
+        def delete_job(transaction: Transaction) -> None:
+            for table, column in (("events", "job"), ("labels", "job"), ("jobs", "number")):
+                transaction.state.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+            transaction.state.execute("DELETE FROM rungs WHERE sweep = ? AND job = ?", (job.sweep, job.id))
+            empty = "DELETE FROM sweeps WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sweep = ?1)"
+            transaction.state.execute(empty, (job.sweep,))
+            transaction.forget(number)
+
+        await self._writer.write(delete_metrics)
+        await self._writer.write(delete_job)
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write the job as it is now and the events that made it so; return the last cursor, or 0."""
@@ -105,15 +152,27 @@ class Store:
         return await self._writer.write(change, rows=len(lines))
 
 
-def _same(made: Job, asked: Job, request_id: str) -> Job:
-    if made.spec != asked.spec:
+def _insert(transaction: Transaction, job: Job, request_id: str, event: Event) -> int:
+    marks = ", ".join("?" * (COLUMNS.count(",") + 1))
+    transaction.state.execute(
+        f"INSERT INTO jobs (request_id, name, {COLUMNS}) VALUES (?, ?, {marks})",
+        (request_id or None, job.name, *row_of(job)),
+    )
+    number = transaction.state.last_insert_rowid()
+    labels = [(number, key, value) for key, value in job.spec.labels.items()]
+    transaction.state.executemany("INSERT INTO labels (job, key, value) VALUES (?, ?, ?)", labels)
+    _append(transaction, number, event)
+    return number
+
+
+def _check_same(same: bool, noun: str, made: str, request_id: str) -> None:
+    if not same:
         raise RequestIdTaken(
             f"request id {request_id!r} cannot be used",
-            f"it made job {made.id}, which is another one",
+            f"it made {noun} {made}, which is another one",
             "use a new id for a new job",
             field="request_id",
         )
-    return made
 
 
 def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) -> tuple[Job, list[Event]]:

@@ -40,6 +40,10 @@ class Transaction:
         self._cursors[job] = last + 1
         return last + 1
 
+    def forget(self, job: int) -> None:
+        """Let go of the cursor of job number *job*, which is deleted."""
+        self._cursors.pop(job, None)
+
     def begin(self) -> None:
         """Begin on both databases."""
         self.state.execute("BEGIN")

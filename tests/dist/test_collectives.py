@@ -71,7 +71,7 @@ def test_a_wrong_call_says_what_to_do(call: Any, words: str) -> None:
 
 
 def test_a_message_needs_somebody_to_send_it_to() -> None:
-    with pytest.raises(RuntimeError, match="send: this rank is alone|isend: this rank is alone"):
+    with pytest.raises(RuntimeError, match="isend: this rank is alone"):
         dist.send(np.zeros(2), 0)
 
 

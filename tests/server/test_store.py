@@ -16,7 +16,7 @@ from allgrad.server.alerts import alert_of
 from allgrad.server.errors import CannotServe, RequestIdTaken, ServerBusy
 from allgrad.server.home import Home
 from allgrad.server.journal import CheckpointLine, Line, MetricsLine
-from allgrad.server.store import Appended, Store
+from allgrad.server.store import Appended, JobFilter, Store
 from allgrad.server.store.schema import STATE, open_to_write
 
 SPEC = JobSpec(("train.py", "--epochs", "3"), ranks=2, name="n", env={"A": "b"}, workdir="/w", as_torch=True)
@@ -79,7 +79,7 @@ def test_the_same_request_makes_one_job_however_often_it_races(store: Store) -> 
         return await asyncio.gather(*(store.insert(job, "once", event) for job in jobs))
 
     assert len({job.id for _, job in asyncio.run(race())}) == 1
-    assert len(store.reader.page(None, 1 << 60, 100)) == 1
+    assert len(store.reader.page(JobFilter(), 1 << 60, 100)) == 1
 
 
 def test_the_same_request_id_for_another_job_is_refused_and_spoils_nobody_elses_change(store: Store) -> None:
@@ -150,7 +150,7 @@ def test_unfinished_jobs_are_found_oldest_first(store: Store) -> None:
     number, job = insert(store, "j4")
     asyncio.run(store.save(number, replace(job, state=JobState.CANCELLED), []))
     assert [job.id for _, job in store.reader.unfinished()] == ["j1", "j2", "j3"]
-    assert [job.id for _, job in store.reader.page(JobState.CANCELLED, 1 << 60, 10)] == ["j4"]
+    assert [job.id for _, job in store.reader.page(JobFilter((JobState.CANCELLED,)), 1 << 60, 10)] == ["j4"]
 
 
 def test_a_full_disk_is_an_error_and_not_the_end(store: Store) -> None:

@@ -1,0 +1,62 @@
+"""What every call of the server has: a deadline, and errors told as statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from . import statuses
+from .errors import AllgradError, ServerBusy
+
+Context = Any
+"""grpc.aio's and the generated code's ideas of it differ."""
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+DEADLINE = 10.0
+"""Seconds after which a call that is not a stream is given up, whatever the client allows."""
+log = logging.getLogger(__name__)
+
+
+async def _refuse(context: Context, error: Exception) -> None:
+    """End a call with what *error* tells."""
+    if not isinstance(error, AllgradError):
+        log.error("a call failed", exc_info=error)
+        error = AllgradError("the server made a mistake", type(error).__name__, "see its log")
+    await context.abort_with_status(statuses.status_of(error))
+
+
+def unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any, Request, Context], Any]:
+    """Turn a coroutine into a call: with a deadline, and errors as statuses."""
+
+    @functools.wraps(method)
+    async def call(self: object, request: Request, context: Context) -> Answer | None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await method(self, request)
+        except TimeoutError:
+            await _refuse(context, ServerBusy("the server did not answer", f"within {DEADLINE:g} s", "try again"))
+        except Exception as error:  # noqa: BLE001 -- the client gets to know it
+            await _refuse(context, error)
+        return None
+
+    return call
+
+
+def stream(
+    method: Callable[[Any, Request], AsyncIterator[Answer]],
+) -> Callable[[Any, Request, Context], Any]:
+    """Turn an asynchronous generator into a streaming call, errors as statuses."""
+
+    @functools.wraps(method)
+    async def call(self: object, request: Request, context: Context) -> AsyncIterator[Answer]:
+        try:
+            async for answer in method(self, request):
+                yield answer
+        except Exception as error:  # noqa: BLE001 -- the client gets to know it
+            await _refuse(context, error)
+
+    return call
