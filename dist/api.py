@@ -27,6 +27,7 @@ from .point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_o
 from .reduction import ReduceOp
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
+from .sync_batch_norm import SyncBatchNorm
 from .work import Work
 from .world import (
     Group,
@@ -104,6 +105,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     # training
     "DataParallel",
     "DistributedDataParallel",
+    "SyncBatchNorm",
     # data
     "DistributedSampler",
     "DistributedBatchSampler",
