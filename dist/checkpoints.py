@@ -111,15 +111,17 @@ class Checkpointer:
         Raises CheckpointError on every rank if the save before failed on any (or this one, unless *asynchronous*),
         ValueError without the metric that ``keep_best`` names, and TypeError for what cannot be saved.
         """
-        self.wait()
         measured = {name: float(getattr(value, "item", lambda v=value: v)()) for name, value in (metrics or {}).items()}
         if self._best is not None and self._best[0] not in measured:
             raise ValueError(
                 f"save: keep_best goes by {self._best[0]!r}, so give it: metrics={{{self._best[0]!r}: ...}}"
             )
-        prepared = plan(self._whole(state), self._world.size)
+        # One message for all there is to say: each costs time within the step.
+        said = gather_objects((self._end_of_writing(), random_state(), secrets.token_hex(4)))
+        self._raise_failure([failure for failure, _, _ in said])
+        prepared = plan(_whole(state, [numbers for _, numbers, _ in said]), self._world.size)
+        token = said[0][2]
         agree(self._world, f"a checkpoint of step {step} with {_layout(prepared)}")
-        token = broadcast_object(secrets.token_hex(4))
         self._writing = Write(
             self._folder,
             step,
@@ -137,12 +139,19 @@ class Checkpointer:
 
     def wait(self) -> None:
         """Wait until what was saved last is on disk on all ranks; CheckpointError on every rank if that failed."""
+        if self._writing is not None:
+            self._raise_failure(gather_objects(self._end_of_writing()))
+
+    def _end_of_writing(self) -> str:
+        """Wait until this rank's part is written, and return why it is not, or nothing."""
         if self._writing is None:
-            return
+            return ""
+        self._writing.join()
+        return self._writing.failure
+
+    def _raise_failure(self, failures: list[str]) -> None:
         writing, self._writing = self._writing, None
-        writing.join()
-        failures = gather_objects(writing.failure)
-        if any(failures):
+        if writing is not None and any(failures):
             if self._world.rank == 0:
                 self._folder.tidy()
             said = by_rank([failure or "its part is written" for failure in failures])
@@ -180,14 +189,6 @@ class Checkpointer:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None:
             self.wait()
-
-    def _whole(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        states = {name: state_of(value) for name, value in state.items()}
-        return {
-            "state": {name: found for name, (found, _) in states.items()},
-            "reproducible": {name: beside for name, (_, beside) in states.items() if beside is not None},
-            "random": gather_objects(random_state()),
-        }
 
     def _copy(self, prepared: Plan) -> dict[str, Any]:
         """Copy this rank's arrays, into the memory of the copies before where they fit, which saves half of the time."""
@@ -253,6 +254,16 @@ class Checkpointer:
                 f"Checkpointer: ranks {blind} do not see what rank 0 has put into {self.folder}: "
                 "use a folder on a file system that all hosts share"
             )
+
+
+def _whole(state: Mapping[str, Any], numbers: list[dict[str, Any]]) -> dict[str, Any]:
+    """All that is saved: the states by name, what is beside them, and every rank's random numbers."""
+    states = {name: state_of(value) for name, value in state.items()}
+    return {
+        "state": {name: found for name, (found, _) in states.items()},
+        "reproducible": {name: beside for name, (_, beside) in states.items() if beside is not None},
+        "random": numbers,
+    }
 
 
 def _layout(prepared: Plan) -> str:
