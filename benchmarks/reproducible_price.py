@@ -132,10 +132,10 @@ def stall(folder: Path) -> None:
         mine = np.ones(size // dist.world_size(), np.uint8)
         copy = mine.copy()
         copies = [timed_alone(lambda: np.copyto(copy, mine)) for _ in range(8)]
+        bare, stalled, usual, slowed = (1e3 * statistics.median(found) for found in (copies, stalls[1:], plain, beside))
         print(
-            f"save of {size / 1e6:.0f} MB: bare copy of a rank's part {1e3 * statistics.median(copies):.2f} ms, stall {1e3 * statistics.median(stalls[1:]):.2f} ms (the first, which takes its "
-            f"memory, {1e3 * stalls[0]:.2f}); step {1e3 * statistics.median(plain):.2f} ms, "
-            f"beside the writing {1e3 * statistics.median(beside):.2f} ms"
+            f"save of {size / 1e6:.0f} MB: stall {stalled:.2f} ms, of which a bare copy of a rank's part {bare:.2f}; "
+            f"the first save {1e3 * stalls[0]:.2f}; step {usual:.2f}, beside the writing {slowed:.2f}"
         )
 
 
