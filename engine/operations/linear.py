@@ -92,6 +92,9 @@ def matmul(input: Tensor, other: Any) -> Tensor:
 
 
 def _rmatmul(self: Tensor, other: Any) -> Tensor:
+    if isinstance(other, Tensor):
+        product: Tensor = matmul(other, self)
+        return product
     return matmul_promoted(Tensor._wrap(np.asarray(other)), self)
 
 
@@ -139,7 +142,11 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
-@composite(out=True, inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
+@composite(
+    out=True,
+    inplace=True,
+    samples=each(on(real(3, 2), real(3, 4), real(4, 2)), on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0)),
+)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (mat1 @ mat2)."""
     return added_to("addmm", input, mm(mat1, mat2), beta, alpha)

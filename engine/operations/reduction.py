@@ -346,12 +346,17 @@ def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.
     return np.sum(size**p, axis=axes, keepdims=keepdim) ** (1.0 / p)
 
 
-@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1, 1)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1, 1), on(real(3, 2), "nuc")))
 def norm(
     input: Tensor, p: Any = "fro", dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The *p*-norm ("fro" is 2) of all elements or over *dim*."""
+    """The *p*-norm ("fro" is 2, "nuc" the nuclear norm of a matrix) of all elements or over *dim*."""
+    if p == "nuc":
+        from .norms import matrix_norm
+
+        dims = tuple(range(input.ndim)) if dim is None else dim
+        return matrix_norm(input, "nuc", dims, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
-        raise RuntimeError(f"norm expected p to be 'fro' or a number, found {p!r}")
+        raise RuntimeError(f"norm expected p to be 'fro', 'nuc' or a number, found {p!r}")
     order = 2.0 if p == "fro" else float(p)
     return vector_norm(input if dtype is None else input.to(dtype), order, dim, keepdim)

@@ -152,25 +152,26 @@ class CopySlices(Node):
         self.hooks = self.version = None
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
-        written = self.replay(g).copy() if wanted[1] is not None else None
+        kept = self._laid_out_as_base(g)
+        written = self.replay(kept).copy() if wanted[1] is not None else None
         if wanted[0] is None:
             return None, written
-        kept = self._laid_out_as_base(g)
         self.replay(kept)[...] = 0
         return kept, written
 
     def _laid_out_as_base(self, g: Any) -> Any:
-        """A copy of *g* in the base's memory order, in which a replayed reshape is a view where the base's was one."""
+        """*g* copied in the base's memory order: there what is replayed (a reshape, strides) finds what was in the base."""
         return np.array(np.transpose(g, self.axes), order="C").transpose(np.argsort(self.axes))
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        g = g.permute(self.axes).contiguous().permute(tuple(np.argsort(self.axes).tolist()))
         written = self.replay(g) if wanted[1] is not None else None
         if wanted[0] is None:
             return None, written
         enabled, mode.enabled = mode.enabled, False
         try:
-            kept = Tensor._wrap(self._laid_out_as_base(np.ones(g._array.shape, dtype=bool)))
-            self.replay(kept)._array[...] = False
+            kept = Tensor._wrap(self._laid_out_as_base(np.ones_like(g._array)))
+            self.replay(kept)._array[...] = 0
         finally:
             mode.enabled = enabled
-        return np.where(kept, g, np.zeros_like(g)), written
+        return np.where(kept != 0, g, np.zeros_like(g)), written
