@@ -88,6 +88,17 @@ def test_a_kill_at_any_moment_of_a_save_leaves_the_one_before_it_good(tmp_path: 
     assert reached > 8
 
 
+def test_a_rank_killed_during_a_save_leaves_the_one_before_it_good(mpi: Launcher, tmp_path: Path) -> None:
+    outcome = mpi.run(2, "killed_saving.py", str(tmp_path))
+    assert outcome.code != 0
+    committed = saved_steps(tmp_path)
+    restored = dist.Checkpointer(tmp_path).restore()
+    assert restored is not None
+    assert restored.step == committed[-1] > 1
+    for array in restored.values["values"].values():
+        np.testing.assert_array_equal(array, np.full(30_000, float(restored.step)))
+
+
 def test_a_full_disk_leaves_the_checkpoint_before_it_good(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     checkpointer = dist.Checkpointer(tmp_path)
     checkpointer.save(1, values=np.ones(10))
