@@ -17,7 +17,9 @@ from .reporting import report_checkpoint
 
 
 class Write(threading.Thread):
-    """Writes *arrays* as the part of *rank* among *parts*; *failure* says why it did not succeed, or is empty.
+    """Writes *arrays* as the part of *rank* among *parts*, of the checkpoint that *details* tell the step of.
+
+    *failure* says why it did not succeed, or is empty.
 
     Ranks meet in the file system, not through MPI, which only the main thread uses: a part is whole as soon as its
     file is there, and a rank that fails leaves a file that says so.
@@ -26,22 +28,21 @@ class Write(threading.Thread):
     def __init__(
         self,
         folder: CheckpointFolder,
-        step: int,
+        details: Mapping[str, Any],
         token: str,
         rank: int,
         arrays: Mapping[str, Any],
         parts: Sequence[str],
         structure: Any,
-        details: Mapping[str, Any],
         timeout: float,
     ) -> None:
         # Not a daemon: a script that ends lets its last checkpoint come to its end.
-        super().__init__(name=f"checkpoint of step {step}")
-        self.step, self.failure = step, ""
+        self.step, self.failure = int(details["step"]), ""
+        super().__init__(name=f"checkpoint of step {self.step}")
         self._folder, self._token, self._rank = folder, token, rank
         self._arrays, self._parts, self._structure, self._details = arrays, parts, structure, details
         self._timeout = timeout
-        self._path = folder.path / folder.name(step)
+        self._path = folder.path / folder.name(self.step)
 
     def run(self) -> None:
         """Write, and commit on rank 0; an error is kept, and told on stderr."""

@@ -111,7 +111,8 @@ class Checkpointer:
         Raises CheckpointError on every rank if the save before failed on any (or this one, unless *asynchronous*),
         ValueError without the metric that ``keep_best`` names, and TypeError for what cannot be saved.
         """
-        measured = {name: float(getattr(value, "item", lambda v=value: v)()) for name, value in (metrics or {}).items()}
+        numbers = (metrics or {}).items()
+        measured = {name: float(value.item() if hasattr(value, "item") else value) for name, value in numbers}
         if self._best is not None and self._best[0] not in measured:
             raise ValueError(
                 f"save: keep_best goes by {self._best[0]!r}, so give it: metrics={{{self._best[0]!r}: ...}}"
@@ -120,22 +121,25 @@ class Checkpointer:
         said = gather_objects((self._end_of_writing(), random_state(), secrets.token_hex(4)))
         self._raise_failure([failure for failure, _, _ in said])
         prepared = plan(_whole(state, [numbers for _, numbers, _ in said]), self._world.size)
-        token = said[0][2]
         agree(self._world, f"a checkpoint of step {step} with {_layout(prepared)}")
-        self._writing = Write(
+        self._writing = self._write(prepared, said[0][2], {"step": step, "metrics": measured})
+        if not self._asynchronous:
+            self.wait()
+
+    def _write(self, prepared: Plan, token: str, details: Mapping[str, Any]) -> Write:
+        """Copy this rank's part, and start the thread that writes it."""
+        writing = Write(
             self._folder,
-            step,
+            details,
             token,
             self._world.rank,
             self._copy(prepared),
             [f"part-{rank}-of-{self._world.size}-{token}.safetensors" for rank in range(self._world.size)],
             prepared.structure,
-            {"step": step, "metrics": measured},
             self._timeout,
         )
-        self._writing.start()
-        if not self._asynchronous:
-            self.wait()
+        writing.start()
+        return writing
 
     def wait(self) -> None:
         """Wait until what was saved last is on disk on all ranks; CheckpointError on every rank if that failed."""

@@ -128,7 +128,7 @@ def test_a_rank_that_fails_or_is_gone_is_told_by_rank_0(tmp_path: Path, capfd: p
         (tmp_path / folder.name(1)).mkdir(exist_ok=True)
         if mark is not None:
             (tmp_path / folder.name(1) / mark).touch()
-        writing = Write(folder, 1, "token", 0, {}, ["part-0", "part-1"], None, {}, timeout=0.01)
+        writing = Write(folder, {"step": 1}, "token", 0, {}, ["part-0", "part-1"], None, timeout=0.01)
         writing.run()
         assert words in writing.failure
         folder.tidy()
