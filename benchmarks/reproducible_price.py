@@ -124,6 +124,7 @@ def stall(folder: Path) -> None:
         for number in range(8):
             plain += [timed(step) for _ in range(5)]
             save = partial(checkpointer.save, number, model=model, optimizer=optimizer)
+            dist.barrier()
             stalls.append(timed_alone(save))
             beside.append(timed(step))
             checkpointer.wait()

@@ -65,9 +65,8 @@ class ShardedStep:
             used |= done.used
         everyones = self._gather((mine, used, _counts(passes)))
         total = self._sum(roots)
-        self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
         self._buffers.move(total.views[len(self._parameters) :], everyones[0][2])
-        self._rows.give_back(total)
+        self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
         self.steps += 1
         return self._means([outcome for found, _, _ in everyones for outcome in found])
 
@@ -165,6 +164,16 @@ class ShardedStep:
 
     def _keep(self, total: Row, used: Array) -> None:
         """Show the summed gradients in every ``.grad``, added to what is there from earlier batches."""
+        if all(parameter.grad is None for parameter in self._parameters):
+            total, self._home = self._home, total
+            for number, parameter in enumerate(self._parameters):
+                if used[number]:
+                    parameter.grad = allgrad.from_numpy(self._home.views[number])
+        else:
+            self._add(total, used)
+        self._rows.give_back(total)
+
+    def _add(self, total: Row, used: Array) -> None:
         for number, parameter in enumerate(self._parameters):
             if not used[number]:
                 continue
