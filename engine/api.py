@@ -302,6 +302,7 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.embeddings import embedding
 from .operations.extremes import amax, amin, argmax, argmin, max, min
 from .operations.floating import (
     copysign,
@@ -326,7 +327,6 @@ from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argwhere,
     bincount,
-    embedding,
     index_select,
     masked_fill,
     masked_select,

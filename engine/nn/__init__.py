@@ -82,7 +82,7 @@ from .resampling import (
     UpsamplingNearest2d,
 )
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
-from .sparse import Embedding
+from .sparse import Embedding, EmbeddingBag
 from .transformer import (
     Transformer,
     TransformerDecoder,
@@ -122,6 +122,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "GRUCell",

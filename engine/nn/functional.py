@@ -24,9 +24,10 @@ from ..operations.dropouts import (
     feature_alpha_dropout,
 )
 from ..operations.elementwise import sigmoid, tanh
+from ..operations.embeddings import embedding, embedding_bag
 from ..operations.grid_sampling import affine_grid, grid_sample
 from ..operations.group_norms import group_norm, instance_norm, local_response_norm, rms_norm
-from ..operations.indexing import embedding, one_hot
+from ..operations.indexing import one_hot
 from ..operations.interpolation import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..operations.linear import linear
 from ..operations.loss import (
@@ -86,6 +87,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "gelu",
     "glu",

@@ -38,7 +38,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def _silu_rule(g: Any, input: Any) -> Any:
-    s = sigmoid(input)
+    s = 1.0 / (1.0 + np.exp(-input))
     return g * (s * (1.0 + input * (1.0 - s)))
 
 

@@ -10,7 +10,7 @@ from ..errors import normal_dim
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
 from ..registry.nodes import reduce_to
-from ..registry.samples import each, on, real, truth, whole
+from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
 
@@ -266,24 +266,6 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(Tensor._wrap(p) for p in places)
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
-
-
-@composite(method=False, samples=on(whole(2, 3, below=5), real(5, 4)))
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of *weight* (rows, width) at the whole numbers of input; the row *padding_idx* gets no gradient."""
-    array = input._array
-    if array.dtype.kind not in "iu":
-        raise RuntimeError(f"embedding: expected indices of type int64 or int32, found {input.dtype}")
-    rows = weight._array.shape[0]
-    if array.size and (array.min() < 0 or array.max() >= rows):
-        raise IndexError(f"index out of range in self: embedding has {rows} rows, found index {int(array.max())}")
-    found = index_by(weight, (array,))
-    if padding_idx is None:
-        return found
-    from .comparison import choose
-
-    padding = Tensor._wrap((array == padding_idx % rows)[..., None])
-    return choose(padding, found.detach(), found)
 
 
 @operation(samples=None)

@@ -182,7 +182,8 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
 def leaky_relu_values(input: Array, negative_slope: float) -> Array:
     """input where it is positive, else *negative_slope* · input."""
     check_floating("leaky_relu", input)
-    return np.where(input > 0, input, input * float(negative_slope))
+    scaled = input * float(negative_slope)
+    return np.maximum(input, scaled) if 0 < negative_slope <= 1 else np.where(input > 0, input, scaled)
 
 
 @composite(method=False, samples=_wide())

@@ -308,6 +308,8 @@ def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtin
     safe = np.where(norm == 0, 1.0, norm)
     if p == 2:
         return np.where(norm == 0, 0.0, g * input / safe)
+    if p == 0:
+        return np.zeros_like(g)
     if p == 1:
         return g * np.sign(input)
     if p == float("inf"):
@@ -326,7 +328,13 @@ def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
     _norm_rule,
     node_name="LinalgVectorNormBackward0",
     public=False,
-    samples=each(on(real(3, 4)), on(real(3, 4), 1.0, 1), on(real(3, 4), 3.0, 0, True), on(real(5), float("inf"))),
+    samples=each(
+        on(real(3, 4)),
+        on(real(3, 4), 1.0, 1),
+        on(real(3, 4), 3.0, 0, True),
+        on(real(5), 0.0),
+        on(real(5), float("inf")),
+    ),
 )
 def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """The *p*-norm of the elements over *dim*."""
