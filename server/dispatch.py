@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from . import cores, lifecycle
 from .attempts import Apply, Settings
-from .causes import Cause, OnHold
+from .causes import Cause, NeedsTurn, OnHold
 from .job import Job, JobState
 from .scheduler import Plan, Running, Situation, Waiting
 from .spec import SweepSpec
@@ -20,6 +20,9 @@ from .tracked import Tracked
 _START_TIME = 5.0
 """Seconds that an attempt may take to start and to be ended, beside its max_runtime and its grace."""
 _AFTER_FAILURE = 1.0
+_SLOW = 0.005
+"""A plan that took more seconds than this explains jobs for _REUSE times as long, though things have changed since."""
+_REUSE = 20.0
 log = logging.getLogger(__name__)
 
 
@@ -47,8 +50,10 @@ class Dispatcher:
         self._parallel: dict[str, int] = {}
         self._views: dict[str, tuple[Job, Waiting]] = {}
         self._woken = asyncio.Event()
-        self._plan: Plan | None = None
+        self._plan = Plan(Situation(0.0, settings.slots, (), ()))
+        self._stale = True
         self._plan_ends = math.inf
+        self._plan_serves_until = 0.0
         self._queued_last = 0.0
 
     def __repr__(self) -> str:
@@ -88,15 +93,18 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Take note that something has changed."""
-        self._plan = None
+        self._stale = True
         self._woken.set()
 
     @property
     def plan(self) -> Plan:
         """What follows from the jobs as they are."""
-        if self._plan is None or time.time() >= self._plan_ends:
-            self._plan = Plan(self._situation())
+        if self._stale or time.time() >= self._plan_ends:
+            begun = time.monotonic()
+            self._plan, self._stale = Plan(self._situation()), False
             self._plan_ends = self._plan.decision.look_again
+            took = time.monotonic() - begun
+            self._plan_serves_until = begun + (_REUSE * took if took > _SLOW else 0.0)
         return self._plan
 
     def slots_of(self, job: Job) -> int:
@@ -110,10 +118,14 @@ class Dispatcher:
         return self.plan.causes(job.id) if job.state is JobState.QUEUED else []
 
     def explained(self, job: Job) -> Job:
-        """Return *job* with the reason why it waits, if it does."""
+        """Return *job* with the reason why it waits, if it does: as it was a moment ago, if the queue is long."""
         if job.state is not JobState.QUEUED or job.id not in self._tracked:
             return job
-        words = "; ".join(map(str, self.causes(job)))
+        recent = self._plan if time.monotonic() < self._plan_serves_until else self.plan
+        causes = recent.causes(job.id)
+        if not causes and recent.head:  # it came after the plan was made
+            causes = [NeedsTurn(recent.head.id, len(recent.line))]
+        words = "; ".join(map(str, causes))
         return replace(job, reason=", ".join(filter(None, (job.reason, words))))
 
     async def run(self) -> None:
