@@ -20,6 +20,7 @@ from .spec import After, Dependency
 AGEING = 600.0
 """Seconds of waiting that weigh as much as one step of priority."""
 _RANK = attrgetter("rank")
+_ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +118,29 @@ class Plan:
         return Decision(
             start=tuple(job.id for job in self._starting),
             preempt=tuple(self._preempted()),
-            doomed=tuple(self._doomed()),
-            look_again=self._sorted[1],
+            doomed=tuple(self._sorted.doomed),
+            look_again=self._sorted.look_again,
         )
 
     @property
     def line(self) -> Sequence[Waiting]:
         """The jobs that wait for slots only, in the order in which they are to start."""
-        return self._sorted[0]
+        return self._sorted.line
 
     @cached_property
-    def _sorted(self) -> tuple[Sequence[Waiting], float]:
-        """Return the line, and when the first of those that pause after a failure comes to it."""
+    def _sorted(self) -> _Sorted:
         now, slots, states = self._now.now, self._now.slots, self._now.states
-        ready: list[Waiting] = []
-        look_again = math.inf
+        found = _Sorted()
         for job in self._now.waiting:
-            if job.not_before > now:
-                look_again = min(look_again, job.not_before)
-            elif job.slots <= slots and (
-                not job.after or all(_met(need, states.get(need.job_id)) for need in job.after)
-            ):
-                ready.append(job)
-        ready.sort(key=_RANK)
-        return ready, look_again
+            if job.after and not _all_met(job.after, states):
+                if spoiler := _spoiler(job.after, states):
+                    found.doomed.append((job.id, spoiler))
+            elif job.not_before > now:
+                found.look_again = min(found.look_again, job.not_before)
+            elif job.slots <= slots:
+                found.line.append(job)
+        found.line.sort(key=_RANK)
+        return found
 
     @cached_property
     def head(self) -> Waiting | None:
@@ -287,20 +287,32 @@ class Plan:
                 coming -= job.slots
         yield from ((job.id, head.id) for job in chosen)
 
-    def _doomed(self) -> Iterator[tuple[str, str]]:
-        for job in self._now.waiting:
-            for need in job.after:
-                state = self._now.states.get(need.job_id)
-                if need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED):
-                    yield job.id, f"job {need.job_id}, after whose success it was to run, has {_became(state)}"
-                    break
+
+@dataclass(slots=True)
+class _Sorted:
+    """The waiting jobs by what is to become of them."""
+
+    line: list[Waiting] = field(default_factory=list)
+    doomed: list[tuple[str, str]] = field(default_factory=list)
+    look_again: float = math.inf
+    """When the first of those that pause after a failure comes to the line."""
+
+
+def _all_met(after: Sequence[Dependency], states: Mapping[str, JobState]) -> bool:
+    return all([_met(need, states.get(need.job_id)) for need in after])  # noqa: C419 -- three times as fast for one or two
+
+
+def _spoiler(after: Sequence[Dependency], states: Mapping[str, JobState]) -> str:
+    """Return why one of *after* can never be met, or ""."""
+    for need in after:
+        state = states.get(need.job_id)
+        if need.condition is After.SUCCESS and state in _ENDED and state is not JobState.SUCCEEDED:
+            became = "failed" if state is JobState.FAILED else "been cancelled"
+            return f"job {need.job_id}, after whose success it was to run, has {became}"
+    return ""
 
 
 def _met(need: Dependency, state: JobState | None) -> bool:
     if need.condition is After.SUCCESS:
         return state is JobState.SUCCEEDED
-    return state is not None and state.terminal
-
-
-def _became(state: JobState) -> str:
-    return "failed" if state is JobState.FAILED else "been cancelled"
+    return state in _ENDED

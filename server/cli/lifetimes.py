@@ -10,7 +10,7 @@ import click
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Span(click.ParamType):  # type: ignore[type-arg] -- generic since 8.2 only
+class Span(click.ParamType):  # type: ignore[type-arg]  # generic in new click only
     """A length of time: a number of seconds, or one with a unit, s, m, h or d.
 
     >>> Span().convert("1.5h", None, None)
