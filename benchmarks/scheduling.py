@@ -39,7 +39,9 @@ def main() -> None:
 def situation(*, limits: bool, free: int, chained: bool = False) -> Situation:
     """A queue of jobs of all sizes and priorities."""
     chance = random.Random(1)
-    running = [Running(f"r{number}", 1, ends_by=NOW + 1000 + number if limits else math.inf) for number in range(SLOTS - free)]
+    running = [
+        Running(f"r{number}", 1, ends_by=NOW + 1000 + number if limits else math.inf) for number in range(SLOTS - free)
+    ]
     waiting = [
         Waiting(
             f"w{number}",
