@@ -1,23 +1,34 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
+from . import functional
+from .batch_sampler import DistributedBatchSampler
 from .collectives import (
-    ReduceOp,
     all_gather,
     all_gather_into_tensor,
-    all_gather_object,
     all_reduce,
     barrier,
     broadcast,
-    broadcast_object,
-    broadcast_object_list,
-    gather_objects,
     mean,
-    shutdown,
+    reduce,
 )
 from .data_parallel import DataParallel, DistributedDataParallel
+from .exchange import all_to_all, all_to_all_single, gather, reduce_scatter, reduce_scatter_tensor, scatter
+from .groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
+from .objects import (
+    all_gather_object,
+    broadcast_object,
+    broadcast_object_list,
+    gather_object,
+    gather_objects,
+    scatter_object_list,
+)
+from .point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object, send, send_object
+from .reduction import ReduceOp
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
+from .work import Work
 from .world import (
+    Group,
     get_backend,
     init,
     init_process_group,
@@ -48,7 +59,13 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "get_world_size",
     "local_rank",
     "local_world_size",
-    # collectives
+    # groups of ranks
+    "Group",
+    "new_group",
+    "get_process_group_ranks",
+    "get_global_rank",
+    "get_group_rank",
+    # collectives: everybody gets the same
     "barrier",
     "all_reduce",
     "ReduceOp",
@@ -56,15 +73,39 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "broadcast",
     "all_gather",
     "all_gather_into_tensor",
+    # collectives: each rank gives or gets a part
+    "reduce",
+    "gather",
+    "scatter",
+    "reduce_scatter",
+    "reduce_scatter_tensor",
+    "all_to_all",
+    "all_to_all_single",
+    "Work",
+    # collectives through which gradients flow
+    "functional",
+    # collectives of objects
     "broadcast_object",
     "broadcast_object_list",
     "gather_objects",
     "all_gather_object",
+    "gather_object",
+    "scatter_object_list",
+    # from one rank to another
+    "send",
+    "recv",
+    "isend",
+    "irecv",
+    "P2POp",
+    "batch_isend_irecv",
+    "send_object",
+    "recv_object",
     # training
     "DataParallel",
     "DistributedDataParallel",
     # data
     "DistributedSampler",
+    "DistributedBatchSampler",
     # what the server hears
     "report",
     "report_checkpoint",

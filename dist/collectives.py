@@ -1,68 +1,44 @@
-"""Collective operations on arrays, Tensors and objects, called by all ranks in the same order.
+"""Collective operations on Tensors and arrays, called by all ranks of a group in the same order.
 
-Every call first makes sure that all ranks make the same one; a difference raises RuntimeError on all of them.
+Every call first makes sure that all ranks make the same one; a difference raises RuntimeError on all of them. Where
+the ranks of a *group* are named (*src*, *dst*), it is by their numbers in the world, as in torch.distributed.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .agreement import agree
-from .world import World, current, leave, mpi
+from .buffers import Array, as_bytes, contiguous, memories_of, memory_of, numbers_of, put_back, require_n_times, shown
+from .groups import member_number, members
+from .reduction import ReduceOp, into_mean, reduction
+from .work import Collective, Work, carry_out
+from .world import Group, mpi
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-T = TypeVar("T")
-Array = NDArray[Any]
 
 # Open MPI and MPICH both take longer for one call of 25 MB than for 25 of one (7.1 against 4.9 ms on a host).
 CHUNK_BYTES = 1 << 20
 
 
-class ReduceOp(StrEnum):
-    """How values of all ranks become one; a plain string does as well, and "mean" is "avg"."""
-
-    SUM = "sum"
-    AVG = "avg"
-    PRODUCT = "product"
-    MIN = "min"
-    MAX = "max"
-
-    @classmethod
-    def _missing_(cls, value: object) -> ReduceOp | None:
-        return cls.AVG if value == "mean" else None
+def barrier(group: Group | None = None, async_op: bool = False) -> Work | None:
+    """Wait until every rank of *group* (default: all) has come here."""
+    ranks = members(group, "barrier")
+    return None if ranks is None else carry_out(ranks, Collective("barrier", (), _nothing), async_op)
 
 
-_MPI_NAMES = {
-    ReduceOp.SUM: "SUM",
-    ReduceOp.AVG: "SUM",
-    ReduceOp.PRODUCT: "PROD",
-    ReduceOp.MIN: "MIN",
-    ReduceOp.MAX: "MAX",
-}
-
-
-def barrier() -> None:
-    """Wait until every rank has come here."""
-    agree(current(), "barrier")
-
-
-def shutdown() -> None:
-    """Leave the world once every rank has come here; `init` may join it again."""
-    agree(current(), "shutdown")
-    leave()
-
-
-def all_reduce(tensor: Any, op: ReduceOp | str = ReduceOp.SUM) -> None:
+def all_reduce(
+    tensor: Any, op: ReduceOp | str = ReduceOp.SUM, group: Group | None = None, async_op: bool = False
+) -> Work | None:
     """Replace the values of *tensor* on every rank by their reduction over all ranks, element by element.
 
     *tensor* is a Tensor or a NumPy array of any shape and number type, the same on every rank; *op* one of "sum"
     (the default), "avg" or "mean" (floating point only), "min", "max", "product". float16 is added in float32.
+    With *async_op* the result is there after ``wait()`` of the Work returned.
     Raises RuntimeError on every rank when they disagree about shape, dtype or operation.
 
     >>> import numpy as np
@@ -72,189 +48,145 @@ def all_reduce(tensor: Any, op: ReduceOp | str = ReduceOp.SUM) -> None:
     >>> losses
     array([0.5 , 0.25])
     """
-    world, array, chosen = current(), _array(tensor, "all_reduce"), _operation(op)
-    _check_numbers(array, chosen)
-    agree(world, f"all_reduce({chosen}) of {_shown(array)}")
-    if world.comm is None:
-        return
-    flat = _flat_for_reduction(array)
-    reduction = getattr(mpi(), _MPI_NAMES[chosen])
-    step = CHUNK_BYTES // flat.itemsize
-    for start in range(0, flat.size, step):
-        world.comm.Allreduce(mpi().IN_PLACE, flat[start : start + step], op=reduction)
-    if chosen is ReduceOp.AVG:
-        flat /= world.size
-    if not np.may_share_memory(flat, array):
-        array[...] = flat.reshape(array.shape)
+    array = memory_of(tensor, "all_reduce")
+    chosen = reduction(op, array, "all_reduce")
+    ranks = members(group, "all_reduce")
+    if ranks is None:
+        return None
+    row = numbers_of(array)
+    step = row.size or 1 if async_op else CHUNK_BYTES // row.itemsize
+    pieces = [row[start : start + step] for start in range(0, row.size, step)] if ranks.comm else []
+
+    def finish() -> None:
+        into_mean(row, ranks.size, chosen)
+        put_back(row, array)
+
+    calls = [("Allreduce", (mpi().IN_PLACE, piece, chosen.in_mpi)) for piece in pieces]
+    return carry_out(ranks, Collective(f"all_reduce({chosen}) of {shown(array)}", calls, finish), async_op)
 
 
-def broadcast(tensor: Any, src: int = 0) -> None:
+def reduce(
+    tensor: Any,
+    dst: int = 0,
+    op: ReduceOp | str = ReduceOp.SUM,
+    group: Group | None = None,
+    async_op: bool = False,
+) -> Work | None:
+    """Replace the values of *tensor* on rank *dst* by their reduction over all ranks; elsewhere they stay.
+
+    As `all_reduce`, of which only one rank wants the result.
+    """
+    array = memory_of(tensor, "reduce")
+    chosen = reduction(op, array, "reduce")
+    ranks = members(group, "reduce")
+    if ranks is None:
+        return None
+    root = member_number(ranks, dst, "reduce", "dst")
+    row = numbers_of(array)
+
+    def finish() -> None:
+        if ranks.rank == root:
+            into_mean(row, ranks.size, chosen)
+            put_back(row, array)
+
+    sent, received = (mpi().IN_PLACE, row) if ranks.comm and ranks.rank == root else (row, None)
+    calls = [("Reduce", (sent, received, chosen.in_mpi, root))] if ranks.comm else []
+    return carry_out(ranks, Collective(f"reduce({chosen}) to rank {dst} of {shown(array)}", calls, finish), async_op)
+
+
+def broadcast(tensor: Any, src: int = 0, group: Group | None = None, async_op: bool = False) -> Work | None:
     """Replace the values of *tensor*, a Tensor or array, on every rank by those of rank *src*.
 
     Raises RuntimeError on every rank when they disagree about shape, dtype or source.
     """
-    world, array = current(), _array(tensor, "broadcast")
-    _check_rank(world, src, "broadcast", "src")
-    agree(world, f"broadcast from rank {src} of {_shown(array)}")
-    if world.comm is not None:
-        send_from(world.comm, array, src)
+    array = memory_of(tensor, "broadcast")
+    ranks = members(group, "broadcast")
+    if ranks is None:
+        return None
+    root = member_number(ranks, src, "broadcast", "src")
+    piece = contiguous(array)
+    calls = [("Bcast", (as_bytes(piece), root))]
+    what = f"broadcast from rank {src} of {shown(array)}"
+    return carry_out(ranks, Collective(what, calls, lambda: put_back(piece, array)), async_op)
 
 
 def send_from(comm: MPI.Intracomm, array: Array, src: int) -> None:
     """Send the values of *array*, of one shape and dtype on all ranks of *comm*, from rank *src* to the others."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    comm.Bcast(flat.view(np.uint8), root=src)
-    if not np.may_share_memory(flat, array):
-        array[...] = flat.reshape(array.shape)
+    piece = contiguous(array)
+    comm.Bcast(as_bytes(piece), root=src)
+    put_back(piece, array)
 
 
-def all_gather(tensor_list: list[Any], tensor: Any) -> None:
+def all_gather(
+    tensor_list: Sequence[Any], tensor: Any, group: Group | None = None, async_op: bool = False
+) -> Work | None:
     """Fill *tensor_list*, one Tensor or array for each rank, with every rank's *tensor*.
 
     Raises RuntimeError on every rank when they disagree about the shape or dtype of *tensor*, and ValueError when
-    *tensor_list* has another length than the world or holds another shape or dtype.
+    *tensor_list* has another length than the group or holds another shape or dtype.
     """
-    world, array = current(), _array(tensor, "all_gather", changes=False)
-    places = [_array(place, "all_gather") for place in tensor_list]
-    if len(places) != world.size:
-        raise ValueError(
-            f"all_gather: tensor_list has {len(places)} places, but there are {world.size} ranks: "
-            "make it one for each, such as [torch.empty_like(tensor) for _ in range(dist.world_size())]"
-        )
-    for number, place in enumerate(places):
-        if (place.shape, place.dtype) != (array.shape, array.dtype):
-            raise ValueError(
-                f"all_gather: tensor_list[{number}] is {_shown(place)}, but tensor is {_shown(array)}: "
-                "they must be alike"
-            )
-    for place, found in zip(places, _gathered(world, array, "all_gather"), strict=True):
-        place[...] = found
+    array = memory_of(tensor, "all_gather", changes=False)
+    ranks = members(group, "all_gather")
+    if ranks is None:
+        return None
+    places = memories_of(tensor_list, array, ranks.size, "all_gather", "tensor_list", changes=True)
+
+    def keep(every: Array) -> None:
+        for place, found in zip(places, every, strict=True):
+            place[...] = found
+
+    return carry_out(ranks, _gathering(ranks, array, "all_gather", keep), async_op)
 
 
-def all_gather_into_tensor(output_tensor: Any, input_tensor: Any) -> None:
+def all_gather_into_tensor(
+    output_tensor: Any, input_tensor: Any, group: Group | None = None, async_op: bool = False
+) -> Work | None:
     """Write every rank's *input_tensor*, in order of rank, one after the other into *output_tensor*.
 
     For *input_tensor* of shape (d, ...) *output_tensor* has shape (n·d, ...) or (n, d, ...) with n ranks.
     """
-    world, array = current(), _array(input_tensor, "all_gather_into_tensor", changes=False)
-    output = _array(output_tensor, "all_gather_into_tensor")
-    stacked = (world.size, *array.shape)
-    joined = (world.size * array.shape[0], *array.shape[1:]) if array.ndim else (world.size,)
-    if output.shape not in (stacked, joined) or output.dtype != array.dtype:
-        raise ValueError(
-            f"all_gather_into_tensor: {world.size} times {_shown(array)} do not fit {_shown(output)}: "
-            f"make the output {array.dtype} of shape {joined}"
-        )
-    output[...] = _gathered(world, array, "all_gather_into_tensor").reshape(output.shape)
+    name = "all_gather_into_tensor"
+    array = memory_of(input_tensor, name, changes=False)
+    output = memory_of(output_tensor, name)
+    ranks = members(group, name)
+    if ranks is None:
+        return None
+    require_n_times(output, array, ranks.size, name)
+
+    def keep(every: Array) -> None:
+        output[...] = every.reshape(output.shape)
+
+    return carry_out(ranks, _gathering(ranks, array, name, keep), async_op)
 
 
-def broadcast_object(value: T, src: int = 0) -> T:
-    """Return rank *src*'s *value*, any object that pickles, on every rank; what other ranks pass is not used."""
-    world = current()
-    _check_rank(world, src, "broadcast_object", "src")
-    agree(world, f"broadcast_object from rank {src}")
-    if world.comm is None:
-        return value
-    received: T = world.comm.bcast(value, root=src)
-    return received
-
-
-def broadcast_object_list(object_list: list[Any], src: int = 0) -> None:
-    """Replace the objects in *object_list* on every rank by those of rank *src*."""
-    object_list[:] = broadcast_object(object_list, src)
-
-
-def gather_objects(value: T) -> list[T]:
-    """Return every rank's *value*, any object that pickles, in order of rank, on every rank."""
-    world = current()
-    agree(world, "gather_objects")
-    return [value] if world.comm is None else world.comm.allgather(value)
-
-
-def all_gather_object(object_list: list[Any], obj: object) -> None:
-    """Fill *object_list*, one place for each rank, with every rank's *obj*."""
-    if len(object_list) != current().size:
-        raise ValueError(
-            f"all_gather_object: object_list has {len(object_list)} places, but there are {current().size} "
-            "ranks: make it [None] * dist.world_size()"
-        )
-    object_list[:] = gather_objects(obj)
-
-
-def mean(value: Any, weight: float = 1.0) -> float:
+def mean(value: Any, weight: float = 1.0, group: Group | None = None) -> float:
     """Return the mean over all ranks of *value*, a number or a one-element Tensor, such as a loss.
 
     *weight* is the say this rank has, in any unit: where batches differ in size, the number of samples. The weights
-    of all ranks must not add up to zero.
+    of all ranks must not add up to zero. A rank outside of *group* gets its own value back.
 
     >>> from allgrad import dist
     >>> dist.mean(0.25, weight=32)
     0.25
     """
-    world = current()
     number = float(value.item() if hasattr(value, "item") else value)
-    agree(world, "mean")
-    if world.comm is None:
+    ranks = members(group, "mean")
+    if ranks is None:
+        return number
+    agree(ranks, "mean")
+    if ranks.comm is None:
         return number
     sums = np.array([number * weight, weight])
-    world.comm.Allreduce(mpi().IN_PLACE, sums)
+    ranks.comm.Allreduce(mpi().IN_PLACE, sums)
     return float(sums[0] / sums[1])
 
 
-def _gathered(world: World, array: Array, name: str) -> Array:
-    agree(world, f"{name} of {_shown(array)}")
-    every = np.empty((world.size, *array.shape), array.dtype)
-    every[world.rank] = array
-    if world.comm is not None:
-        world.comm.Allgather(mpi().IN_PLACE, every.reshape(-1).view(np.uint8))
-    return every
+def _gathering(ranks: Group, array: Array, name: str, keep: Callable[[Array], None]) -> Collective:
+    every = np.empty((ranks.size, *array.shape), array.dtype)
+    every[ranks.rank] = array
+    calls = [("Allgather", (mpi().IN_PLACE, as_bytes(every)))] if ranks.comm else []
+    return Collective(f"{name} of {shown(array)}", calls, lambda: keep(every))
 
 
-def _array(tensor: Any, name: str, *, changes: bool = True) -> Array:
-    """Return the memory behind a Tensor or an array."""
-    array = tensor if isinstance(tensor, np.ndarray) else None
-    if array is None and hasattr(tensor, "detach"):
-        array = tensor.detach().numpy()
-    if array is None:
-        raise TypeError(
-            f"{name} wants a Tensor or an array, but got {type(tensor).__name__}: "
-            "dist.mean averages a number, dist.gather_objects and dist.broadcast_object take anything"
-        )
-    if changes and not array.flags.writeable:
-        raise ValueError(f"{name} writes into its argument, but this array is read-only: pass a copy")
-    return array
-
-
-def _operation(op: ReduceOp | str) -> ReduceOp:
-    try:
-        return ReduceOp(op)
-    except ValueError:
-        raise ValueError(f"all_reduce(op={op!r}): expected one of {', '.join(ReduceOp)} or mean") from None
-
-
-def _check_numbers(array: Array, op: ReduceOp) -> None:
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"all_reduce reduces numbers, not {array.dtype}")
-    if op is ReduceOp.AVG and array.dtype.kind not in "fc":
-        raise TypeError(f"all_reduce: the mean of {array.dtype} is not {array.dtype}: convert to a float first")
-    if array.dtype.kind == "b" and op not in (ReduceOp.MIN, ReduceOp.MAX):
-        raise TypeError(f"all_reduce: {op} of bool is not bool: use max (any), min (all), or convert first")
-    if array.dtype.kind == "c" and op in (ReduceOp.MIN, ReduceOp.MAX):
-        raise TypeError(f"all_reduce: complex numbers have no {op}: reduce the real and imaginary parts apart")
-
-
-def _flat_for_reduction(array: Array) -> Array:
-    """Return the values in one row of a type that MPI can reduce: the array's own memory where possible."""
-    if array.dtype == np.float16:
-        return array.astype(np.float32).reshape(-1)
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.view(np.uint8) if flat.dtype == np.bool_ else flat
-
-
-def _check_rank(world: World, rank: int, name: str, word: str) -> None:
-    if not 0 <= rank < world.size:
-        raise ValueError(f"{name}({word}={rank}): the ranks are 0 to {world.size - 1}")
-
-
-def _shown(array: Array) -> str:
-    return f"{array.dtype} {array.shape}"
+def _nothing() -> None:
+    """Nothing is left to do."""

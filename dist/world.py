@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .failure import guard
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
@@ -24,18 +25,39 @@ BACKENDS = ("mpi", "gloo", "nccl", "ucc", "cpu:gloo", "cpu:gloo,cuda:nccl")
 
 
 @dataclass(frozen=True)
-class World:
-    """The ranks of one run as one of them sees it; *comm* is None in a world of one, which sends nothing."""
+class Group:
+    """Ranks that do things together, as one of them sees them; *comm* is None in a group of one, which sends nothing.
+
+    *rank* is this rank's number in the group, -1 if it does not belong to it, and *ranks* the members' numbers in the
+    world. What the ranks are about to do is announced on *control*, so that an announcement is never taken for data.
+    """
 
     rank: int = 0
     size: int = 1
+    ranks: tuple[int, ...] = (0,)
+    comm: MPI.Intracomm | None = None
+    control: MPI.Intracomm | None = None
+    announced: deque[Any] = field(default_factory=deque, compare=False, repr=False)
+    """What has been announced and not yet answered, in order."""
+
+    def free(self) -> None:
+        """Give both communicators back, which all members do at the same time."""
+        for comm in (self.comm, self.control):
+            if comm is not None:
+                comm.Free()
+
+
+@dataclass(frozen=True)
+class World(Group):
+    """All ranks of one run, as one of them sees them, and its number among those on its host."""
+
     local_rank: int = 0
     local_size: int = 1
-    comm: MPI.Intracomm | None = None
 
 
 _ALONE = World()
 _world: World | None = None
+_groups: list[Group] = []
 
 
 def init() -> None:
@@ -118,14 +140,15 @@ def current() -> World:
     return _ALONE
 
 
-def rank() -> int:
-    """Return the number of this rank, from 0."""
-    return current().rank
+def rank(group: Group | None = None) -> int:
+    """Return the number of this rank, from 0, in *group* (default: the world); -1 if it does not belong to it."""
+    return (group or current()).rank
 
 
-def world_size() -> int:
-    """Return the number of ranks."""
-    return current().size
+def world_size(group: Group | None = None) -> int:
+    """Return the number of ranks in *group* (default: the world); -1 if this rank does not belong to it."""
+    members = group or current()
+    return members.size if members.rank >= 0 else -1
 
 
 def local_rank() -> int:
@@ -138,12 +161,22 @@ def local_world_size() -> int:
     return current().local_size
 
 
-def leave() -> None:
-    """Forget the world, which all ranks do at the same time."""
+def remember(group: Group) -> Group:
+    """Return *group*, and free it when the world is left, if not before."""
+    _groups.append(group)
+    return group
+
+
+def forget(group: Group | None = None) -> None:
+    """Free *group*, or without one the world and all groups; all of their ranks do it at the same time."""
     global _world
-    if _world is not None and _world.comm is not None:
-        _world.comm.Free()
-    _world = None
+    for freed in [group] if group is not None else [*_groups, *([_world] if _world else [])]:
+        freed.free()
+    if group is not None:
+        _groups.remove(group)
+    else:
+        _groups.clear()
+        _world = None
 
 
 def mpi() -> ModuleType:
@@ -158,7 +191,9 @@ def _connect(seen: Launch) -> World:
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
     comm = library.COMM_WORLD.Dup()
     host = comm.Split_type(library.COMM_TYPE_SHARED, key=comm.rank)
-    world = World(comm.rank, comm.size, host.rank, host.size, comm)
+    world = World(
+        comm.rank, comm.size, tuple(range(comm.size)), comm, comm.Dup(), local_rank=host.rank, local_size=host.size
+    )
     host.Free()
     return world
 

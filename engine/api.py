@@ -6,12 +6,16 @@ from math import e, inf, nan, pi
 
 from . import autograd, cuda, func, operations
 from .autograd import (
+    check_finite,
     enable_grad,
     forward_ad,  # torch.autograd.forward_ad, without an import of its own
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
+    set_anomaly_enabled,
     set_grad_enabled,
 )
 from .autograd.inspection import memory
@@ -65,6 +69,7 @@ from .dtypes import (
 from .dtypes import (
     int64 as long,
 )
+from .func import vmap
 from .operations.angles import (
     acosh,
     angle,
@@ -111,6 +116,7 @@ from .operations.arithmetic import (
 from .operations.arithmetic import (
     sub as subtract,
 )
+from .operations.binary_losses import binary_cross_entropy_with_logits
 from .operations.comparison import (
     allclose,
     bitwise_and,
@@ -160,6 +166,7 @@ from .operations.complexes import (
 from .operations.conversion import (
     clone,
     conj,
+    fill,
     imag,
     real,
     result_type,
@@ -209,32 +216,17 @@ from .operations.covariance import (
     cov,
 )
 from .operations.creation import (
-    arange,
     as_tensor,
     asarray,
-    bernoulli,
-    dropout,
     empty,
     empty_like,
     empty_strided,
-    eye,
     from_dlpack,
     from_numpy,
     full,
     full_like,
-    linspace,
-    logspace,
-    multinomial,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
     scalar_tensor,
     tensor,
     zeros,
@@ -254,6 +246,7 @@ from .operations.distances import (
     cdist,
     renorm,
 )
+from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
     acos,
@@ -309,6 +302,7 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.extremes import amax, amin, argmax, argmin, max, min
 from .operations.floating import (
     copysign,
     frac,
@@ -325,6 +319,8 @@ from .operations.floating import (
 )
 from .operations.gamma import digamma, igamma, igammac, lgamma, mvlgamma, polygamma
 from .operations.gathering import gather, scatter, scatter_add, take_along_dim
+from .operations.grid_sampling import grid_sampler, grid_sampler_2d, grid_sampler_3d
+from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
@@ -387,7 +383,6 @@ from .operations.logarithms import (
     xlogy,
 )
 from .operations.loss import (
-    binary_cross_entropy_with_logits,
     log_softmax,
     softmax,
 )
@@ -401,6 +396,7 @@ from .operations.mixing import (
     fmin,
     lerp,
 )
+from .operations.normalization import layer_norm
 from .operations.older_linalg import (
     chain_matmul,
     cholesky,
@@ -416,11 +412,25 @@ from .operations.older_linalg import (
     triangular_solve,
 )
 from .operations.ordering import argsort, sort, topk
+from .operations.padding import constant_pad_nd
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,
     quantile,
 )
+from .operations.random_tensors import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
+from .operations.ranges import arange, eye, linspace, logspace
 from .operations.rearranging import (
     flip,
     fliplr,
@@ -431,20 +441,28 @@ from .operations.rearranging import (
     tril,
     triu,
 )
+from .operations.rectifiers import (
+    celu,
+    celu_,
+    hardshrink,
+    prelu,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
+)
+from .operations.recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .operations.reduction import (
     all,
-    amax,
-    amin,
     any,
-    argmax,
-    argmin,
     count_nonzero,
     cumprod,
     cumsum,
     logsumexp,
-    max,
     mean,
-    min,
     norm,
     prod,
     std,
@@ -500,6 +518,7 @@ from .operations.shape import cat as concat
 from .operations.shape import cat as concatenate
 from .operations.shape import transpose as swapaxes
 from .operations.shape import transpose as swapdims
+from .operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .operations.solving import inv as inverse
 from .operations.special import erf, erfc, erfinv, i0
 from .operations.spectrogram import istft, stft
@@ -527,6 +546,7 @@ from .operations.tensor_products import (
     addmv,
     addr,
     baddbmm,
+    bilinear,
     inner,
     kron,
     tensordot,

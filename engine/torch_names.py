@@ -9,7 +9,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 # Where allgrad's module has another name than PyTorch's. The one place where the engine mentions another room.
-_RENAMED = {"distributed": "dist", "nn.parallel": "dist", "utils.data.distributed": "dist"}
+_RENAMED = {
+    "distributed": "dist",
+    "distributed.nn": "dist.functional",
+    "distributed.nn.functional": "dist.functional",
+    "nn.parallel": "dist",
+    "utils.data.distributed": "dist",
+}
 
 
 class _TorchFinder:

@@ -8,7 +8,15 @@ from ..tape.mode import (
     no_grad,
     set_grad_enabled,
 )
-from . import functional, graph
+from . import drawing, functional, graph  # noqa: F401 -- drawing gives nodes their graph()
+from .anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_anomaly_enabled,
+    set_detect_anomaly,
+)
+from .finite import NonFiniteError, check_finite
 from .function import Function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .gradients import backward, grad
@@ -17,8 +25,11 @@ from .variable import Variable
 __all__ = [
     "Function",
     "GradcheckError",
+    "NonFiniteError",
     "Variable",
     "backward",
+    "check_finite",
+    "detect_anomaly",
     "enable_grad",
     "functional",
     "grad",
@@ -26,8 +37,12 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
+    "set_anomaly_enabled",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

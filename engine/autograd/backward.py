@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..tape.mode import mode
-from ..tape.nodes import AccumulateGrad, Gradients, Node, Output, callbacks
+from ..tape.nodes import AccumulateGrad, Gradients, Node, Output, RunningPass, callbacks
+from ..tape.provenance import caller
 from .hooks import run_after_hooks, run_pre_hooks, run_tensor_hooks
 
 by_seq = attrgetter("seq")
@@ -75,10 +76,10 @@ def run(
         grads.shared.add(node)
     order = execution_order(grads)
     leading = None if targets is None else _leading_to(order, targets)
-    plain = not (retain_graph or create_graph) and leading is None
+    plain = not (retain_graph or create_graph or mode.checks) and leading is None
     before = mode.enabled, mode.rules_on_arrays
     mode.enabled, mode.rules_on_arrays = create_graph, not create_graph
-    callbacks.depth += 1
+    callbacks.passes.append(RunningPass(order if leading is None else leading, leading is not None))
     try:
         with np.errstate(all="ignore"):
             if plain:
@@ -88,12 +89,14 @@ def run(
                 captured = _Pass(grads, retain_graph, create_graph, targets, leading, accumulate).run(order)
     finally:
         mode.enabled, mode.rules_on_arrays = before
-        callbacks.depth -= 1
-        at_end = callbacks.at_end if not callbacks.depth else []
+        callbacks.passes.pop()
+        at_end = callbacks.at_end if not callbacks.passes else []
         if at_end:
             callbacks.at_end = []
     for callback in at_end:
         callback()
+    if not (retain_graph or create_graph):
+        callbacks.freed_at = caller()
     return captured
 
 
@@ -116,7 +119,7 @@ def _run_plain(order: list[Node], grads: Gradients) -> None:
 
 def _step_with_hooks(node: Node, g: Any, grads: Gradients) -> None:
     g = run_pre_hooks(node, run_tensor_hooks(node, g, grads), grads)
-    if node.hooks is None or not node.hooks.after:
+    if node.hooks is None or not (node.hooks.after or node.hooks.packed):
         node.step(g, grads)
     elif type(node) is AccumulateGrad:
         node.step(g, grads)
@@ -131,6 +134,8 @@ def _deliver_generally(
 ) -> None:
     """Compute the *wanted* gradients of *node*, let the hooks after it see them, and deliver them."""
     gradients = list(compute(g, wanted))
+    for check in mode.checks:
+        check.node_ran(node, g, gradients)
     fresh = node.returns_fresh
     if node.hooks is not None and node.hooks.after:
         gradients, fresh = run_after_hooks(node, gradients, g), False
@@ -175,7 +180,12 @@ class _Pass:
         for node in order:
             g = self.grads.pop(node, None)
             if g is not None and (self.leading is None or node in self.leading):
-                self._visit(node, g)
+                try:
+                    self._visit(node, g)
+                except Exception as error:
+                    for check in mode.checks:
+                        check.node_failed(node, error)
+                    raise
             for callback in tuple(callbacks.between.values()):
                 callback()
         return self.captured

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..registry.nodes import changed, check_unchanged, reduce_to, released
+from ..registry.nodes import Packed, changed, check_unchanged, reduce_to, released
+from ..registry.packing import pack
 from ..tape.mode import mode
 from ..tape.nodes import RELEASED, Node, Output, conjugated
 from ..tape.provenance import caller
@@ -24,7 +25,7 @@ class FunctionNode(Node):
     __slots__ = ("__dict__", "_saved")
 
     returns_fresh = False
-    function: ClassVar[type[Function]]
+    _function: ClassVar[type[Function]]
 
     def __init__(self) -> None:
         self.edges = ()
@@ -40,7 +41,7 @@ class FunctionNode(Node):
         self._constant: tuple[Tensor, ...] = ()
 
     def name(self) -> str:
-        return self.function.__name__ + "Backward"
+        return self._function.__name__ + "Backward"
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep *tensors* (inputs, outputs or others) for the backward; a later in-place change of one is noticed."""
@@ -52,6 +53,11 @@ class FunctionNode(Node):
                 )
         self._saved = tensors
 
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep *tensors* for ``jvp``, which finds them in ``saved_tensors`` too, unless others are kept for the backward."""
+        if not self._saved:
+            self.save_for_backward(*tensors)
+
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors kept by ``save_for_backward``."""
@@ -61,15 +67,28 @@ class FunctionNode(Node):
             if isinstance(tensor, Tensor):
                 check_unchanged(self, tensor, "a tensor")
             elif isinstance(tensor, _SavedOutput) and tensor.counter.stamp > tensor.stamp:
-                changed(self, tensor.array, "its result", tensor.counter.place)
+                changed(self, tensor.array, "the result", tensor.counter.place)
         return tuple(self._unpacked(t) for t in self._saved)
 
     def _unpacked(self, tensor: Any) -> Any:
         """An output of this node was saved without its node, to keep clear of a cycle: give that back."""
-        if isinstance(tensor, _SavedOutput):
-            node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
-            return Tensor._wrap(tensor.array, node)
-        return tensor
+        if isinstance(tensor, Packed):
+            return tensor.unpack()
+        if not isinstance(tensor, _SavedOutput):
+            return tensor
+        node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
+        return Tensor._wrap(tensor.array if tensor.packed is None else tensor.packed.unpack()._array, node)
+
+    def pack(self) -> None:
+        """Let what was saved go through the hooks of ``saved_tensors_hooks`` that are active."""
+        hook, unpack = mode.packing[-1]
+        packed: list[Any] = []
+        for tensor in self._saved:
+            if isinstance(tensor, _SavedOutput):
+                tensor.packed, tensor.stamp = pack(Tensor._wrap(tensor.array), hook, unpack), _NEVER_STALE
+                tensor.array = None
+            packed.append(pack(tensor, hook, unpack, tensor._node) if isinstance(tensor, Tensor) else tensor)
+        self._saved = tuple(packed)
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Say that the forward changed these inputs in place."""
@@ -88,7 +107,22 @@ class FunctionNode(Node):
         return [None if x is None else x._array for x in self._backward(incoming)]
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        if mode.pulling_forward and self._function.jvp is not Function.jvp:
+            return self._pulled([conjugated(x) for x in self._gathered(g)])
         return self._backward(self._gathered(g))
+
+    def _pulled(self, incoming: list[Any]) -> list[Any]:
+        """Zeros for each input that are linear in *incoming*: differentiated again, they give the user's ``jvp``."""
+        places = [i for i, edge in enumerate(self.edges) if edge is not None]
+        zeros = _Pulled.apply(self, places, *self._materialized(incoming))
+        gradients: list[Any] = [None] * len(self.edges)
+        for place, zero in zip(places, zeros, strict=True):
+            gradients[place] = conjugated(zero)
+        return gradients
+
+    def _materialized(self, incoming: list[Any]) -> list[Any]:
+        return [Tensor._wrap(np.zeros(shape, dtype=dtype)) if x is None else x
+                for x, (shape, dtype) in zip(incoming, self._outputs, strict=True)]  # fmt: skip
 
     def _gathered(self, g: Any) -> list[Any]:
         return list(g) if isinstance(g, list) else [g]
@@ -99,13 +133,10 @@ class FunctionNode(Node):
         return [conjugated(self._validated(i, x)) for i, x in enumerate(returned)]
 
     def _called(self, incoming: list[Any]) -> list[Any]:
-        if self._materialize:
-            for i, (x, (shape, dtype)) in enumerate(zip(incoming, self._outputs, strict=True)):
-                if x is None:
-                    incoming[i] = Tensor._wrap(np.zeros(shape, dtype=dtype))
+        incoming = self._materialized(incoming) if self._materialize else incoming
         arrays, mode.rules_on_arrays = mode.rules_on_arrays, False
         try:
-            results = self.function.backward(self, *incoming)
+            results = self._function.backward(self, *incoming)
         finally:
             mode.rules_on_arrays = arrays
         listed = list(results) if isinstance(results, (tuple, list)) else [results]
@@ -113,7 +144,8 @@ class FunctionNode(Node):
             listed.pop()
         if len(listed) != len(self.edges):
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got {len(listed)})"
+                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got "
+                f"{len(listed)}): one for each argument of forward, None where there is none; it was called at {self.place}"
             )
         return listed
 
@@ -149,13 +181,18 @@ def _sums_to(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(found) >= len(shape) and all(b in (1, a) for a, b in zip(tail, shape, strict=True))
 
 
+_NEVER_STALE = 1 << 62
+
+
 class _SavedOutput:
     """An output of a custom function that its own node keeps: the memory, and the change it was saved at."""
 
-    __slots__ = ("array", "counter", "index", "stamp")
+    __slots__ = ("array", "counter", "index", "packed", "stamp")
 
     def __init__(self, output: Tensor, index: int) -> None:
-        self.array, self.index = output._array, index
+        self.array: Any = output._array
+        self.index = index
+        self.packed: Packed | None = None
         self.counter = output._counter_or_new()
         self.stamp = self.counter.stamp
 
@@ -201,11 +238,31 @@ class Function:
         """Compute the gradients of the inputs from those of the outputs; to be overridden."""
         raise NotImplementedError("You must implement the backward function for custom autograd.Function.")
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Compute the tangents of the outputs from those of the inputs; where it is not overridden, forward-mode
+        derivatives come of the backward, differentiated once more.
+        """
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it.")
+
+    generate_vmap_rule: ClassVar[bool] = False  # set or not, vmap works: it calls the forward for each example
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """PyTorch's rule for batches, which may be defined but is not needed: vmap calls the forward for each example."""
+        raise NotImplementedError("vmap calls the forward of a custom autograd.Function for each example, never this.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so call "
+            f"{type(self).__name__}.apply(...) on the class itself."
+        )
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Call the operation on *args*; Tensors among them are its differentiable inputs."""
         if cls._node_type is None:
-            cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"function": cls, "__slots__": ()})
+            cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"_function": cls, "__slots__": ()})
         node = cls._node_type()
         edges = tuple(_edge(a) for a in args)
         recording = mode.enabled and any(edge is not None for edge in edges)
@@ -222,6 +279,10 @@ class Function:
         made = tuple(_output(node, o, i, args, recording) for i, o in enumerate(outputs))
         if recording:
             _forget_own_outputs(node, outputs, made)
+            if mode.packing:
+                node.pack()
+        for observer in mode.observers:
+            observer(None, args, {}, made)
         return made if isinstance(result, tuple) else made[0]
 
     @classmethod
@@ -314,3 +375,24 @@ class _DifferentiatedTwice(Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+class _Pulled(Function):
+    """The transposed derivative of a custom Function that states its ``jvp``, at zero: which is all that forward mode asks."""
+
+    @staticmethod
+    def forward(ctx: Any, node: FunctionNode, places: list[int], *grads: Tensor) -> Any:
+        ctx.node, ctx.places = node, places
+        shapes = [node._inputs[place] for place in places]
+        return tuple(Tensor._wrap(np.zeros(shape, dtype=dtype)) for shape, dtype in shapes)
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Any) -> Any:
+        everything: list[Any] = [None] * len(ctx.node.edges)
+        for place, tangent in zip(ctx.places, tangents, strict=True):
+            everything[place] = tangent
+        found = ctx.node._function.jvp(ctx.node, *everything)
+        return None, None, *(found if isinstance(found, tuple) else (found,))
+
+
+FunctionCtx = FunctionNode  # PyTorch's name, for annotations

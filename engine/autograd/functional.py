@@ -59,19 +59,49 @@ def jacobian(
     """The derivative of every output element with respect to every input element.
 
     For one output of shape *out* and one input of shape *in* it has shape *out* + *in*; several of either make
-    a tuple (outermost: outputs).
+    a tuple (outermost: outputs). *strategy* "forward-mode", which wants *vectorize*, computes it column by column, cheaper
+    where there are fewer inputs than outputs; otherwise *vectorize* changes nothing. *strict* raises RuntimeError where an
+    output does not depend on an input.
 
     >>> import allgrad as torch
     >>> torch.autograd.functional.jacobian(lambda x: x ** 2, torch.tensor([1., 3.]))
     tensor([[2., 0.],
             [0., 6.]])
     """
+    _check_strategy("strategy", strategy, vectorize, create_graph, strict)
     with enable_grad():
         tensors, several_inputs = _as_inputs(inputs, create_graph)
         outputs, several_outputs = _called(func, tensors)
-        rows = tuple(_jacobian_of(o, tensors, create_graph, strict) for o in outputs)
+        if strategy == "forward-mode":
+            rows = _by_columns(outputs, tensors)
+        else:
+            rows = tuple(_jacobian_of(o, tensors, create_graph, strict) for o in outputs)
     picked = tuple(row if several_inputs else row[0] for row in rows)
     return picked if several_outputs else picked[0]
+
+
+def _check_strategy(name: str, strategy: str, vectorize: bool, create_graph: bool, strict: bool) -> None:
+    if strategy not in ("reverse-mode", "forward-mode"):
+        raise ValueError(f"Expected {name} to be either 'reverse-mode' or 'forward-mode'. Got {strategy!r}")
+    if strict and vectorize:
+        raise RuntimeError("strict=True and vectorize=True are not supported together: set one of them to False")
+    if strategy == "forward-mode" and create_graph:
+        raise NotImplementedError(
+            f'create_graph=True is not supported with {name}="forward-mode": use torch.func.jacfwd, or reverse mode'
+        )
+    if strategy == "forward-mode" and not vectorize:
+        raise NotImplementedError(
+            f'Computing the Jacobian with {name}="forward-mode" is only supported for vectorize=True: set it'
+        )
+
+
+def _by_columns(outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
+    """The Jacobians in forward mode: for each output, one for each input."""
+    from ..func.forward import columns, pushed_forward
+
+    push, points = pushed_forward(list(outputs), list(inputs)), list(inputs)
+    found = [columns(push, points, position, len(outputs)) for position in range(len(points))]
+    return tuple(tuple(column[i].detach() for column in found) for i in range(len(outputs)))
 
 
 def _jacobian_of(output: Tensor, inputs: tuple[Tensor, ...], create_graph: bool, strict: bool) -> tuple[Tensor, ...]:
@@ -107,6 +137,7 @@ def hessian(
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
+    _check_strategy("outer_jacobian_strategy", outer_jacobian_strategy, vectorize, create_graph, strict)
     several = isinstance(inputs, (tuple, list))
 
     def gradient(*xs: Tensor) -> tuple[Tensor, ...]:
@@ -115,7 +146,9 @@ def hessian(
             raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
         return tuple(_grad_or_zeros(output, xs, None, True, strict))
 
-    found = jacobian(gradient, inputs if several else (inputs,), create_graph, strict)
+    found = jacobian(
+        gradient, inputs if several else (inputs,), create_graph, strict, vectorize, outer_jacobian_strategy
+    )
     return found if several else found[0][0]
 
 

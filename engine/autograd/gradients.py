@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Node, conjugated
 from ..tensors.tensor import Tensor, add_method
 from .backward import run
+from .edges import GradientEdge
 
-Tensors = Tensor | Sequence[Tensor]
+Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
 
 def backward(
@@ -20,13 +22,15 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Tensors | None = None,
+    grad_variables: Any = None,
+    inputs: Tensors | dict[str, Tensor] | None = None,
 ) -> None:
     """Add the derivative of *tensors* to the ``.grad`` of the leaves they were made from.
 
-    *grad_tensors* weighs them: one tensor of its shape for each, None for a single element. *retain_graph* keeps what
-    was saved for another pass (default: *create_graph*); *create_graph* records the derivative itself, so that it
-    can be differentiated again. With *inputs*, only these tensors' ``.grad`` is added to.
+    *grad_tensors* (once called *grad_variables*) weighs them: one tensor of its shape for each, None for a single element.
+    *retain_graph* keeps what was saved for another pass (default: *create_graph*); *create_graph* records the derivative
+    itself, so that it can be differentiated again. With *inputs* (the values of a dict), only these tensors' ``.grad``
+    is added to.
 
     >>> import allgrad as torch
     >>> x = torch.tensor([2.0], requires_grad=True)
@@ -34,19 +38,27 @@ def backward(
     >>> x.grad
     tensor([4.])
     """
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "backward was given both grad_tensors and grad_variables, its old name: give one of them"
+            )
+        grad_tensors = grad_variables
     outputs = _listed(tensors)
     roots = _roots(outputs, _listed_or_none(grad_tensors, len(outputs), "grad_tensors"), create_graph)
     keep = create_graph if retain_graph is None else retain_graph
     if inputs is None:
         run(roots, retain_graph=keep, create_graph=create_graph)
         return
-    wanted = _listed(inputs)
+    wanted = list(inputs.values()) if isinstance(inputs, dict) else _listed(inputs)
     if not wanted:
         raise RuntimeError("'inputs' argument to backward cannot be empty.")
     nodes = [_node_of_input(t) for t in wanted]
     found = run(roots, retain_graph=keep, create_graph=create_graph, targets=nodes, accumulate=True)
     for tensor, node in zip(wanted, nodes, strict=True):
         if node in found and type(node) is not AccumulateGrad:
+            if isinstance(tensor, GradientEdge):
+                raise RuntimeError("backward(inputs=) wants Tensors, or edges of leaves: there is no .grad to add to")
             g = _as_tensor(found[node])
             tensor._grad = g if tensor._grad is None else tensor._grad + g
 
@@ -73,13 +85,29 @@ def grad(
     >>> torch.autograd.grad(x ** 3, x)
     (tensor([27.]),)
     """
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
+        if type(inputs) is not dict:
+            raise TypeError(
+                f"`inputs` argument to `grad()` must be a dict, not {type(inputs).__name__}. "
+                "Other Mapping types are not supported."
+            )
         found = grad(outputs, tuple(inputs.values()), grad_outputs, retain_graph, create_graph, only_inputs,
                      allow_unused, is_grads_batched, materialize_grads)  # fmt: skip
         return dict(zip(inputs, found, strict=True))
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: False.")
     listed, wanted = _listed(outputs), _listed(inputs)
+    if not wanted:
+        raise RuntimeError(
+            "`inputs` argument to `grad()` cannot be empty: name the tensors to differentiate with respect to"
+        )
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     keep = create_graph if retain_graph is None else retain_graph
     nodes = [_node_of_input(t) for t in wanted]
     weights = _listed_or_none(grad_outputs, len(listed), "grad_outputs")
@@ -87,7 +115,9 @@ def grad(
         found = _batched(listed, nodes, weights, keep, create_graph)
     else:
         found = _once(listed, nodes, weights, keep, create_graph)
-    return tuple(_settled(g, t, bool(allow_unused), materialize_grads) for g, t in zip(found, wanted, strict=True))
+    missing = _Missing(bool(allow_unused), materialize_grads, create_graph)
+    return tuple(t_g if t_g is not None else missing.stand_in(t, i)
+                 for i, (t_g, t) in enumerate(zip(found, wanted, strict=True)))  # fmt: skip
 
 
 def _once(
@@ -126,17 +156,29 @@ def _batched(
     return [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
 
 
-def _settled(g: Tensor | None, tensor: Tensor, allow_unused: bool, materialize: bool) -> Tensor | None:
-    if g is not None:
-        return g
-    if materialize:
-        return Tensor._wrap(np.zeros_like(tensor._array))
-    if not allow_unused:
+class _Missing(NamedTuple):
+    """What ``grad`` does about an input that was not used."""
+
+    allowed: bool
+    zeros: bool
+    requires_grad: bool
+
+    def stand_in(self, tensor: Tensor | GradientEdge, position: int) -> Tensor | None:
+        """What is returned for *tensor*, the input at *position*. RuntimeError if that is not allowed."""
+        if isinstance(tensor, GradientEdge):
+            if self.zeros:
+                raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+            shown = tensor.node.name()
+        else:
+            shown = f"of shape {list(tensor.shape)}"
+            if self.zeros:
+                return Tensor._wrap(np.zeros_like(tensor._array)).requires_grad_(self.requires_grad)
+        if self.allowed:
+            return None
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. "
-            f"Set allow_unused=True if this is the desired behavior (it is the one of shape {list(tensor.shape)})."
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is "
+            f"the desired behavior: it is input {position} ({shown})"
         )
-    return None
 
 
 def _as_tensor(g: Any) -> Tensor:
@@ -148,8 +190,8 @@ def _as_tensor(g: Any) -> Tensor:
     return Tensor._wrap(array if array.base is None and array.flags.writeable else array.copy())
 
 
-def _listed(tensors: Any) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+def _listed(tensors: Any) -> list[Any]:
+    return [tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(tensors)
 
 
 def _listed_or_none(weights: Any, count: int, name: str) -> list[Any]:
@@ -164,7 +206,9 @@ def _listed_or_none(weights: Any, count: int, name: str) -> list[Any]:
     return listed
 
 
-def _node_of_input(tensor: Tensor) -> Node:
+def _node_of_input(tensor: Tensor | GradientEdge) -> Node:
+    if isinstance(tensor, GradientEdge):
+        return tensor.target
     if not isinstance(tensor, Tensor):
         raise TypeError(f"gradients can be taken with respect to Tensors only, found {type(tensor).__name__}")
     if tensor._view is not None:
@@ -179,6 +223,14 @@ def _node_of_input(tensor: Tensor) -> Node:
 def _roots(outputs: Sequence[Tensor], weights: Sequence[Any], create_graph: bool) -> list[tuple[Node, Any]]:
     roots = []
     for position, (tensor, weight) in enumerate(zip(outputs, weights, strict=True)):
+        if isinstance(tensor, GradientEdge):
+            if weight is None:
+                raise RuntimeError(
+                    "grad can be implicitly created only for tensors: give a gradient for each GradientEdge among the outputs"
+                )
+            g = conjugated(weight)
+            roots.append((tensor.target, g if create_graph else g._array))
+            continue
         if tensor._view is not None:
             tensor._view.refresh(tensor)
         if tensor._node is None:
@@ -192,12 +244,15 @@ def _roots(outputs: Sequence[Tensor], weights: Sequence[Any], create_graph: bool
 
 def _why_constant(tensor: Tensor) -> str:
     if tensor._array.dtype.kind not in "fc":
-        return f"it is of type {tensor.dtype}, and only floating-point tensors can be differentiated"
+        return (
+            f"it is of type {tensor.dtype} {list(tensor.shape)}, and only floating-point tensors can be differentiated"
+        )
     if not mode.enabled:
         return "recording is off here (torch.no_grad or set_grad_enabled(False))"
     return (
         "none of the tensors it was made from requires grad, or it was made inside torch.no_grad(), detached, or "
-        "made from numbers: mark a parameter with requires_grad=True before the computation"
+        "made from numbers. Mark what is to be trained with requires_grad=True before the computation: setting it on the "
+        "result would train nothing"
     )
 
 
@@ -235,7 +290,7 @@ def _backward_method(
     create_graph: bool = False,
     inputs: Tensors | None = None,
 ) -> None:
-    backward(self, gradient, retain_graph, create_graph, inputs)
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 _backward_method.__name__ = "backward"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.gradients import grad as gradients
-from ..tape.mode import enable_grad
+from ..tape.mode import enable_grad, mode
 from ..tensors.tensor import Tensor
 from .reverse import ArgNums, _with_tracked, settled, tracked
 from .tree import flatten, tree_map, unflatten
@@ -22,10 +22,12 @@ def pushed_forward(outputs: list[Any], inputs: list[Tensor]) -> Callable[[list[A
     """The linear function from tangents of *inputs* to those of *outputs*, which were computed from them."""
     weights = [Tensor._wrap(np.zeros_like(o._array)).requires_grad_() for o in outputs]
     used = [(o, w) for o, w in zip(outputs, weights, strict=True) if o.requires_grad]
-    if used:
-        pulled = gradients([o for o, _ in used], inputs, [w for _, w in used], create_graph=True, allow_unused=True)
-    else:
-        pulled = (None,) * len(inputs)
+    before, mode.pulling_forward = mode.pulling_forward, True
+    try:
+        pulled = gradients([o for o, _ in used], inputs, [w for _, w in used], create_graph=True, allow_unused=True) \
+            if used else (None,) * len(inputs)  # fmt: skip
+    finally:
+        mode.pulling_forward = before
 
     def push(tangents: list[Any]) -> list[Any]:
         pairs = [(p, t) for p, t in zip(pulled, tangents, strict=True) if p is not None and p.requires_grad]
@@ -102,15 +104,15 @@ def jacfwd(
             outputs, output_structure = flatten(value)
             points, input_structure = flatten(inputs)
             push = pushed_forward(outputs, points)
-            columns = [_columns(push, points, position, len(outputs)) for position in range(len(points))]
-            per_output = [unflatten(input_structure, [column[i] for column in columns]) for i in range(len(outputs))]
+            found = [columns(push, points, position, len(outputs)) for position in range(len(points))]
+            per_output = [unflatten(input_structure, [column[i] for column in found]) for i in range(len(outputs))]
             jacobian = settled(unflatten(output_structure, per_output), inputs)
         return (jacobian, tree_map(lambda t: settled(t, inputs), aux)) if has_aux else jacobian
 
     return transformed
 
 
-def _columns(push: Callable[[list[Any]], list[Any]], points: list[Tensor], position: int, count: int) -> list[Any]:
+def columns(push: Callable[[list[Any]], list[Any]], points: list[Tensor], position: int, count: int) -> list[Any]:
     """The derivatives of the *count* outputs along every element of the input at *position*, in the last dimensions."""
     from ..operations.shape import stack
 

@@ -1,12 +1,15 @@
-"""Modules that apply a nonlinearity to every element, or a softmax along a dimension."""
+"""Modules that apply a nonlinearity to every element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..operations import activation, elementwise, loss
+from ..operations import activation, elementwise, rectifiers
+from ..operations.creation import full
+from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
+from . import init
 from .module import Module
 
 
@@ -44,6 +47,12 @@ class Softsign(_Elementwise):
     function = staticmethod(activation.softsign)
 
 
+class Tanhshrink(_Elementwise):
+    """x - tanh(x)."""
+
+    function = staticmethod(activation.tanhshrink)
+
+
 class _InPlace(Module):
     """A function that can overwrite its input."""
 
@@ -70,15 +79,13 @@ class ReLU(_InPlace):
         tensor([0., 2.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return max(input, 0)."""
-        return input.relu_() if self.inplace else elementwise.relu(input)  # type: ignore[no-any-return]
+    function = staticmethod(rectifiers.relu)
 
 
 class ReLU6(_InPlace):
     """x held between 0 and 6."""
 
-    function = staticmethod(activation.relu6)
+    function = staticmethod(rectifiers.relu6)
 
 
 class SiLU(_InPlace):
@@ -93,6 +100,24 @@ class Mish(_InPlace):
     function = staticmethod(activation.mish)
 
 
+class Hardsigmoid(_InPlace):
+    """(x + 3) / 6, held between 0 and 1."""
+
+    function = staticmethod(rectifiers.hardsigmoid)
+
+
+class Hardswish(_InPlace):
+    """x · hardsigmoid(x) (Howard et al. 2019)."""
+
+    function = staticmethod(rectifiers.hardswish)
+
+
+class SELU(_InPlace):
+    """A scaled ELU that keeps mean 0 and variance 1 from layer to layer (Klambauer et al. 2017)."""
+
+    function = staticmethod(rectifiers.selu)
+
+
 class LeakyReLU(Module):
     """x where it is positive, else *negative_slope* · x."""
 
@@ -103,7 +128,7 @@ class LeakyReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function to every element."""
-        return activation.leaky_relu(input, self.negative_slope, self.inplace)
+        return rectifiers.leaky_relu(input, self.negative_slope, self.inplace)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
@@ -119,10 +144,130 @@ class ELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function to every element."""
-        return activation.elu(input, self.alpha, self.inplace)
+        return rectifiers.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class CELU(Module):
+    """x where it is positive, else *alpha* · (exp(x / alpha) - 1) (Barron 2017)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function to every element."""
+        return rectifiers.celu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class Threshold(Module):
+    """x where it exceeds *threshold*, else *value*."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function to every element."""
+        return rectifiers.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")
+
+
+class RReLU(Module):
+    """x where it is positive, else x times a slope: random between *lower* and *upper* in training, else their mean."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function to every element."""
+        return rectifiers.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
+class PReLU(Module):
+    """x where it is positive, else x times a learned slope: one, or one for each channel (dimension 1).
+
+    Args:
+        num_parameters: 1, or the number of channels.
+        init: what the slopes begin as.
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Let the slopes begin anew."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function to every element."""
+        return rectifiers.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class _Shrink(Module):
+    """A function that moves elements towards 0, by *lambd*."""
+
+    function: ClassVar[Callable[..., Any]]
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function to every element."""
+        return type(self).function(input, self.lambd)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Hardshrink(_Shrink):
+    """x where its absolute value exceeds *lambd*, else 0."""
+
+    function = staticmethod(rectifiers.hardshrink)
+
+
+class Softshrink(_Shrink):
+    """x moved by *lambd* towards 0, and 0 where it would cross it."""
+
+    function = staticmethod(rectifiers.softshrink)
+
+
+class GLU(Module):
+    """The first half of x along *dim*, times the sigmoid of the second (Dauphin et al. 2017)."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the first half, gated by the second."""
+        return activation.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class Hardtanh(Module):
@@ -138,7 +283,7 @@ class Hardtanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function to every element."""
-        return activation.hardtanh(input, self.min_val, self.max_val, self.inplace)
+        return rectifiers.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
@@ -173,33 +318,3 @@ class Softplus(Module):
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class Softmax(Module):
-    """exp(x), normalised to a sum of 1 along *dim*."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the softmax along the dimension."""
-        return loss.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Module):
-    """The logarithm of the softmax along *dim*."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the logarithm of the softmax along the dimension."""
-        return loss.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"

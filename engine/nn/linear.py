@@ -7,6 +7,7 @@ from typing import Any
 
 from ..operations.creation import empty
 from ..operations.linear import linear
+from ..operations.tensor_products import bilinear
 from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
 from . import init
@@ -61,6 +62,55 @@ class Linear(Module):
 
     def summary(self) -> str:
         return f"{self._get_name()} {self.in_features}→{self.out_features}"
+
+
+class Bilinear(Module):
+    """input1ᵀ · weight · input2 + bias: (…, in1_features) and (…, in2_features) become (…, out_features).
+
+    Weight (out_features, in1_features, in2_features) and bias (out_features) begin evenly distributed over
+    ±1 / sqrt(in1_features). ValueError where *in1_features* is not positive.
+
+    Example:
+        >>> import allgrad as torch
+        >>> torch.nn.Bilinear(3, 4, 2)(torch.zeros(5, 3), torch.zeros(5, 4)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if in1_features <= 0:
+            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """Return input1ᵀ · weight · input2 + bias."""
+        return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Flatten(Module):

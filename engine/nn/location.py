@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from ..tape.module_calls import module_path
 
 if TYPE_CHECKING:
     from .module import Module
@@ -28,7 +29,7 @@ def locate(module: Module, error: Exception) -> None:
         return
     else:
         passed.insert(0, module)
-    error.args = (f"{_path(passed)}: {error.__dict__['_text']}",)
+    error.args = (f"{module_path(passed)}: {error.__dict__['_text']}",)
 
 
 def _raised_here(trace: TracebackType | None) -> bool:
@@ -36,14 +37,3 @@ def _raised_here(trace: TracebackType | None) -> bool:
         trace = trace.tb_next
     package = trace.tb_frame.f_globals.get("__package__") if trace is not None else None
     return isinstance(package, str) and package.partition(".")[0] == _ROOT
-
-
-def _path(modules: list[Module]) -> str:
-    if len(modules) == 1:
-        return modules[0].summary()
-    names = [type(modules[0]).__name__]
-    for outer, inner in pairwise(modules):
-        names.append(
-            next((name for name, below in outer.named_modules() if below is inner), f"<{type(inner).__name__}>")
-        )
-    return f"{'.'.join(names)} ({modules[-1].summary()})"

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from .. import devices, dtypes
+from ..tape.module_calls import note_call
 from ..tape.nodes import Handle
+from ..tape.version import tick
 from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
 from . import state
@@ -62,16 +64,20 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        start = tick()
         try:
             if (
                 self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks
                 or global_hooks
             ):  # fmt: skip
-                return call_with_hooks(self, args, kwargs)
-            return self.forward(*args, **kwargs)
+                result = call_with_hooks(self, args, kwargs)
+            else:
+                result = self.forward(*args, **kwargs)
         except Exception as error:
             locate(self, error)
             raise
+        note_call(self, start)
+        return result
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Make *param* (or None, for one that is absent) a parameter of this module, as assigning it does.
@@ -111,7 +117,7 @@ class Module:
 
     def _check_name(self, kind: str, name: str, own: Mapping[str, Any]) -> None:
         if "_parameters" not in self.__dict__:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call: begin with super().__init__()")
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
         if "." in name or not name:
@@ -136,12 +142,16 @@ class Module:
         }
         if isinstance(value, Parameter):
             if kinds["parameter"] is None:
-                raise AttributeError("cannot assign parameters before Module.__init__() call")
+                raise AttributeError(
+                    "cannot assign parameters before Module.__init__() call: begin with super().__init__()"
+                )
             self._forget(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             if kinds["child module"] is None:
-                raise AttributeError("cannot assign module before Module.__init__() call")
+                raise AttributeError(
+                    "cannot assign module before Module.__init__() call: begin with super().__init__()"
+                )
             self._forget(name, "_modules")
             self._modules[name] = value
         else:

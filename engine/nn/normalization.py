@@ -95,6 +95,12 @@ class BatchNorm2d(_BatchNorm):
     dimensions = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Normalises each channel of volumes (N, C, D, H, W) over the batch (Ioffe and Szegedy 2015)."""
+
+    dimensions = (5,)
+
+
 class LayerNorm(Module):
     """Normalises every sample over its last dimensions, *normalized_shape* (Ba et al. 2016)."""
 

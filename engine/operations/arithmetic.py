@@ -50,7 +50,7 @@ def minus(input: Array, other: Array) -> Array:
     return np.subtract(input, other)
 
 
-@composite(inplace=True, samples=each(binary(), on(real(3, 4), real(4), alpha=2.0)))
+@composite(out=True, inplace=True, samples=each(binary(), on(real(3, 4), real(4), alpha=2.0)))
 def add(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """The sum input + alpha · other, element by element, broadcast and promoted as PyTorch does.
 
@@ -61,13 +61,13 @@ def add(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     return plus(input, other if alpha == 1 else other * alpha)
 
 
-@composite(inplace=True, aliases=("subtract",), samples=each(binary(), on(real(3, 4), real(4), alpha=2.0)))
+@composite(out=True, inplace=True, aliases=("subtract",), samples=each(binary(), on(real(3, 4), real(4), alpha=2.0)))
 def sub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """The difference input - alpha · other, element by element, broadcast and promoted as PyTorch does."""
     return minus(input, other if alpha == 1 else other * alpha)
 
 
-@composite(dunder="__rsub__", samples=binary())
+@composite(out=True, dunder="__rsub__", samples=binary())
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """The difference other - alpha · input: what the operator ``-`` calls when a number stands before a tensor."""
     return minus(other, input if alpha == 1 else input * alpha)
@@ -127,7 +127,7 @@ def _refuse_whole_zero(divisor: Array, name: str) -> None:
         raise NotImplementedError(f"{name}() is not implemented for bool tensors: convert them first")
 
 
-@composite(inplace=True, aliases=("divide", "true_divide"), samples=each(binary(positive)))
+@composite(out=True, inplace=True, aliases=("divide", "true_divide"), samples=each(binary(positive)))
 def div(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """The quotient input / other; *rounding_mode* "floor" rounds it down, "trunc" towards zero.
 
@@ -253,7 +253,9 @@ def pow_tensor(input: Array, exponent: Array) -> Array:
     return np.where(exponent < 0, ones, np.power(input, np.maximum(exponent, 0)))  # whole numbers: 1/2 rounds to 0
 
 
-@composite(dunder="__pow__", inplace=True, samples=each(binary(positive), on(positive(3), 2), on(positive(3), 0.5)))
+@composite(
+    out=True, dunder="__pow__", inplace=True, samples=each(binary(positive), on(positive(3), 2), on(positive(3), 0.5))
+)
 def pow(input: Any, exponent: Any) -> Tensor:
     """input to the power of exponent, element by element; either may be a Python number.
 

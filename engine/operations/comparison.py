@@ -141,7 +141,7 @@ def choose(condition: Index, input: Array, other: Array) -> Array:
     return np.where(condition, input, other)
 
 
-@composite(method=False, samples=on(truth(3, 4), real(3, 4), real(4)))
+@composite(out=True, method=False, samples=on(truth(3, 4), real(3, 4), real(4)))
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """input where *condition* holds, else other; with *condition* alone, the indices of its true elements.
 
@@ -203,7 +203,7 @@ def clamp_tensors(input: Array, min: Array | None, max: Array | None) -> Array:
     return lower if max is None else np.minimum(lower, max)
 
 
-@composite(inplace=True, aliases=("clip",), samples=each(on(real(3, 4), -0.8, 0.7), on(real(5), max=0.5)))
+@composite(out=True, inplace=True, aliases=("clip",), samples=each(on(real(3, 4), -0.8, 0.7), on(real(5), max=0.5)))
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """input held between *min* and *max*, numbers or tensors; the gradient is 0 where it was held.
 

@@ -34,7 +34,7 @@ def complex(real: Array, imag: Array) -> Array:
     return real + 1j * imag
 
 
-@composite(method=False, samples=on(positive(3), real(3)))
+@composite(out=True, method=False, samples=on(positive(3), real(3)))
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """The complex numbers of modulus *abs* and the angle *angle* in radians.
 

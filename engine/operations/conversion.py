@@ -10,7 +10,7 @@ from .. import dtypes
 from ..devices import device
 from ..registry import Array, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
-from ..registry.samples import on, unary
+from ..registry.samples import each, on, unary
 from ..registry.samples import real as reals
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
@@ -79,9 +79,9 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 def type(input: Tensor, dtype: Any = None) -> Any:
     """input as *dtype*; without it, PyTorch's name for its class."""
     if dtype is None:
-        from ..registry.inplace import _title
+        from ..registry.inplace import title
 
-        return f"torch.{_title(input.dtype)}Tensor"
+        return f"torch.{title(input.dtype)}Tensor"
     return _converted(input, dtypes.as_dtype(dtype))
 
 
@@ -199,6 +199,17 @@ def _fill_(self: Tensor, value: Any) -> Tensor:
     return self
 
 
+@composite(out=True, method=False, samples=each(on(reals(3, 4), 2.0), on(reals(3), reals())))
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like input, full of *value*, a number or a 0-d tensor (to which the gradient goes).
+
+    >>> import allgrad as torch
+    >>> torch.fill(torch.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    return _fill_(input.clone(), value)
+
+
 def _check_writeable(target: Tensor, name: str) -> None:
     if not target._array.flags.writeable:
         raise RuntimeError(
@@ -212,6 +223,27 @@ def _zero_(self: Tensor) -> Tensor:
     return _fill_(self, 0)
 
 
+def _resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+    """Give this tensor the shape *sizes*, in place: the first elements stay, further ones are not initialised."""
+    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    if self._node is not None:
+        raise RuntimeError("cannot resize variables that require grad: .detach() it first")
+    count, array = int(np.prod(shape)), self._array
+    flat = array.reshape(-1)
+    if count > flat.size:
+        flat = np.concatenate([flat, np.empty(count - flat.size, flat.dtype)])
+    self._array = flat[:count].reshape(shape)
+    rewrite_history(self, None)
+    return self
+
+
+def _resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
+    """Give this tensor the shape of *the_template*, in place."""
+    return _resize_(self, the_template._array.shape)
+
+
+add_method("resize_", _resize_)
+add_method("resize_as_", _resize_as_)
 add_method("fill_", _fill_)
 add_method("zero_", _zero_)
 

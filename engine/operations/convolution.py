@@ -11,9 +11,10 @@ from ..kernels.convolution import correlate, correlate_filters, correlate_images
 from ..kernels.pooling import max_windows
 from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, windows
 from ..registry import Array, Index, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
-from .reduction import ValuesAndIndices
+from .extremes import ValuesAndIndices
 
 Pair = tuple[int, int]
 
@@ -41,6 +42,8 @@ def _geometry(size: Any, kernel: Any, stride: Pair, padding: Pair, dilation: Pai
         g, input, weight_shape, stride, padding, dilation, groups
     ),
     node_name="ConvolutionBackward0",
+    called="conv2d",
+    promotion=Promotion.ALIKE,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), (1, 1), (0, 0), (1, 1), 1),

@@ -25,7 +25,7 @@ def _copying(view: Callable[..., Any], name: str, samples: Samples | None, metho
     copied.__name__ = copied.__qualname__ = name
     copied.__doc__ = f"Like ``{name.removesuffix('_copy')}``, but always a copy, with memory of its own."
     copied.__wrapped__ = view  # type: ignore[attr-defined] # inspect.signature follows it
-    return composite(samples=samples, method=method)(copied)
+    return composite(out=True, samples=samples, method=method)(copied)
 
 
 def _alias(input: Tensor) -> Tensor:
@@ -53,6 +53,7 @@ view_copy = _copying(shape.view, "view_copy", on(real(3, 4), (2, 6)))
 
 
 @composite(
+    out=True,
     samples=each(on(real(3), 2), on(real(2, 3), 2, 1), on(real(2, 3), np.array([1, 2]), 0), on(real(), 2)),
 )
 def repeat_interleave(

@@ -54,7 +54,7 @@ def _count(columns: Sequence[Array], edges: Sequence[Array], weights: Array | No
     return counted.reshape(shape)
 
 
-@composite()
+@composite(out=True)
 def histc(input: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
     """How many elements fall into each of *bins* equal parts of [*min*, *max*]; of all that occur if both are equal.
 
@@ -102,7 +102,7 @@ def _histogram(
     return counted, edges
 
 
-@composite()
+@composite(out=True)
 def histogram(
     input: Tensor,
     bins: Any,
@@ -125,7 +125,7 @@ def histogram(
     return Histogram(Tensor._wrap(counted), Tensor._wrap(edges[0]))
 
 
-@composite(method=False)
+@composite(out=True, method=False)
 def histogramdd(
     input: Tensor,
     bins: Any,
@@ -159,7 +159,7 @@ def _find(ordered: Array, values: Array, right: builtins.bool) -> Array:
     return np.where(values == values, found, ordered.size)
 
 
-@composite()
+@composite(out=True)
 def searchsorted(
     sorted_sequence: Tensor,
     input: Any,
@@ -200,7 +200,7 @@ def searchsorted(
     return Tensor._wrap(np.asarray(found).astype(np.int32 if out_int32 else np.int64))
 
 
-@composite(method=False)
+@composite(out=True, method=False)
 def bucketize(
     input: Any, boundaries: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False
 ) -> Tensor:
@@ -273,7 +273,7 @@ def unique_consecutive(
                    return_inverse, return_counts)  # fmt: skip
 
 
-@composite(method=False)
+@composite(out=True, method=False)
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: builtins.bool = False, invert: builtins.bool = False
 ) -> Tensor:

@@ -1,4 +1,4 @@
-"""Making tensors: from data, of a value, of a range, at random."""
+"""Making tensors: from data, and of a value."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 
 from .. import devices, dtypes
-from ..random import Generator, numpy_generator
 from ..registry import composite
 from ..tensors.tensor import Tensor, add_method
 
 
-def _finished(array: Any, requires_grad: builtins.bool = False, device: Any = None) -> Tensor:
+def finished(array: Any, requires_grad: builtins.bool = False, device: Any = None) -> Tensor:
+    """A new tensor over *array*, with the options that every function here takes."""
     if device is not None:
         devices.device(device)
     made = Tensor._wrap(array)
     return made.requires_grad_() if requires_grad else made
 
 
-def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """The NumPy dtype of *dtype*, by default of the default floating type."""
     return (dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)).numpy
 
 
-def _sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes_of(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape that the arguments *size* say, one by one or as one sequence."""
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     shape = tuple(int(n) for n in size)
@@ -115,7 +117,7 @@ def tensor(
     tensor([[1, 2],
             [3, 4]])
     """
-    return _finished(_array_from(data, dtype), requires_grad, device)
+    return finished(_array_from(data, dtype), requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -150,16 +152,17 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
     """The 0-d tensor of the number *s*, of the default floating type."""
-    return _finished(np.asarray(s, dtype=_numpy_dtype(dtype)), requires_grad, device)
+    return finished(np.asarray(s, dtype=numpy_dtype(dtype)), requires_grad, device)
 
 
+@composite(out=True, method=False)
 def full(
     size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A tensor of shape *size* full of *fill_value*, whose type decides unless *dtype* is given."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = dtypes.default_of_category(dtypes.category_of_scalar(value)) if dtype is None else dtypes.as_dtype(dtype)
-    return _finished(np.full(_sizes((size,)), value, dtype=kind.numpy), requires_grad, device)
+    return finished(np.full(sizes_of((size,)), value, dtype=kind.numpy), requires_grad, device)
 
 
 def _filler(name: str, make: Callable[..., Any], what: str) -> Callable[..., Tensor]:
@@ -170,18 +173,18 @@ def _filler(name: str, make: Callable[..., Any], what: str) -> Callable[..., Ten
         requires_grad: builtins.bool = False,
         **options: Any,
     ) -> Tensor:
-        shape = _sizes((options.pop("size"),) if "size" in options else size)
+        shape = sizes_of((options.pop("size"),) if "size" in options else size)
         for ignored in ("pin_memory", "layout", "memory_format"):
             options.pop(ignored, None)
         if options:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(options))!r}")
-        return _finished(make(shape, dtype=_numpy_dtype(dtype)), requires_grad, device)
+        return finished(make(shape, dtype=numpy_dtype(dtype)), requires_grad, device)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = (
         f"A tensor of {what} of the given shape, of the default floating type unless *dtype* says otherwise."
     )
-    return create
+    return composite(out=True, method=False)(create)
 
 
 zeros = _filler("zeros", np.zeros, "zeros")
@@ -191,7 +194,7 @@ empty = _filler("empty", np.empty, "uninitialised elements")
 
 def _like(input: Tensor, array_of: Callable[..., Any], dtype: Any, requires_grad: builtins.bool, device: Any) -> Tensor:
     kind = input.dtype if dtype is None else dtypes.as_dtype(dtype)
-    return _finished(array_of(input._array.shape, dtype=kind.numpy), requires_grad, device)
+    return finished(array_of(input._array.shape, dtype=kind.numpy), requires_grad, device)
 
 
 @composite(method=False)
@@ -256,219 +259,22 @@ def _new(name: str, function: Callable[..., Tensor]) -> None:
     add_method(name, method)
 
 
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """Uninitialised elements of shape *size* whose neighbours lie *stride* elements apart in memory."""
+    shape, steps = sizes_of((size,)), tuple(int(n) for n in stride)
+    if len(shape) != len(steps):
+        raise RuntimeError(f"mismatch in length of strides and shape: size {list(shape)}, stride {list(steps)}")
+    kind = numpy_dtype(dtype)
+    span = 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) if 0 not in shape else 0
+    array = np.ndarray(shape, kind, np.empty(span, kind), strides=[step * kind.itemsize for step in steps])
+    return finished(array, requires_grad, device)
+
+
 _new("new_zeros", zeros)
 _new("new_ones", ones)
 _new("new_empty", empty)
 _new("new_full", full)
 _new("new_tensor", tensor)
-
-
-def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:
-    """The numbers from *start* (0 if only *end* is given) up to, not including, *end*, by *step*.
-
-    >>> import allgrad as torch
-    >>> torch.arange(1, 4)
-    tensor([1, 2, 3])
-    """
-    if end is None:
-        start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    kind = (dtypes.int64 if whole else dtypes.get_default_dtype()) if dtype is None else dtypes.as_dtype(dtype)
-    count = -((start - end) // step) if whole else int(np.ceil((end - start) / step))
-    array = np.arange(count) * step + start if not whole else np.arange(start, end, step)
-    return _finished(array.astype(kind.numpy), requires_grad, device)
-
-
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:
-    """*steps* numbers from *start* to *end*, both included, evenly spaced."""
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    return _finished(np.linspace(float(start), float(end), steps).astype(_numpy_dtype(dtype)), requires_grad, device)
-
-
-def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:  # fmt: skip
-    """*steps* powers of *base*, with exponents from *start* to *end* evenly spaced."""
-    return _finished(
-        np.logspace(float(start), float(end), steps, base=base).astype(_numpy_dtype(dtype)),
-        requires_grad,
-        device,
-    )
-
-
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:
-    """The (n, m) matrix with ones on the diagonal and zeros elsewhere; square if *m* is None."""
-    return _finished(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad, device)
-
-
-def random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
-    """Numbers drawn in float32 where that is the type (half the random bits), else in float64 and converted."""
-    precise = np.float32 if kind == np.float32 else np.float64
-    return np.asarray(draw(shape, dtype=precise)).astype(kind, copy=False)
-
-
-def rand(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:
-    """Random numbers evenly distributed over [0, 1)."""
-    return _finished(
-        random_array(numpy_generator(generator).random, _sizes(size), _numpy_dtype(dtype)),
-        requires_grad,
-        device,
-    )
-
-
-def randn(
-    *size: Any,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:
-    """Random numbers from the standard normal distribution."""
-    array = random_array(numpy_generator(generator).standard_normal, _sizes(size), _numpy_dtype(dtype))
-    return _finished(array, requires_grad, device)
-
-
-def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-    device: Any = None, requires_grad: builtins.bool = False,
-) -> Tensor:  # fmt: skip
-    """Random whole numbers from *low* (0 if only *high* is given) up to, not including, *high*, of shape *size*."""
-    if size is None:
-        low, high, size = 0, low, high
-    if high <= low:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    array = numpy_generator(generator).integers(low, high, size=_sizes((size,)))
-    kind = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
-    return _finished(array.astype(kind.numpy), requires_grad, device)
-
-
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """The whole numbers from 0 to n - 1 in random order."""
-    kind = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
-    return _finished(numpy_generator(generator).permutation(n).astype(kind.numpy), device=device)
-
-
-@composite(method=False)
-def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
-    """Random numbers over [0, 1) of the shape and type of input."""
-    return rand(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
-
-
-@composite(method=False)
-def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
-    """Standard normal random numbers of the shape and type of input."""
-    return randn(input._array.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
-
-
-def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
-) -> Tensor:
-    """Normal random numbers: *mean* and *std* are numbers (with *size*) or tensors that broadcast."""
-    if size is not None:
-        return randn(size, generator=generator, dtype=dtype) * std + mean
-    shape = np.broadcast_shapes(*(v._array.shape for v in (mean, std) if isinstance(v, Tensor)))
-    return randn(shape, generator=generator, dtype=dtype) * std + mean
-
-
-@composite(method=False)
-def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None,
-    requires_grad: builtins.bool = False,
-) -> Tensor:  # fmt: skip
-    """Random whole numbers from *low* (0 if only one is given) up to, not including, *high*, shaped and typed as input."""
-    if high is None:
-        low, high = 0, low
-    kind = input.dtype if dtype is None else dtype
-    return randint(low, high, input._array.shape, dtype=kind, device=device, requires_grad=requires_grad)
-
-
-def empty_strided(
-    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
-) -> Tensor:
-    """Uninitialised elements of shape *size* whose neighbours lie *stride* elements apart in memory."""
-    shape, steps = _sizes((size,)), tuple(int(n) for n in stride)
-    if len(shape) != len(steps):
-        raise RuntimeError(f"mismatch in length of strides and shape: size {list(shape)}, stride {list(steps)}")
-    kind = _numpy_dtype(dtype)
-    span = 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) if 0 not in shape else 0
-    array = np.ndarray(shape, kind, np.empty(span, kind), strides=[step * kind.itemsize for step in steps])
-    return _finished(array, requires_grad, device)
-
-
 _new("new_empty_strided", empty_strided)
-
-
-@composite()
-def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
-    """Ones with the probabilities that input holds (or *p*), zeros otherwise."""
-    chance = input._array if p is None else p
-    if p is None and input._array.size and (input._array.min() < 0 or input._array.max() > 1):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 for every element of the input")
-    drawn = numpy_generator(generator).random(input._array.shape)
-    return Tensor._wrap(np.less(drawn, chance).astype(input._array.dtype))
-
-
-@composite()
-def multinomial(
-    input: Tensor, num_samples: int, replacement: builtins.bool = False, *, generator: Generator | None = None
-) -> Tensor:
-    """*num_samples* indices drawn with the weights in each row of input, (n) or (m, n)."""
-    weights = np.atleast_2d(input._array).astype(np.float64)
-    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
-        raise RuntimeError("invalid multinomial distribution: weights must be finite, not negative, and not all zero")
-    if not replacement and num_samples > (weights > 0).sum(1).min():
-        raise RuntimeError(
-            "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"
-        )
-    source = numpy_generator(generator)
-    rows = [source.choice(w.size, num_samples, replacement, w / w.sum()) for w in weights]
-    return Tensor._wrap(np.stack(rows).reshape(*input._array.shape[:-1], num_samples).astype(np.int64))
-
-
-@composite(method=False)
-def dropout(input: Tensor, p: float = 0.5, training: builtins.bool = True, inplace: builtins.bool = False) -> Tensor:
-    """input with each element set to 0 with probability *p* and the others divided by 1 - p, while *training*."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0:
-        return input
-    kept = np.greater_equal(numpy_generator(None).random(input._array.shape, dtype=np.float32), p)
-    scale = kept.astype(input._array.dtype) * input._array.dtype.type(0 if p == 1 else 1 / (1 - p))
-    mask = Tensor._wrap(scale)
-    return input.mul_(mask) if inplace else input * mask

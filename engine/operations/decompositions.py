@@ -60,7 +60,7 @@ def cholesky_and_info(A: Array) -> tuple[Array, Array]:
     return factorization.cholesky(A)
 
 
-@composite(namespace="linalg", method=False, samples=_POSITIVE)
+@composite(out=True, namespace="linalg", method=False, samples=_POSITIVE)
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyAndInfo:
     """Like ``cholesky``, with *info* (…, int32) in place of the error: 0, or the order of the first bad leading minor."""
     expect_square("linalg.cholesky_ex", A)
@@ -79,6 +79,7 @@ def _cholesky(name: str, A: Tensor, upper: bool, check: bool) -> CholeskyAndInfo
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(_POSITIVE, around(lambda f: lambda a: f(positive_definite_of(a), upper=True), on(real(3, 3)))),
@@ -151,7 +152,7 @@ def qr_factors(A: Array, mode: str) -> tuple[Array, Array]:
     return Q, R
 
 
-@composite(namespace="linalg", method=False, samples=_TALL_AND_WIDE)
+@composite(out=True, namespace="linalg", method=False, samples=_TALL_AND_WIDE)
 def qr(A: Tensor, mode: str = "reduced") -> QR:
     """Q with orthonormal columns and R upper triangular, Q R = A (…, m, n).
 
@@ -276,7 +277,7 @@ def _expect_for_svd(name: str, A: Tensor, driver: str | None) -> None:
         raise RuntimeError(f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend")
 
 
-@composite(namespace="linalg", method=False, samples=around(unsigned, _FOR_SVD))
+@composite(out=True, namespace="linalg", method=False, samples=around(unsigned, _FOR_SVD))
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
     """U, S, Vh with U diag(S) Vh = A (…, m, n), the singular values S falling.
 
@@ -303,7 +304,7 @@ def singular_values(A: Array) -> Array:
     return converging("linalg.svd", np.linalg.svd, A, compute_uv=False)
 
 
-@composite(namespace="linalg", method=False, samples=each(on(real(4, 3)), on(real(2, 3, 4)), on(real(0, 3))))
+@composite(out=True, namespace="linalg", method=False, samples=each(on(real(4, 3)), on(real(2, 3, 4)), on(real(0, 3))))
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of each matrix of A (…, m, n), falling: (…, min(m, n)), real."""
     _expect_for_svd("linalg.svdvals", A, driver)

@@ -55,7 +55,7 @@ def diagonal_zeros(g: Array, shape: tuple[int, ...], offset: int = 0, dim1: int 
     return result
 
 
-@composite(samples=each(on(real(3)), on(real(2, 3), 1), on(real(2, 3), -1, 0, 2)))
+@composite(out=True, samples=each(on(real(3)), on(real(2, 3), 1), on(real(2, 3), -1, 0, 2)))
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Square matrices in dimensions *dim1* and *dim2*, with the vectors of input's last dimension on a diagonal."""
     shape = list(input._array.shape)
@@ -68,7 +68,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return diagonal_zeros(input, tuple(shape), offset, first, second)
 
 
-@composite(samples=each(on(real(3)), on(real(3, 4), 1), on(real(2), -1)))
+@composite(out=True, samples=each(on(real(3)), on(real(3, 4), 1), on(real(2), -1)))
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with the vector input on its diagonal; of a matrix, its diagonal (a copy).
 
@@ -94,7 +94,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(reshape(input, (-1,)), offset)
 
 
-@composite(samples=each(on(real(3, 3)), on(real(2, 4))))
+@composite(out=True, samples=each(on(real(3, 3)), on(real(2, 4))))
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix.
 

@@ -88,7 +88,7 @@ def dist(input: Tensor, other: Tensor, p: Any = 2) -> Tensor:
     return vector_norm(minus(input, other), float(p))
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), 2, 0, 1.0), on(real(3, 4), 1, 1, 2.5)))
+@composite(out=True, inplace=True, samples=each(on(real(3, 4), 2, 0, 1.0), on(real(3, 4), 1, 1, 2.5)))
 def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Tensor:
     """input with its slices along *dim* scaled down to a *p*-norm of *maxnorm* where theirs is greater.
 

@@ -91,6 +91,7 @@ def _expect_triangle(name: str, UPLO: str) -> str:
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=around(lambda f: lambda a: unsigned(f)(hermitian_of(a)), SQUARES),
@@ -121,7 +122,7 @@ def hermitian_eigenvalues(A: Array, UPLO: str) -> Array:
     return converging("linalg.eigh", np.linalg.eigvalsh, A, UPLO)
 
 
-@composite(namespace="linalg", method=False, samples=SYMMETRIC)
+@composite(out=True, namespace="linalg", method=False, samples=SYMMETRIC)
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues (…, n), rising and real, of Hermitian A, (…, n, n), of which one triangle is read."""
     expect_square("linalg.eigvalsh", A)
@@ -168,7 +169,7 @@ def _expect_finite(name: str, A: Tensor) -> None:
         raise RuntimeError(f"torch.{name}: input tensor should not contain infs or NaNs.")
 
 
-@composite(namespace="linalg", method=False, samples=around(_squared, SQUARES))
+@composite(out=True, namespace="linalg", method=False, samples=around(_squared, SQUARES))
 def eig(A: Tensor) -> Eigh:
     """The eigenvalues (…, n) and eigenvectors (…, n, n) as columns of length 1 of A, (…, n, n); complex.
 
@@ -197,7 +198,7 @@ def eigenvalues(A: Array) -> Array:
     return _complex(np.linalg.eigvals(A))
 
 
-@composite(namespace="linalg", method=False, samples=around(_squared, SQUARES))
+@composite(out=True, namespace="linalg", method=False, samples=around(_squared, SQUARES))
 def eigvals(A: Tensor) -> Tensor:
     """The eigenvalues (…, n) of A, (…, n, n), complex, in no order."""
     expect_square("linalg.eigvals", A)

@@ -50,7 +50,7 @@ def frexp(input: Array) -> tuple[Array, Array]:
     return np.frexp(input)
 
 
-@composite(inplace=True, samples=binary())
+@composite(out=True, inplace=True, samples=binary())
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
     """input · 2^other, element by element."""
     return mul(input, pow_tensor(2.0, other))
@@ -75,7 +75,15 @@ def copysign(input: Array, other: Array) -> Array:
     return np.copysign(input, other)
 
 
-@operation(ufunc=np.nextafter, promotion=ARITHMETIC, inplace=True)
+@operation(
+    lambda g: g,
+    None,
+    ufunc=np.nextafter,
+    promotion=ARITHMETIC,
+    broadcasts=True,
+    inplace=True,
+    samples=on(real(3), real(3)),
+)
 def nextafter(input: Array, other: Array) -> Array:
     """The next floating-point number after input in the direction of *other*.
 

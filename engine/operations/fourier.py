@@ -254,13 +254,14 @@ def _family(
     def several(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
         return along(name + "n", input, s, dim, norm, forward)
 
+    made = []
     several_says = {"2": " over two dimensions", "n": " over several dimensions, by default all"}
     for function, suffix in ((one, ""), (two, "2"), (several, "n")):
         function.__name__ = function.__qualname__ = name + suffix
         function.__module__ = "allgrad.fft"
         function.__doc__ = f"{says}{several_says.get(suffix, '')}. {_TWO if suffix else _ONE}"
-        composite(namespace="fft", method=False, samples=samples)(function)
-    return one, two, several
+        made.append(composite(out=True, namespace="fft", method=False, samples=samples)(function))
+    return tuple(made)
 
 
 _OF_REAL = around(_real_results, on(real(3, 4)))
@@ -302,7 +303,7 @@ def _frequencies(values: Array, d: float, n: int, dtype: Any, requires_grad: boo
     return Tensor._wrap((values / (n * d)).astype(target.numpy)).requires_grad_(requires_grad)
 
 
-@composite(namespace="fft", method=False)
+@composite(out=True, namespace="fft", method=False)
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The frequencies of ``fft`` for *n* samples *d* apart: 0, 1, ..., -1 divided by n · d.
 
@@ -313,7 +314,7 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, re
     return _frequencies(np.fft.fftfreq(n, 1.0 / n), d, n, dtype, requires_grad)
 
 
-@composite(namespace="fft", method=False)
+@composite(out=True, namespace="fft", method=False)
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The frequencies of ``rfft`` for *n* samples *d* apart: 0, 1, ..., n / 2 divided by n · d."""
     return _frequencies(np.fft.rfftfreq(n, 1.0 / n), d, n, dtype, requires_grad)

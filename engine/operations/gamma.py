@@ -57,7 +57,7 @@ def polygamma_of(input: Array, n: int) -> Array:
     return (sums * (math.factorial(n) * (1.0 if n % 2 else -1.0))).astype(input.dtype, copy=False)
 
 
-@composite(method=False, samples=on(2, positive(3, 4)))
+@composite(out=True, method=False, samples=on(2, positive(3, 4)))
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The *n*-th derivative of digamma at input: (-1)^(n+1) n! times the sum of (k + input)^(-n-1) over k.
 
@@ -76,6 +76,7 @@ add_method("polygamma_", _polygamma_)
 
 
 @composite(
+    out=True,
     inplace=True,
     aliases=("multigammaln",),
     samples=each(*(on(real(3, 4, low=2.5, high=5.0), p) for p in (1, 3, 5)), on(real(low=2.5, high=5.0), 2)),

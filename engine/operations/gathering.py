@@ -88,7 +88,9 @@ def scatter_add_same(input: Array, dim: int, index: Index, src: Array) -> Array:
 
 
 @composite(
-    inplace=True, samples=each(on(real(3, 4), 1, whole(3, 2, below=4), real(3, 3)), on(real(), 0, np.array(0), real()))
+    out=True,
+    inplace=True,
+    samples=each(on(real(3, 4), 1, whole(3, 2, below=4), real(3, 3)), on(real(), 0, np.array(0), real())),
 )
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy of input with *src* added at *index* along *dim*.
@@ -134,6 +136,7 @@ def _zero_along(g: Any, dim: int, index: Any) -> Any:
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(on(real(3, 4), 1, np.array([[0, 2], [1, 3], [2, 0]]), 1.5), on(real(), 0, np.array(0), real())),
 )
@@ -162,7 +165,7 @@ def scatter(
     return _scattered(lambda x, d, i, s: scatter_product(x, d, i, s, True), input, dim, index, source)
 
 
-@composite(samples=on(real(3, 4), np.array([[0, 1]]), 1))
+@composite(out=True, samples=on(real(3, 4), np.array([[0, 1]]), 1))
 def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tensor:
     """The elements of input at *indices*, broadcast against it, along *dim* (flattened for None)."""
     array = indices._array if isinstance(indices, Tensor) else np.asarray(indices)

@@ -27,7 +27,7 @@ def reflectors(A: Array) -> tuple[Array, Array]:
     return mT(packed).copy(), tau
 
 
-@composite()
+@composite(out=True)
 def geqrf(input: Tensor) -> Reflectors:
     """R in the upper triangle and reflectors below it, (…, m, n), and *tau* (…, k): what ``ormqr`` takes. No gradient."""
     expect_matrices("geqrf", input, "input")
@@ -70,6 +70,7 @@ def _check_tau(name: str, input: Tensor, tau: Tensor) -> None:
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     aliases=("orgqr",),
@@ -84,7 +85,7 @@ def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     return product.clone() if product is start else product
 
 
-@composite(
+@composite(out=True,
     samples=each(
         on(real(4, 3), real(3), real(4, 2)), on(real(4, 3), real(3), real(2, 4), left=False),
         on(real(4, 3), real(3), real(4, 2), transpose=True), on(real(2, 3, 2), real(2, 2), real(2, 3, 3)),

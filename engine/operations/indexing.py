@@ -74,6 +74,7 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     view=True,
     node_name=lambda node: _index_name(node._saved_index),
     public=False,
+    called="__getitem__",
     samples=each(
         on(real(4, 3), (1,)),
         on(real(4, 3), (slice(1, 3), slice(None, None, 2))),
@@ -205,7 +206,7 @@ add_method("__getitem__", _getitem)
 add_method("__setitem__", _setitem)
 
 
-@composite(samples=on(real(4, 3), 0, np.array([0, 2, 2])))
+@composite(out=True, samples=on(real(4, 3), 0, np.array([0, 2, 2])))
 def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     """The slices of input along *dim* at the whole numbers in the vector *index*."""
     array = index._array if isinstance(index, Tensor) else np.asarray(index)
@@ -234,7 +235,7 @@ def masked_fill_number(input: Array, mask: Index, value: Any) -> Array:
     return result
 
 
-@composite(inplace=True, samples=on(real(3, 4), truth(3, 4), -1.0))
+@composite(out=True, inplace=True, samples=on(real(3, 4), truth(3, 4), -1.0))
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """A copy of input with *value*, a number or 0-d tensor, where the bool tensor *mask* holds."""
     if isinstance(value, Tensor):
@@ -248,7 +249,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     return masked_fill_number(input, mask, value)
 
 
-@composite(samples=on(real(3, 4), truth(3, 4)))
+@composite(out=True, samples=on(real(3, 4), truth(3, 4)))
 def masked_select(input: Tensor, mask: Any) -> Tensor:
     """The elements of input where *mask* holds, in a vector."""
     array = mask._array if isinstance(mask, Tensor) else np.asarray(mask)
@@ -258,7 +259,7 @@ def masked_select(input: Tensor, mask: Any) -> Tensor:
     return input.expand(shape)[np.broadcast_to(array, shape)]
 
 
-@composite()
+@composite(out=True)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Where input is not zero: one row of indices per element, or a tuple of vectors if *as_tuple*."""
     places = np.nonzero(np.atleast_1d(input._array))

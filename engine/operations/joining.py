@@ -82,7 +82,9 @@ def _some(name: str, tensors: Tensors) -> list[Tensor]:
     return list(tensors)
 
 
-@composite(method=False, samples=each(on([real(2), real(3)]), on([real(2, 1), real(2, 2)]), on([real(), real()])))
+@composite(
+    out=True, method=False, samples=each(on([real(2), real(3)]), on([real(2, 1), real(2, 2)]), on([real(), real()]))
+)
 def hstack(tensors: Tensors) -> Tensor:
     """The *tensors* side by side: along the second dimension, vectors along their only one.
 
@@ -94,7 +96,9 @@ def hstack(tensors: Tensors) -> Tensor:
     return cat(wide, 0 if wide[0]._array.ndim == 1 else 1)
 
 
-@composite(method=False, aliases=("row_stack",), samples=each(on([real(2), real(2)]), on([real(1, 2), real(2, 2)])))
+@composite(
+    out=True, method=False, aliases=("row_stack",), samples=each(on([real(2), real(2)]), on([real(1, 2), real(2, 2)]))
+)
 def vstack(tensors: Tensors) -> Tensor:
     """The *tensors* one below the other: along the first dimension, vectors as rows.
 
@@ -106,13 +110,15 @@ def vstack(tensors: Tensors) -> Tensor:
     return cat([_to_2d(x) for x in _some("vstack", tensors)], 0)
 
 
-@composite(method=False, samples=each(on([real(2), real(2)]), on([real(2, 2), real(2, 2)])))
+@composite(out=True, method=False, samples=each(on([real(2), real(2)]), on([real(2, 2), real(2, 2)])))
 def dstack(tensors: Tensors) -> Tensor:
     """The *tensors* one behind the other, along the third dimension."""
     return cat([_to_3d(x) for x in _some("dstack", tensors)], 2)
 
 
-@composite(method=False, samples=each(on([real(2), real(2)]), on([real(2), real(2, 2)]), on([real(), real()])))
+@composite(
+    out=True, method=False, samples=each(on([real(2), real(2)]), on([real(2), real(2, 2)]), on([real(), real()]))
+)
 def column_stack(tensors: Tensors) -> Tensor:
     """The *tensors* side by side, vectors as columns.
 

@@ -92,7 +92,7 @@ def _double(value: Any) -> Any:
     return value.to(dtypes.complex128 if value.is_complex() else dtypes.float64)
 
 
-@composite(inplace=True)
+@composite(out=True, inplace=True)
 def float_power(input: Any, exponent: Any) -> Tensor:
     """input to the power of exponent, computed in double precision; either may be a Python number.
 

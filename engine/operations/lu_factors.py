@@ -119,7 +119,7 @@ def _expect_for_lu(name: str, A: Tensor, pivot: bool) -> None:
         raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU")
 
 
-@composite(namespace="linalg", method=False, samples=_SHAPES)
+@composite(out=True, namespace="linalg", method=False, samples=_SHAPES)
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorsAndInfo:
     """Like ``lu_factor``, with *info* (…, int32): 0, or the place of the first zero on the diagonal of U."""
     _expect_for_lu("linalg.lu_factor_ex", A, pivot)
@@ -137,7 +137,7 @@ def _raise_for_zero_pivot(name: str, info: Array) -> None:
     )
 
 
-@composite(namespace="linalg", method=False, samples=_SHAPES)
+@composite(out=True, namespace="linalg", method=False, samples=_SHAPES)
 def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactors:
     """L and U with P L U = A (…, m, n), packed in one tensor, and *pivots* (…, k, int32), the rows exchanged, from 1.
 
@@ -149,7 +149,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactors:
     return LUFactors(packed, pivots)
 
 
-@composite(samples=around(lambda f: lambda a: f(lu_packed(a)[0], lu_packed(a)[1]), _SHAPES), method=False)
+@composite(out=True, samples=around(lambda f: lambda a: f(lu_packed(a)[0], lu_packed(a)[1]), _SHAPES), method=False)
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> PLU:
     """P, L and U of the packed factors and pivots that ``lu_factor`` gives; empty where *unpack* says no."""
     m = LU_data.shape[-2]
@@ -168,7 +168,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     return PLU(P, L, U)
 
 
-@composite(namespace="linalg", method=False, samples=_SHAPES)
+@composite(out=True, namespace="linalg", method=False, samples=_SHAPES)
 def lu(A: Tensor, *, pivot: bool = True) -> PLU:
     """P (…, m, m), L (…, m, k) and U (…, k, n) with P L U = A, (…, m, n), k = min(m, n)."""
     _expect_for_lu("linalg.lu", A, pivot)
@@ -194,7 +194,7 @@ def _factored(f: Any) -> Any:
     return lambda a, b, **named: f(*lu_packed(a)[:2], b, **named)
 
 
-@composite(
+@composite(out=True,
     namespace="linalg",
     method=False,
     samples=around(
@@ -246,7 +246,7 @@ def _symmetric_routine(name: str, hermitian: bool, A: Array, asked_by: str) -> A
     return required("linalg", asked_by).get_lapack_funcs((prefix + name,), (A,))[0]
 
 
-@composite(namespace="linalg", method=False)
+@composite(out=True, namespace="linalg", method=False)
 def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False) -> LDLFactorsAndInfo:
     """Like ``ldl_factor``, with *info* (…, int32): 0, or the place of a zero on the diagonal of D. Needs SciPy."""
     expect_square("linalg.ldl_factor_ex", A)
@@ -262,7 +262,7 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
     return LDLFactorsAndInfo(*map(Tensor._wrap, (packed, pivots, info)))
 
 
-@composite(namespace="linalg", method=False)
+@composite(out=True, namespace="linalg", method=False)
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> LDLFactors:
     """L and D with L D Lᵀ = A (Lᴴ if *hermitian*) packed in one, and pivots: A is symmetric, (…, n, n). Needs SciPy."""
     expect_square("linalg.ldl_factor", A)
@@ -271,7 +271,7 @@ def ldl_factor(A: Tensor, *, hermitian: bool = False) -> LDLFactors:
     return LDLFactors(packed, pivots)
 
 
-@composite(namespace="linalg", method=False)
+@composite(out=True, namespace="linalg", method=False)
 def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """X (…, n, k) with A X = B from what ``ldl_factor`` gives of A. Needs SciPy."""
     expect_square("torch.linalg.ldl_solve", LD, "LD")

@@ -13,7 +13,7 @@ from ..errors import normal_dims
 from ..registry import composite
 from ..registry.samples import Samples, each, on, positive, real, truth
 from ..tensors.tensor import Tensor
-from . import loss, norms, reduction, statistics
+from . import extremes, loss, norms, reduction, statistics
 from .comparison import choose, maximum
 from .shape import stack
 
@@ -105,14 +105,14 @@ def prod(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any =
 def amax(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Mask = None) -> Tensor:
     """The greatest over *dim* (all) of what *mask* leaves; -inf (or the least integer) of nothing."""
     x = _converted(input, dtype)
-    return reduction.amax(_filled(x, mask, _lowest(x)), _dims(dim, x.ndim), keepdim)
+    return extremes.amax(_filled(x, mask, _lowest(x)), _dims(dim, x.ndim), keepdim)
 
 
 @composite(namespace="masked", method=False, samples=_OVER)
 def amin(input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Mask = None) -> Tensor:
     """The least over *dim* (all) of what *mask* leaves; inf (or the greatest integer) of nothing."""
     x = _converted(input, dtype)
-    return reduction.amin(_filled(x, mask, _highest(x)), _dims(dim, x.ndim), keepdim)
+    return extremes.amin(_filled(x, mask, _highest(x)), _dims(dim, x.ndim), keepdim)
 
 
 @composite(namespace="masked", method=False)
@@ -121,7 +121,7 @@ def argmax(
 ) -> Tensor:
     """The index of the greatest of what *mask* leaves, in the type of input or *dtype*, as PyTorch has it."""
     x = _converted(input, dtype)
-    return reduction.argmax(_filled(x, mask, _lowest(x)), dim, keepdim).to(x.dtype)
+    return extremes.argmax(_filled(x, mask, _lowest(x)), dim, keepdim).to(x.dtype)
 
 
 @composite(namespace="masked", method=False)
@@ -130,7 +130,7 @@ def argmin(
 ) -> Tensor:
     """The index of the least of what *mask* leaves, in the type of input or *dtype*, as PyTorch has it."""
     x = _converted(input, dtype)
-    return reduction.argmin(_filled(x, mask, _highest(x)), dim, keepdim).to(x.dtype)
+    return extremes.argmin(_filled(x, mask, _highest(x)), dim, keepdim).to(x.dtype)
 
 
 def _count(input: Tensor, mask: Mask, dims: Sequence[int], keepdim: bool) -> Tensor:

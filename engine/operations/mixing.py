@@ -51,7 +51,7 @@ def lerp_tensor(input: Array, end: Array, weight: Array) -> Array:
     return _interpolated(input, end, weight)
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), real(4), 0.3), on(real(3), real(3), unit(3))))
+@composite(out=True, inplace=True, samples=each(on(real(3, 4), real(4), 0.3), on(real(3), real(3), unit(3))))
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight · (end - input): *weight*, a number or tensor, says how far to go from input to *end*.
 
@@ -65,7 +65,9 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     return (lerp_tensor if isinstance(weight, Tensor) else lerp_number)(input, end, weight)
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), real(4), real(3, 1)), on(real(3), real(3), real(3), value=0.5)))
+@composite(
+    out=True, inplace=True, samples=each(on(real(3, 4), real(4), real(3, 1)), on(real(3), real(3), real(3), value=0.5))
+)
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """input + value · tensor1 · tensor2, element by element.
 
@@ -78,6 +80,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(on(real(3, 4), real(4), positive(3, 1)), on(real(3), real(3), positive(3), value=0.5)),
 )
@@ -126,7 +129,7 @@ def fmin(input: Array, other: Array) -> Array:
     return np.fmin(input, other)
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), -0.5), on(real(3, 4), real(4))))
+@composite(out=True, inplace=True, samples=each(on(real(3, 4), -0.5), on(real(3, 4), real(4))))
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """input, but nowhere below *min*, a number or tensor.
 
@@ -137,7 +140,7 @@ def clamp_min(input: Tensor, min: Any) -> Tensor:
     return clamp(input, min=min)
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), 0.5), on(real(3, 4), real(4))))
+@composite(out=True, inplace=True, samples=each(on(real(3, 4), 0.5), on(real(3, 4), real(4))))
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """input, but nowhere above *max*, a number or tensor."""
     return clamp(input, max=max)

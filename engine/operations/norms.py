@@ -87,6 +87,7 @@ def _norm_of(size: Array, ord: float, axes: tuple[int, ...], keepdim: bool) -> A
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(on(real(3, 4)), on(real(3, 4), 1, 1), on(real(2, 3, 4), math.inf, (0, 2), True), on(real(0, 3), 2, 0)),
@@ -124,6 +125,7 @@ _MATRIX_ORDERS = ("fro", "nuc", math.inf, -math.inf, 1, -1, 2, -2)
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(
@@ -164,6 +166,7 @@ def matrix_norm(
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(
@@ -197,6 +200,7 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(

@@ -10,12 +10,24 @@ import numpy as np
 from ..registry import OPERATIONS
 from ..tensors.protocol import FUNCTIONS, UFUNCS
 from ..tensors.tensor import Tensor
-from . import arithmetic, comparison, conversion, creation, elementwise, linear, ordering, rearranging, reduction, shape
+from . import (
+    arithmetic,
+    comparison,
+    conversion,
+    creation,
+    elementwise,
+    extremes,
+    linear,
+    ordering,
+    rearranging,
+    reduction,
+    shape,
+)
 
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
         UFUNCS[_operation.forward] = _operation.call
-UFUNCS[np.matmul] = linear.matmul
+UFUNCS[np.matmul] = linear.matmul_promoted
 UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
@@ -49,18 +61,18 @@ _reduction(np.mean, reduction.mean)
 _reduction(np.prod, reduction.prod)
 _reduction(np.all, reduction.all)
 _reduction(np.any, reduction.any)
-_reduction(np.argmax, reduction.argmax)
-_reduction(np.argmin, reduction.argmin)
+_reduction(np.argmax, extremes.argmax)
+_reduction(np.argmin, extremes.argmin)
 
 
 @answers(np.max, np.amax)
 def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return reduction.amax(_tensor(a), () if axis is None else axis, keepdims)
+    return extremes.amax(_tensor(a), () if axis is None else axis, keepdims)
 
 
 @answers(np.min, np.amin)
 def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return reduction.amin(_tensor(a), () if axis is None else axis, keepdims)
+    return extremes.amin(_tensor(a), () if axis is None else axis, keepdims)
 
 
 @answers(np.var)
@@ -187,7 +199,7 @@ def _dot(a: Any, b: Any) -> Any:
     left, right = _tensor(a), _tensor(b)
     if not left.ndim or not right.ndim:
         return left * right
-    return linear.matmul(left, right)
+    return linear.matmul_promoted(left, right)
 
 
 @answers(np.outer)

@@ -33,7 +33,7 @@ class TriangularSolve(NamedTuple):
     cloned_coefficient: Any
 
 
-@composite(samples=around(lambda f: lambda b, a: f(b, a * 1 + 3), on(real(3, 2), real(3, 3))))
+@composite(out=True, samples=around(lambda f: lambda b, a: f(b, a * 1 + 3), on(real(3, 2), real(3, 3))))
 def triangular_solve(
     input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> TriangularSolve:
@@ -55,14 +55,14 @@ def logdet(input: Tensor) -> Tensor:
     return choose(sign == -1, float("nan"), logarithm)
 
 
-@composite(samples=on(real(3, 3)))
+@composite(out=True, samples=on(real(3, 3)))
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """The packed LU factors and the pivots of each matrix, and where its first zero pivot is if *get_infos*."""
     packed, pivots, info = lu_factors.lu_factor_ex(A, pivot=pivot, check_errors=not get_infos)
     return (packed, pivots, info) if get_infos else (packed, pivots)
 
 
-@composite(samples=around(lambda f: lambda b, a: f(b, *lu_factors.lu_factor(a)), on(real(3, 2), real(3, 3))))
+@composite(out=True, samples=around(lambda f: lambda b, a: f(b, *lu_factors.lu_factor(a)), on(real(3, 2), real(3, 3))))
 def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """X with A X = *b*, from the packed LU factors and pivots of A."""
     return lu_factors.lu_solve(LU_data, LU_pivots, b)
@@ -75,13 +75,13 @@ def _factor_of(f: Any) -> Any:
 _POSITIVE = around(lambda f: lambda a: f(positive_definite_of(a)), each(on(real(3, 3)), on(real(2, 3, 3))))
 
 
-@composite(samples=_POSITIVE)
+@composite(out=True, samples=_POSITIVE)
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """L, lower triangular, with L Lᴴ = input (Uᴴ U if *upper*); as ``linalg.cholesky``."""
     return decompositions.cholesky(input, upper=upper)
 
 
-@composite(
+@composite(out=True,
     samples=each(
         around(lambda f: lambda b, a: _factor_of(f)(a, b), on(real(3, 2), real(3, 3))),
         around(lambda f: lambda b, a: f(b, mH(decompositions.cholesky(positive_definite_of(a))), True),
@@ -103,7 +103,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     return solve_triangle(mH(L), solve_triangle(L, B, False, False), True, False)
 
 
-@composite(samples=around(lambda f: lambda a: _factor_of(f)(a), each(on(real(3, 3)), on(real(2, 3, 3)))))
+@composite(out=True, samples=around(lambda f: lambda a: _factor_of(f)(a), each(on(real(3, 3)), on(real(2, 3, 3)))))
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A, (…, n, n), from its Cholesky factor: L with L Lᴴ = A, or with Lᴴ L = A if *upper*."""
     expect_square("cholesky_inverse", L, "L")
@@ -111,13 +111,13 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     return cholesky_solve(one.expand(tuple(L.shape)), L, upper)
 
 
-@composite(samples=each(on(real(4, 3)), on(real(3, 4))))
+@composite(out=True, samples=each(on(real(4, 3)), on(real(3, 4))))
 def qr(input: Tensor, some: bool = True) -> QR:
     """Q and R with Q R = input, Q square unless *some*; as ``linalg.qr``."""
     return decompositions.qr(input, "reduced" if some else "complete")
 
 
-@composite(samples=around(unsigned, each(on(real(4, 3)), on(real(3, 4)))))
+@composite(out=True, samples=around(unsigned, each(on(real(4, 3)), on(real(3, 4)))))
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVD:
     """U, S, V with U diag(S) Vᴴ = input, U and V square unless *some*, zeros unless *compute_uv*."""
     if not compute_uv:
@@ -135,7 +135,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return pinv(input, rcond)
 
 
-@composite(samples=each(on(real(3, 2), real(3, 2)), on(real(2, 3), real(2, 3), 1)))
+@composite(out=True, samples=each(on(real(3, 2), real(3, 2)), on(real(2, 3), real(2, 3), 1)))
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross products of vectors along *dim* (by default the first dimension of length 3)."""
     if dim is None:

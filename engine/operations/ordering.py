@@ -10,8 +10,8 @@ from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
+from .extremes import ValuesAndIndices
 from .gathering import scatter_zeros
-from .reduction import ValuesAndIndices
 
 
 @operation(
@@ -31,20 +31,20 @@ def sort_along(input: Array, dim: int, descending: bool) -> tuple[Array, Array]:
     return np.take_along_axis(input, indices, dim), indices
 
 
-@composite(samples=on(real(3, 4)))
+@composite(out=True, samples=on(real(3, 4)))
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The pair (values, indices) of the elements in order along *dim*; always stable."""
     return sort_along(input, dim, descending)
 
 
-@composite()
+@composite(out=True)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """Where the elements in order along *dim* were."""
     found: Tensor = sort(input, dim, descending).indices
     return found
 
 
-@composite(samples=on(real(3, 5), 2))
+@composite(out=True, samples=on(real(3, 5), 2))
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The pair (values, indices) of the *k* greatest (or least) elements along *dim*, in order."""
     length = input._array.shape[normal_dim(dim, input._array.ndim)] if input._array.ndim else 1

@@ -26,6 +26,7 @@ def identities(A: Array) -> Array:
 
 
 @composite(
+    out=True,
     namespace="linalg",
     aliases=("matrix_power",),
     samples=each(*(well_conditioned(on(real(2, 3, 3), n)) for n in (0, 1, 2, 3, 5, -1, -2)), on(real(0, 0), 2)),
@@ -89,7 +90,7 @@ def matrix_exp(A: Array) -> Array:
     return matrix_exponential(A)
 
 
-@composite(
+@composite(out=True,
     namespace="linalg",
     method=False,
     samples=each(
@@ -165,7 +166,10 @@ def crossed(input: Array, other: Array, dim: int) -> Array:
 
 
 @composite(
-    namespace="linalg", method=False, samples=each(on(real(2, 3), real(2, 3)), on(real(3, 2), real(3, 2), dim=0))
+    out=True,
+    namespace="linalg",
+    method=False,
+    samples=each(on(real(2, 3), real(2, 3)), on(real(3, 2), real(3, 2), dim=0)),
 )
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross products of the vectors of length 3 along *dim*; other dimensions broadcast.
@@ -187,6 +191,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(on(real(2, 3), real(2, 3)), on(real(3), real(2, 3)), on(real(3, 2), real(3, 2), dim=0)),

@@ -78,6 +78,7 @@ def pseudo_inverse(A: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=each(_SHAPES, around(lambda f: lambda a: f(hermitian_of(a), hermitian=True), on(real(3, 3)))),
@@ -108,7 +109,7 @@ def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = N
     return pseudo_inverse(A, absolute, relative, hermitian)
 
 
-@composite(namespace="linalg", method=False)
+@composite(out=True, namespace="linalg", method=False)
 def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """How many singular values of each matrix (…, m, n) are above max(*atol*, *rtol* · the greatest): (…), int64.
 
@@ -163,6 +164,7 @@ _DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
 @composite(
+    out=True,
     namespace="linalg",
     method=False,
     samples=around(

@@ -84,7 +84,7 @@ QUANTILES = each(
 )  # fmt: skip
 
 
-@composite(samples=QUANTILES)
+@composite(out=True, samples=QUANTILES)
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: builtins.bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -99,7 +99,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation)
 
 
-@composite(samples=QUANTILES)
+@composite(out=True, samples=QUANTILES)
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: builtins.bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

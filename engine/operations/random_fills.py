@@ -10,7 +10,7 @@ import numpy as np
 from ..random import Generator, numpy_generator
 from ..registry.inplace import check_may_change, rewrite_history
 from ..tensors.tensor import Tensor, add_method
-from .creation import random_array
+from .random_tensors import random_array
 
 
 def _random_in_place(name: str, draw: Callable[..., Any], doc: str) -> None:

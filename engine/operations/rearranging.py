@@ -105,7 +105,7 @@ def flipud(input: Tensor) -> Tensor:
     return flip(input, (0,))
 
 
-@composite(samples=each(*(on(real(2, 3), k) for k in range(4)), on(real(2, 3, 2), -1, (0, 2))))
+@composite(out=True, samples=each(*(on(real(2, 3), k) for k in range(4)), on(real(2, 3, 2), -1, (0, 2))))
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """A copy of input turned *k* times by 90 degrees in the plane of *dims*, from the first towards the second.
 

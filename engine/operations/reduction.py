@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +32,11 @@ def spread(g: Any, shape: tuple[int, ...], dim: Dims, keepdim: builtins.bool) ->
 
 def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
     """*shape* with length 1 along the reduced *dim* (all, for None or an empty list)."""
-    dims = _dims(dim, len(shape))
+    dims = dims_of(dim, len(shape))
     return tuple(1 if i in dims else n for i, n in enumerate(shape))
 
 
-def _dims(dim: Dims, ndim: int) -> tuple[int, ...]:
+def dims_of(dim: Dims, ndim: int) -> tuple[int, ...]:
     """The dimensions a reduction goes over; PyTorch takes an empty list as all."""
     return normal_dims(None if isinstance(dim, (tuple, list)) and not dim else dim, ndim) if ndim else ()
 
@@ -46,12 +46,17 @@ def over(input: Array, dim: Dims) -> tuple[int, ...]:
     if not input.ndim and dim is not None:
         for d in (dim,) if isinstance(dim, int) else dim:
             normal_dim(d, 0)
-    return _dims(dim, input.ndim)
+    return dims_of(dim, input.ndim)
+
+
+def count_true(won: Any, axes: tuple[int, ...], like: Any) -> Any:
+    """How many of *won* are true over *axes*, as numbers of the type of *like*."""
+    return np.sum(won * np.ones_like(np.sum(like)), axis=axes, keepdims=True)
 
 
 def _count(shape: tuple[int, ...], dim: Dims) -> int:
     count = 1
-    for d in _dims(dim, len(shape)):
+    for d in dims_of(dim, len(shape)):
         count *= shape[d]
     return count
 
@@ -69,7 +74,7 @@ def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> 
     return np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
-@composite(samples=OVER_DIMS)
+@composite(out=True, samples=OVER_DIMS)
 def sum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of all elements, or over the dimensions *dim*; *dtype* is converted to first.
 
@@ -97,7 +102,7 @@ def mean_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) ->
     return np.sum(input, axis=axes, keepdims=keepdim) / input.dtype.type(_count(input.shape, dim))
 
 
-@composite(samples=OVER_DIMS)
+@composite(out=True, samples=OVER_DIMS)
 def mean(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of all elements, or over the dimensions *dim*; nan of nothing.
 
@@ -111,7 +116,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtyp
 def _variance_rule(g: Any, input: Any, dim: Dims, correction: Any, keepdim: builtins.bool) -> Any:
     shape = tuple(input.shape)
     degrees = _count(shape, dim) - correction
-    centred = input - np.mean(input, axis=_dims(dim, len(shape)), keepdims=True)
+    centred = input - np.mean(input, axis=dims_of(dim, len(shape)), keepdims=True)
     return spread(g, shape, dim, keepdim) * centred * (2.0 / degrees if degrees > 0 else float("nan"))
 
 
@@ -143,7 +148,9 @@ def _correction(dim: Any, unbiased: builtins.bool | None, correction: Any) -> tu
     return dim, 1 if correction is None else correction
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), correction=0, keepdim=True)))
+@composite(
+    out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), correction=0, keepdim=True))
+)
 def var(
     input: Tensor,
     dim: Any = None,
@@ -170,7 +177,7 @@ def std_over(input: Array, dim: Dims = None, correction: Any = 1, keepdim: built
     return np.sqrt(_variance(input, dim, correction, keepdim))
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1)))
 def std(
     input: Tensor,
     dim: Any = None,
@@ -209,147 +216,10 @@ def _others(input: Any, dim: int | None) -> Any:
     return np.reshape(product, shape) if dim is None else np.moveaxis(product, 0, dim)
 
 
-@composite(samples=each(on(positive(3, 4)), on(real(3, 4), 1)))
+@composite(out=True, samples=each(on(positive(3, 4)), on(real(3, 4), 1)))
 def prod(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The product of all elements, or over one dimension."""
     return prod_over(input if dtype is None else input.to(dtype), dim, keepdim)
-
-
-class ValuesAndIndices(NamedTuple):
-    """What ``max``, ``min``, ``sort`` and their kin return over a dimension."""
-
-    values: Any
-    indices: Any
-
-
-def put_back(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: builtins.bool) -> Any:
-    """Zeros of *shape* with *g* at *indices* along *dim*."""
-    from .gathering import scatter_zeros
-
-    if not shape:
-        return np.reshape(g, ())
-    if not keepdim:
-        g, indices = np.expand_dims(g, dim), np.expand_dims(indices, dim)
-    return scatter_zeros(g, indices, shape, dim)
-
-
-def _extreme(argument: Any, input: Array, dim: int, keepdim: builtins.bool) -> tuple[Array, Array]:
-    if not input.ndim:
-        normal_dim(dim, 0)
-        return input.copy(), np.zeros((), np.int64)
-    if not input.shape[normal_dim(dim, input.ndim)]:
-        raise IndexError(f"max/min(): Expected reduction dim {dim} to have non-zero size.")
-    indices = np.expand_dims(argument(input, axis=dim), dim)
-    values = np.take_along_axis(input, indices, dim)
-    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
-
-
-ALONG_DIM = each(on(real(3, 4), 1), on(real(3, 4), 0, True), on(real(2, 3, 4), -2), on(real(), 0))
-
-
-@operation(
-    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
-    node_name="MaxBackward0",
-    outputs=ValuesAndIndices,
-    public=False,
-    samples=ALONG_DIM,
-)
-def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
-    """The greatest element along *dim* and its first index."""
-    return _extreme(np.argmax, input, dim, keepdim)
-
-
-@operation(
-    lambda g, y1, input_shape, dim, keepdim: put_back(g[0], y1, input_shape, dim, keepdim),
-    node_name="MinBackward0",
-    outputs=ValuesAndIndices,
-    public=False,
-    samples=ALONG_DIM,
-)
-def min_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
-    """The least element along *dim* and its first index."""
-    return _extreme(np.argmin, input, dim, keepdim)
-
-
-def _evenly(g: Any, input: Any, y: Any, dim: Dims, keepdim: builtins.bool) -> Any:
-    """*g* shared evenly among the elements that equal the extreme *y*."""
-    shape = tuple(input.shape)
-    won = input == spread(y, shape, dim, keepdim)
-    return spread(g, shape, dim, keepdim) * won / _count_true(won, _dims(dim, len(shape)), g)
-
-
-def _count_true(won: Any, axes: tuple[int, ...], like: Any) -> Any:
-    """How many of *won* are true over *axes*, as numbers of the type of *like*."""
-    return np.sum(won * np.ones_like(np.sum(like)), axis=axes, keepdims=True)
-
-
-@operation(_evenly, samples=OVER_DIMS)
-def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
-    """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
-    return np.max(input, axis=over(input, dim), keepdims=keepdim)
-
-
-@operation(_evenly, samples=OVER_DIMS)
-def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
-    """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
-    return np.min(input, axis=over(input, dim), keepdims=keepdim)
-
-
-def _max_or_min(name: str, input: Tensor, dim: Any, keepdim: builtins.bool) -> Any:
-    from .comparison import maximum, minimum
-
-    if isinstance(dim, Tensor):
-        return (maximum if name == "max" else minimum)(input, dim)
-    if dim is not None:
-        return (max_along if name == "max" else min_along)(input, dim, keepdim)
-    if not input._array.size:
-        raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
-    return (amax if name == "max" else amin)(input)
-
-
-@composite(samples=each(on(real(3, 4)), ALONG_DIM))
-def max(input: Tensor, dim: Any = None, keepdim: builtins.bool = False) -> Any:
-    """The greatest element; along *dim*, the pair (values, indices); of two tensors, ``maximum``.
-
-    >>> import allgrad as torch
-    >>> torch.max(torch.tensor([[1., 5.], [7., 2.]]), 1).indices
-    tensor([1, 0])
-    """
-    return _max_or_min("max", input, dim, keepdim)
-
-
-@composite(samples=each(on(real(3, 4)), ALONG_DIM))
-def min(input: Tensor, dim: Any = None, keepdim: builtins.bool = False) -> Any:
-    """The least element; along *dim*, the pair (values, indices); of two tensors, ``minimum``."""
-    return _max_or_min("min", input, dim, keepdim)
-
-
-def _argument(function: Any, input: Array, dim: int | None, keepdim: builtins.bool) -> Array:
-    if not input.size and (dim is None or not input.shape[dim]):
-        raise IndexError("argmax/argmin(): Expected reduction dim to have non-zero size.")
-    if not input.ndim:
-        return np.zeros((), np.int64)
-    found: Array = np.asarray(function(input, axis=dim))
-    if keepdim:
-        return found.reshape((1,) * input.ndim) if dim is None else np.expand_dims(found, dim)
-    return found
-
-
-@operation()
-def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
-    """The index of the greatest element along *dim*, or among all elements flattened; the first of equals.
-
-    >>> import allgrad as torch
-    >>> torch.tensor([[1., 5.], [7., 2.]]).argmax(1)
-    tensor([1, 0])
-    """
-    return _argument(np.argmax, input, dim, keepdim)
-
-
-@operation()
-def argmin(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
-    """The index of the least element along *dim*, or among all elements flattened; the first of equals."""
-    return _argument(np.argmin, input, dim, keepdim)
 
 
 @operation()
@@ -387,20 +257,32 @@ def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
 
 @operation(
     lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim),
-    inplace=True,
+    node_name="CumsumBackward0",
+    public=False,
     samples=each(on(real(3, 4), 1), on(real(3, 4), 0)),
 )
-def cumsum(input: Array, dim: int) -> Array:
+def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
         return input.copy()
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
 
 
-@composite(inplace=True, samples=on(real(3, 4), 1))
-def cumprod(input: Tensor, dim: int) -> Tensor:
-    """The product of the elements so far, along *dim*."""
-    return cumprod_along(input, dim)
+@composite(out=True, inplace=True, samples=each(on(real(3, 4), 1), on(real(3, 4), 0)))
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The sum of the elements so far, along *dim*, after a conversion to *dtype*; whole numbers become int64.
+
+    >>> import allgrad as torch
+    >>> torch.cumsum(torch.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
+    return cumsum_along(input if dtype is None else input.to(dtype), dim)
+
+
+@composite(out=True, inplace=True, samples=on(real(3, 4), 1))
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The product of the elements so far, along *dim*, after a conversion to *dtype*; whole numbers become int64."""
+    return cumprod_along(input if dtype is None else input.to(dtype), dim)
 
 
 def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
@@ -437,7 +319,7 @@ def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtin
 
 def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
     won = np.absolute(input) == norm
-    return g * np.sign(input) * won / _count_true(won, _dims(dim, len(tuple(input.shape))), g)
+    return g * np.sign(input) * won / count_true(won, dims_of(dim, len(tuple(input.shape))), g)
 
 
 @operation(
@@ -464,12 +346,17 @@ def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.
     return np.sum(size**p, axis=axes, keepdims=keepdim) ** (1.0 / p)
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1, 1)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1, 1), on(real(3, 2), "nuc")))
 def norm(
     input: Tensor, p: Any = "fro", dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The *p*-norm ("fro" is 2) of all elements or over *dim*."""
+    """The *p*-norm ("fro" is 2, "nuc" the nuclear norm of a matrix) of all elements or over *dim*."""
+    if p == "nuc":
+        from .norms import matrix_norm
+
+        dims = tuple(range(input.ndim)) if dim is None else dim
+        return matrix_norm(input, "nuc", dims, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
-        raise RuntimeError(f"norm expected p to be 'fro' or a number, found {p!r}")
+        raise RuntimeError(f"norm expected p to be 'fro', 'nuc' or a number, found {p!r}")
     order = 2.0 if p == "fro" else float(p)
     return vector_norm(input if dtype is None else input.to(dtype), order, dim, keepdim)

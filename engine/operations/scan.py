@@ -14,8 +14,9 @@ from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
 from .arithmetic import minus, mul, plus, quotient
 from .comparison import logical_xor
+from .extremes import ValuesAndIndices
 from .gathering import scatter_zeros
-from .reduction import ValuesAndIndices, cumsum, sum_over
+from .reduction import cumsum, sum_over
 from .shape import cat, narrow, reshape
 
 ALONG = each(on(real(3, 4), 1), on(real(3, 4), 0), on(real(), 0))
@@ -111,7 +112,9 @@ def logcumsumexp(input: Array, dim: int) -> Array:
     return np.logaddexp.accumulate(input, axis=d) if input.ndim else input.copy()
 
 
-@composite(samples=each(on(real(5)), on(real(3, 4), 2, 0), on(real(2, 3), prepend=real(2, 1), append=real(2, 2))))
+@composite(
+    out=True, samples=each(on(real(5)), on(real(3, 4), 2, 0), on(real(2, 3), prepend=real(2, 1), append=real(2, 2)))
+)
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
 ) -> Tensor:

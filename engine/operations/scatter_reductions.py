@@ -145,6 +145,7 @@ def _reduced(
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(
         *(on(positive(3, 4), 1, INDEX, positive(3, 3), way) for way in ("sum", "mean", "prod")),
@@ -166,6 +167,7 @@ def scatter_reduce(
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(
         *(on(positive(4, 3), 0, np.array([0, 2, 0]), positive(3, 3), way) for way in ("prod", "mean")),

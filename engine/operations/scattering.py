@@ -50,7 +50,11 @@ def _check_source(name: str, target: Tensor, plain: tuple[Any, ...], source: Ten
     return reshape(source, tuple(shape))
 
 
-@composite(inplace=True, samples=each(on(real(4, 3), 0, THREE, real(3, 3)), on(real(4), 0, THREE, real(3), alpha=2.0)))
+@composite(
+    out=True,
+    inplace=True,
+    samples=each(on(real(4, 3), 0, THREE, real(3, 3)), on(real(4), 0, THREE, real(3), alpha=2.0)),
+)
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """A copy of input with *alpha* · *source* added to the slices at *index* (a vector) along *dim*.
 
@@ -64,7 +68,9 @@ def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any
     return plus(input, reshape(total, input._array.shape))
 
 
-@composite(inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), real(4, 2)), on(real(4), 0, 1, real())))
+@composite(
+    out=True, inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), real(4, 2)), on(real(4), 0, 1, real()))
+)
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """A copy of input with its slices at *index* (a vector) along *dim* replaced by those of *source*.
 
@@ -77,7 +83,7 @@ def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     return reshape(written, input._array.shape)
 
 
-@composite(inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), 1.5), on(real(4), 0, 1, real())))
+@composite(out=True, inplace=True, samples=each(on(real(4, 3), 1, np.array([2, 0]), 1.5), on(real(4), 0, 1, real())))
 def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Tensor:
     """A copy of input with *value*, a number or 0-d tensor, in its slices at *index* (a vector) along *dim*.
 
@@ -97,6 +103,7 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Tensor:
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(
         on(real(4, 3), [np.array([1, 0]), np.array([2, 2])], real(2)),
@@ -124,7 +131,7 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     return plus(input, index_zeros(expand(values, shape), input._array.shape, plain))
 
 
-@composite(samples=each(on(real(3, 4), np.array([[0, 5], [11, 5]]))))
+@composite(out=True, samples=each(on(real(3, 4), np.array([[0, 5], [11, 5]]))))
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of input, flattened, at *index* (int64): of its shape.
 
@@ -138,6 +145,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(on(real(3, 4), np.array([0, 5]), real(2)), on(real(3, 4), np.array([[1, 1]]), real(1, 2), True)),
 )
@@ -157,7 +165,9 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool 
     return reshape(flat, input._array.shape)
 
 
-@composite(inplace=True, samples=each(on(real(3, 4), truth(3, 4), real(12)), on(real(3, 4), truth(4), real(3, 4))))
+@composite(
+    out=True, inplace=True, samples=each(on(real(3, 4), truth(3, 4), real(12)), on(real(3, 4), truth(4), real(3, 4)))
+)
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of input with the first elements of *source*, in order, where *mask* holds.
 

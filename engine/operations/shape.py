@@ -42,7 +42,8 @@ def _resolved(shape: Shape, size: int) -> tuple[int, ...]:
     if given.count(-1) > 1:
         raise RuntimeError("only one dimension can be inferred")
     known = math.prod(n for n in given if n != -1)
-    invalid = RuntimeError(f"shape '{list(given)}' is invalid for input of size {size}")
+    needed = f"a multiple of {known}" if -1 in given else known
+    invalid = RuntimeError(f"shape '{list(given)}' is invalid for input of size {size}: it has room for {needed}")
     if -1 in given:
         if known == 0:
             raise RuntimeError(

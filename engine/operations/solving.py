@@ -64,7 +64,7 @@ def inverse_and_info(A: Array) -> tuple[Array, Array]:
     return solved_each(A, np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape))
 
 
-@composite(namespace="linalg", method=False, samples=well_conditioned(SQUARES))
+@composite(out=True, namespace="linalg", method=False, samples=well_conditioned(SQUARES))
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InverseAndInfo:
     """The inverses of A (…, n, n) and *info* (…, int32): 0, or the place of the zero pivot of a singular matrix.
 
@@ -77,7 +77,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False) -> InverseAndInfo:
     return result
 
 
-@composite(namespace="linalg", aliases=("inverse",), samples=well_conditioned(SQUARES))
+@composite(out=True, namespace="linalg", aliases=("inverse",), samples=well_conditioned(SQUARES))
 def inv(A: Tensor) -> Tensor:
     """The inverse of each matrix of A, (…, n, n). LinAlgError for a singular one.
 
@@ -162,7 +162,7 @@ SYSTEMS = well_conditioned(
 )  # fmt: skip
 
 
-@composite(namespace="linalg", method=False, samples=SYSTEMS)
+@composite(out=True, namespace="linalg", method=False, samples=SYSTEMS)
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X with A X = B (X A = B if not *left*): A (…, n, n), B (…, n, k), (…, n) or (n). LinAlgError if A is singular.
 
@@ -173,7 +173,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return _solve("linalg.solve", A, B, left, True).result
 
 
-@composite(namespace="linalg", method=False, samples=SYSTEMS)
+@composite(out=True, namespace="linalg", method=False, samples=SYSTEMS)
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolutionAndInfo:
     """Like ``solve``, with *info* in place of the error: 0, or the place of the first zero pivot of a singular A."""
     return _solve("linalg.solve_ex", A, B, left, check_errors)
@@ -200,7 +200,7 @@ def solve_triangle(A: Array, B: Array, upper: bool, unit: bool) -> Array:
     return factorization.solve_triangular(A, B, upper, unit)
 
 
-@composite(
+@composite(out=True,
     namespace="linalg",
     method=False,
     samples=well_conditioned(
@@ -230,7 +230,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     return mT(solve_triangle(mT(A), mT(B), not upper, unitriangular))
 
 
-@composite(namespace="linalg", method=False, samples=around(lambda f: lambda a: f(a, ind=1), on(real(3, 3))))
+@composite(out=True, namespace="linalg", method=False, samples=around(lambda f: lambda a: f(a, ind=1), on(real(3, 3))))
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a map from its last dimensions to its first *ind*: tensordot(result, A, ind) is an identity."""
     if ind <= 0:
@@ -245,7 +245,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     return inv(A.reshape(rows, columns)).reshape(of + to)
 
 
-@composite(namespace="linalg", method=False, samples=on(real(3, 2, 6), real(3, 2)))
+@composite(out=True, namespace="linalg", method=False, samples=on(real(3, 2, 6), real(3, 2)))
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     """X with tensordot(A, X, X.ndim) = B; the dimensions *dims* of A are moved to its end first."""
     expect_floating("linalg.tensorsolve", A)

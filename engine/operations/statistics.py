@@ -15,8 +15,9 @@ from ..tensors.tensor import Tensor
 from . import reduction
 from .arithmetic import quotient
 from .elementwise import isnan, logical_not
+from .extremes import ALONG_DIM, ValuesAndIndices, amax, amin, put_back
 from .ordering import sort
-from .reduction import ALONG_DIM, OVER_DIMS, ValuesAndIndices, amax, amin, mean, over, put_back, spread, std, var
+from .reduction import OVER_DIMS, mean, over, spread, std, var
 
 
 class MinAndMax(NamedTuple):
@@ -26,7 +27,7 @@ class MinAndMax(NamedTuple):
     max: Any
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), dim=1), on(real(2, 3), dim=0, keepdim=True)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), dim=1), on(real(2, 3), dim=0, keepdim=True)))
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: builtins.bool = False) -> MinAndMax:
     """The pair (min, max) of all elements or along *dim*; ties share the gradient evenly.
 
@@ -43,7 +44,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: builtins.bool = F
     return MinAndMax(amin(input, dims, keepdim), amax(input, dims, keepdim))
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(3, 4), 0, correction=0, keepdim=True)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(3, 4), 0, correction=0, keepdim=True)))
 def var_mean(
     input: Tensor, dim: Any = None, unbiased: builtins.bool | None = None, keepdim: builtins.bool = False,
     *, correction: Any = None,
@@ -58,7 +59,7 @@ def var_mean(
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dims, keepdim)
 
 
-@composite(samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(3, 4), 0, correction=0, keepdim=True)))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(3, 4), 1), on(real(3, 4), 0, correction=0, keepdim=True)))
 def std_mean(
     input: Tensor, dim: Any = None, unbiased: builtins.bool | None = None, keepdim: builtins.bool = False,
     *, correction: Any = None,
@@ -81,7 +82,7 @@ def nansum_over(input: Array, dim: Any = None, keepdim: builtins.bool = False) -
     return np.asarray(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
-@composite(samples=OVER_DIMS)
+@composite(out=True, samples=OVER_DIMS)
 def nansum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The sum of the elements that are not nan, of all or over *dim*.
 
@@ -92,7 +93,7 @@ def nansum(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dt
     return nansum_over(input if dtype is None else input.to(dtype), dim, keepdim)
 
 
-@composite(samples=OVER_DIMS)
+@composite(out=True, samples=OVER_DIMS)
 def nanmean(input: Tensor, dim: Any = None, keepdim: builtins.bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of the elements that are not nan, of all or over *dim*."""
     if input._array.dtype.kind not in "fc":
@@ -218,7 +219,7 @@ def _shared(g: Any, input: Any, y: Any) -> Any:
     return g * weights / np.sum(weights)
 
 
-@composite(samples=each(on(real(3, 4)), ALONG_DIM))
+@composite(out=True, samples=each(on(real(3, 4)), ALONG_DIM))
 def median(input: Tensor, dim: int | None = None, keepdim: builtins.bool = False) -> Any:
     """The median of all elements, the lower of two; along *dim*, the pair (values, indices). nan if there is one.
 
@@ -229,7 +230,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: builtins.bool = False
     return median_of_all(input) if dim is None else median_along(input, dim, keepdim)
 
 
-@composite(samples=each(on(real(3, 4)), ALONG_DIM))
+@composite(out=True, samples=each(on(real(3, 4)), ALONG_DIM))
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: builtins.bool = False) -> Any:
     """The median of the elements that are not nan; along *dim*, the pair (values, indices).
 
@@ -240,7 +241,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: builtins.bool = Fa
     return median_of_all(input, True) if dim is None else nanmedian_along(input, dim, keepdim)
 
 
-@composite(samples=on(real(3, 4), 2))
+@composite(out=True, samples=on(real(3, 4), 2))
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = False) -> Any:
     """The pair (values, indices) of the *k*-th least elements along *dim*, counted from 1.
 
@@ -251,7 +252,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: builtins.bool = Fals
     return kth_along(input, k, dim, keepdim)
 
 
-@composite(samples=on(real(3, 4)))
+@composite(out=True, samples=on(real(3, 4)))
 def mode(input: Tensor, dim: int = -1, keepdim: builtins.bool = False) -> Any:
     """The pair (values, indices) of the most frequent elements along *dim*, the least of equally frequent ones.
 
@@ -262,7 +263,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: builtins.bool = False) -> Any:
     return mode_along(input, dim, keepdim)
 
 
-@composite(samples=each(on(real(3, 4)), on(real(5))))
+@composite(out=True, samples=each(on(real(3, 4)), on(real(5))))
 def msort(input: Tensor) -> Tensor:
     """input with its elements in order along the first dimension."""
     return sort(input, 0).values

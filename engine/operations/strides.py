@@ -196,7 +196,7 @@ def _with_part(name: str, input: Tensor, part: Callable[[Tensor], Tensor], src: 
     return whole
 
 
-@composite()
+@composite(out=True)
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Shape, stride: Shape, storage_offset: int | None = None
 ) -> Tensor:
@@ -210,7 +210,7 @@ def as_strided_scatter(
     return _with_part("as_strided_scatter", input, lambda whole: as_strided(whole, size, stride, storage_offset), src)
 
 
-@composite(samples=each(on(real(3, 4), real(3)), on(real(2, 3, 3), real(2, 3), 0, 1, 2)))
+@composite(out=True, samples=each(on(real(3, 4), real(3)), on(real(2, 3, 3), real(2, 3), 0, 1, 2)))
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A copy of input with *src* on the diagonals that ``diagonal`` would show.
 
@@ -222,13 +222,13 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     return _with_part("diagonal_scatter", input, lambda whole: diagonal(whole, offset, dim1, dim2), src)
 
 
-@composite(samples=on(real(3, 4), real(3), 1, 2))
+@composite(out=True, samples=on(real(3, 4), real(3), 1, 2))
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of input with *src* at *index* along *dim*."""
     return _with_part("select_scatter", input, lambda whole: select(whole, dim, index), src)
 
 
-@composite(samples=each(on(real(4, 3), real(2, 3), 0, 1, 3), on(real(5), real(3), step=2)))
+@composite(out=True, samples=each(on(real(4, 3), real(2, 3), 0, 1, 3), on(real(5), real(3), step=2)))
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:

@@ -17,7 +17,9 @@ from .shape import permute, reshape
 
 
 @composite(
-    inplace=True, samples=each(on(real(3), real(3, 4), real(4)), on(real(1), real(3, 4), real(4), beta=0.5, alpha=2))
+    out=True,
+    inplace=True,
+    samples=each(on(real(3), real(3, 4), real(4)), on(real(1), real(3, 4), real(4), beta=0.5, alpha=2)),
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (mat @ vec), of a matrix (n, m) and a vector (m).
@@ -30,7 +32,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
 
 
 @composite(
-    inplace=True, samples=each(on(real(3, 4), real(3), real(4)), on(real(), real(3), real(4), beta=0.5, alpha=2.0))
+    out=True,
+    inplace=True,
+    samples=each(on(real(3, 4), real(3), real(4)), on(real(), real(3), real(4), beta=0.5, alpha=2.0)),
 )
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (vec1 ⊗ vec2), the outer product of two vectors."""
@@ -38,6 +42,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 
 @composite(
+    out=True,
     inplace=True,
     samples=each(on(real(2, 3, 2), real(2, 3, 4), real(2, 4, 2)), on(real(2), real(1, 3, 4), real(1, 4, 2), beta=0.5)),
 )
@@ -51,19 +56,19 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alp
     return added_to("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-@composite(inplace=True, samples=on(real(3, 2), real(2, 3, 4), real(2, 4, 2), beta=0.5, alpha=2.0))
+@composite(out=True, inplace=True, samples=on(real(3, 2), real(2, 3, 4), real(2, 4, 2), beta=0.5, alpha=2.0))
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · Σ (batch1 @ batch2), the products of all matrices summed: (n, p)."""
     return added_to("addbmm", input, sum_over(bmm(batch1, batch2), 0), beta, alpha)
 
 
-@composite(samples=on(real(3), real(3)))
+@composite(out=True, samples=on(real(3), real(3)))
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """The sum of the products of two vectors, the first conjugated."""
     return dot(conj(input) if input.is_complex() else input, other)
 
 
-@composite(samples=each(on(real(2, 3), real(4, 3)), on(real(3), real(3)), on(real(), real(3))))
+@composite(out=True, samples=each(on(real(2, 3), real(4, 3)), on(real(3), real(3)), on(real(), real(3))))
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The sums of products over the last dimension of both: (…, n) and (…, n) give the other dimensions of both.
 
@@ -98,6 +103,7 @@ def _contracted(a: Tensor, b: Tensor, dims: Any) -> tuple[tuple[int, ...], tuple
 
 
 @composite(
+    out=True,
     method=False,
     samples=each(on(real(2, 3, 4), real(3, 4, 2)), on(real(2, 3), real(2, 4), ([0], [0])), on(real(2), real(3), 0)),
 )
@@ -123,7 +129,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     return reshape(matmul(left, right), (*rows, *columns))
 
 
-@composite(samples=each(on(real(2, 3), real(2, 2)), on(real(2), real(2, 3)), on(real(), real(3))))
+@composite(out=True, samples=each(on(real(2, 3), real(2, 2)), on(real(2), real(2, 3)), on(real(), real(3))))
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: every element of input times all of *other*, laid out in blocks.
 
@@ -139,3 +145,42 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
         reshape(other, tuple(k for n in second for k in (1, n))),
     )
     return reshape(blocks, tuple(n * m for n, m in zip(first, second, strict=True)))
+
+
+def _check_bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    shape1, shape2, shape = input1._array.shape, input2._array.shape, weight._array.shape
+    if len(shape1) != len(shape2):
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {len(shape1)} and {len(shape2)}")
+    if shape1[:-1] != shape2[:-1]:
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match: got {list(shape1)} and {list(shape2)}")
+    for number, found in ((1, shape1[-1]), (2, shape2[-1])):
+        if found != shape[number]:
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {found} but expected {shape[number]}"
+            )
+    if bias is not None and bias._array.shape != shape[:1]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {list(bias.shape)} but expected {shape[0]}"
+        )
+
+
+@composite(
+    method=False,
+    samples=each(on(real(3, 2), real(3, 4), real(5, 2, 4), real(5)), on(real(2, 1, 2), real(2, 1, 3), real(2, 2, 3))),
+)
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1ᵀ · weight · input2 + bias: (…, n) and (…, m) by (out, n, m) and (out) become (…, out).
+
+    RuntimeError for sizes that do not fit.
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.bilinear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]), torch.ones(1, 2, 1))
+    tensor([[9.]])
+    """
+    _check_bilinear(input1, input2, weight, bias)
+    out, n, m = weight._array.shape
+    rows = math.prod(input1._array.shape[:-1])
+    columns = reshape(permute(weight, (1, 0, 2)), (n, out * m))
+    left = reshape(matmul(reshape(input1, (rows, n)), columns), (rows, out, m))
+    result = reshape(matmul(left, reshape(input2, (rows, m, 1))), (*input1._array.shape[:-1], out))
+    return result if bias is None else result + bias

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from ..tape.nodes import RELEASED, Node, Output
+from ..tape.loops import in_respect_of_loop
+from ..tape.mode import users_code
+from ..tape.module_calls import ModulePaths
+from ..tape.nodes import RELEASED, Node, Output, callbacks
+from ..tape.provenance import caller
 from ..tensors.tensor import Tensor
 from .operation import Operation
+
+
+class Packed:
+    """What the pack hook of ``saved_tensors_hooks`` made of a saved tensor, and how it is unpacked."""
+
+    __slots__ = ("hook", "node", "value")
+
+    def __init__(self, value: Any, hook: Callable[[Any], Any], node: Node | None) -> None:
+        self.value, self.hook, self.node = value, hook, node
+
+    def unpack(self) -> Tensor:
+        """The tensor again. TypeError unless that is what the hook returns."""
+        with users_code():
+            tensor = self.hook(self.value)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(tensor).__name__}"
+            )
+        return Tensor._wrap(tensor._array, self.node)
+
+
+def _unpacked(value: Any, result: bool) -> Any:
+    """*value*, saved by a node, with everything packed in it unpacked; the array if it is a *result*."""
+    if isinstance(value, tuple):
+        return tuple(_unpacked(part, result) for part in value)
+    if not isinstance(value, Packed):
+        return value
+    tensor = value.unpack()
+    return tensor._array if result else tensor
 
 
 class OperationNode(Node):
@@ -70,6 +104,8 @@ class OperationNode(Node):
         value = getattr(self, "_saved_" + name)
         if value is RELEASED:
             released(self)
+        if self.hooks is not None and self.hooks.packed:
+            return _unpacked(value, is_result(name))
         for tensor in value if isinstance(value, tuple) else (value,):
             if isinstance(tensor, Tensor) and tensor._counter is not None:
                 check_unchanged(self, tensor, name)
@@ -117,7 +153,8 @@ def check_output(node: Node) -> None:
     """RuntimeError if the output that *node* saved was changed in place since."""
     version = node.version
     if version is not None and version.stamp > node.seq:
-        changed(node, None, "its result", version.place)
+        saved = getattr(node, "_saved_y", None)
+        changed(node, saved if isinstance(saved, np.ndarray) else None, "the result", version.place)
 
 
 def changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
@@ -125,15 +162,30 @@ def changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
     shape = "" if array is None else f" {list(array.shape)}"
     raise RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"{name}{shape}, saved for {node.name()} at {node.place}, was overwritten at {place}. "
+        f"{name}{shape}, saved for {told(node)}, was overwritten at {place}. "
         "Use the out-of-place form there, or .clone() before it."
     )
 
 
 def released(node: Node) -> NoReturn:
     """RuntimeError: the values that *node* saved are gone after a first backward pass."""
+    freed = callbacks.freed_at
+    where = in_respect_of_loop(node.place, caller()) if node.place is not None else ""
+    if where == "in an earlier turn of the loop":
+        remedy = "Use .detach() on what is carried over from turn to turn, or retain_graph=True in the first backward."
+    elif where:
+        remedy = "Compute it inside the loop, or specify retain_graph=True in each backward but the last."
+    else:
+        remedy = "Specify retain_graph=True in the first backward, or compute that value again before the second."
     raise RuntimeError(
         "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-        f"been freed): the first stale value belongs to {node.name()}, recorded at {node.place}. "
-        "Specify retain_graph=True in the first backward, or compute that value again before the second."
+        f"been freed): the first stale value was made by {told(node)}{', ' + where if where else ''}"
+        f"{f', and freed by the backward at {freed}' if freed is not None else ''}. {remedy}"
     )
+
+
+def told(node: Node) -> str:
+    """*node* in words: its operation, the user's line that recorded it, the module around that."""
+    name = f"{node.operation.shown_name}()" if isinstance(node, OperationNode) else node.name()
+    path = ModulePaths().at(node.seq)
+    return f"{name} at {node.place}{f' in {path}' if path else ''}"

@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Promotion(enum.Enum):
 
     NONE = "they stay as they are"
     ARITHMETIC = "they are promoted to a common type, which the result has"
+    ALIKE = "they must be of one type, which the result has"
     FLOATING = "as ARITHMETIC, and integers become the default floating type"
     COMPARISON = "they are promoted to a common type; the result has its own"
 
@@ -82,6 +83,8 @@ class Operation:
         self.aliases: tuple[str, ...] = ()
         self.public = True
         self.refuses = ""
+        self.takes_out = False
+        self.called = ""  # what users know it as, where only other operations call it
         self.call: Callable[..., Any] = forward
         self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
@@ -99,8 +102,8 @@ class Operation:
     @property
     def shown_name(self) -> str:
         """The name that an error message gives it: PyTorch's, taken from its node where only operators call it."""
-        if self.public or not isinstance(self.node_name, str):
-            return self.name
+        if self.called or self.public or not isinstance(self.node_name, str):
+            return self.called or self.name
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", re.sub(r"Backward\w?$", "", self.node_name)).lower()
 
     def saved_names(self) -> tuple[str, ...]:
@@ -142,6 +145,7 @@ def operation(
     method: bool = True,
     public: bool = True,
     refuses: str = "",
+    called: str = "",
     namespace: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
@@ -152,9 +156,9 @@ def operation(
     operand's memory. *outputs* wraps the tuple of several results. *aliases* are further public names; *dunder* and
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
     a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
-    the kinds of operands that raise, "b" for bool and "c" for complex. *node_name* is what its nodes are called, or a
-    function of the node. *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor
-    only by its *aliases*.
+    the kinds of operands that raise, "b" for bool and "c" for complex. *called*: the name for it in messages.
+    *node_name* is what its nodes are called, or a function of the node.
+    *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,8 +168,9 @@ def operation(
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
-        op.refuses = refuses
+        op.refuses, op.called = refuses, called
         op.node_name = node_name or op.node_name
+        op.takes_out = not view
         op.call = wrapper(op)
         _add(op)
         _add_methods(op.method_names() if method and public else (), op.call)
@@ -179,6 +184,20 @@ def operation(
     return register
 
 
+@overload
+def composite(
+    *,
+    out: Literal[True],
+    samples: Samples | None = None,
+    aliases: Sequence[str] = (),
+    inplace: bool = False,
+    method: bool = True,
+    dunder: str = "",
+    namespace: str = "",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
+@overload
 def composite(
     *,
     samples: Samples | None = None,
@@ -188,17 +207,38 @@ def composite(
     inplace: bool = False,
     method: bool = True,
     namespace: str = "",
-) -> Callable[[F], F]:
-    """Register a function of Tensors that is made of other operations, and so needs no rule of its own."""
+) -> Callable[[F], F]: ...
 
-    def register(function: F) -> F:
+
+def composite(
+    *,
+    samples: Samples | None = None,
+    aliases: Sequence[str] = (),
+    dunder: str = "",
+    reflected: str = "",
+    inplace: bool = False,
+    method: bool = True,
+    namespace: str = "",
+    out: bool = False,
+) -> Any:
+    """Register a function of Tensors that is made of other operations, and so needs no rule of its own.
+
+    *out*: as a function, not as a method, it takes ``out=`` too.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        from .generate import with_out
+
         op = Operation(function, (), namespace)
-        op.call, op.samples, op.aliases = function, samples, tuple(aliases)
+        op.call, op.samples, op.aliases, op.takes_out = function, samples, tuple(aliases), out
         _add(op)
         _add_methods((*(op.method_names() if method else ()), dunder, reflected), function)
         if inplace:
             _add_inplace(op, dunder)
-        return function
+        if not out:
+            return function
+        op.call = with_out(op)
+        return op.call
 
     return register
 

@@ -20,6 +20,11 @@ class GradMode(threading.local):
     inference = False  # inside inference_mode
     random_refused = False  # inside vmap(randomness="error")
     rules_on_arrays = False  # a backward pass is running derivative rules on raw arrays
+    pulling_forward = False  # a backward pass is recorded to be differentiated for forward mode
+    observers: tuple[Callable[..., None], ...] = ()  # told of every operation of the thread: registry/observe.py
+    packing: tuple[Any, ...] = ()  # the pairs of saved_tensors_hooks, the innermost last
+    packing_refused: str | None = None  # inside disable_saved_tensors_hooks: its message
+    checks: tuple[Any, ...] = ()  # told what the nodes of a backward pass compute: node_ran(...), node_failed(...)
 
 
 mode = GradMode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -73,16 +73,18 @@ class Hooks:
     """The callbacks hung on one node.
 
     In the order in which they are called: *on_tensor* see (and replace) the gradient of the node's output, *retain* keeps
-    it, *before* are the node's own pre-hooks, and *after* see the gradients that it computed.
+    it, *before* are the node's own pre-hooks, and *after* see the gradients that it computed. *packed*: what the node saved
+    went through the hooks of ``saved_tensors_hooks``.
     """
 
-    __slots__ = ("after", "before", "on_tensor", "retain")
+    __slots__ = ("after", "before", "on_tensor", "packed", "retain")
 
     def __init__(self) -> None:
         self.on_tensor: dict[int, Callable[..., Any]] = {}
         self.before: dict[int, Callable[..., Any]] = {}
         self.after: dict[int, Callable[..., Any]] = {}
         self.retain: Callable[[Any], None] | None = None
+        self.packed = False
 
 
 class Handle:
@@ -262,13 +264,32 @@ def _accumulate(leaf: Tensor, g: Any, destination: Array | None, *, owned: bool)
         leaf._grad = leaf._plain(np.array(g, dtype=dtype))
 
 
+class RunningPass:
+    """A backward pass while it runs: its number, the nodes that it will run, and whether only *chosen* inputs count."""
+
+    __slots__ = ("_nodes", "_planned", "chosen", "number")
+
+    def __init__(self, planned: Collection[Node], chosen: bool) -> None:
+        self.chosen = chosen
+        self.number = tick()
+        self._planned = planned
+        self._nodes: frozenset[Node] | None = None
+
+    def will_run(self, node: Node) -> bool:
+        """Whether the pass runs *node*, or has run it."""
+        if self._nodes is None:
+            self._nodes = frozenset(self._planned)
+        return node in self._nodes
+
+
 class _PassCallbacks(threading.local):
     """What this thread wants to be told during a backward pass."""
 
     def __init__(self) -> None:
         self.between: dict[int, Callable[..., Any]] = {}
         self.at_end: list[Callable[[], None]] = []
-        self.depth = 0
+        self.passes: list[RunningPass] = []  # that run now, the innermost last
+        self.freed_at: Place | None = None  # where the last pass that freed its graph was asked for
 
 
 callbacks = _PassCallbacks()
@@ -284,7 +305,7 @@ def queue_callback(callback: Callable[[], None]) -> None:
 
     RuntimeError outside of a backward pass.
     """
-    if not callbacks.depth:
+    if not callbacks.passes:
         raise RuntimeError("queue_callback was called outside of a backward pass: call it from a gradient hook")
     callbacks.at_end.append(callback)
 

@@ -354,14 +354,17 @@ class Tensor:
         RuntimeError if it requires grad and operations are recorded, unless *force* detaches it first.
         """
         if self.requires_grad and mode.enabled and not force:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise RuntimeError(
+                f"Can't call numpy() on Tensor that requires grad (of shape {list(self.shape)}): the array would not be "
+                "recorded. Use tensor.detach().numpy() instead."
+            )
         return self._array
 
     def item(self) -> Any:
         """The only element as a Python number. RuntimeError if there is not exactly one."""
         if self._array.size != 1:
             raise RuntimeError(
-                f"a Tensor with {self._array.size} elements cannot be converted to Scalar: "
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar, shape {list(self.shape)}: "
                 "item() wants exactly one, tolist() takes any number"
             )
         return self._array.item()
@@ -373,7 +376,9 @@ class Tensor:
     def __bool__(self) -> bool:
         if self._array.size != 1:
             count = "more than one value" if self._array.size else "no values"
-            raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous: use any() or all()")
+            raise RuntimeError(
+                f"Boolean value of Tensor with {count} is ambiguous, for shape {list(self.shape)}: use any() or all()"
+            )
         return bool(self._array.item())
 
     def _scalar(self) -> Any:

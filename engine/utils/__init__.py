@@ -1,5 +1,5 @@
-"""What PyTorch users look for under ``torch.utils``: data loading."""
+"""What PyTorch users look for under ``torch.utils``: data loading and checkpointing."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

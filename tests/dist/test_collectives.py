@@ -46,8 +46,20 @@ def test_without_a_launcher_the_world_has_one_rank_and_loads_no_mpi(openmpi: Lau
         (lambda: dist.all_gather([np.zeros(3)], np.zeros(2)), "is float64 .3,., but tensor is float64 .2,."),
         (
             lambda: dist.all_gather_into_tensor(np.zeros(3), np.zeros(2)),
-            "make the output float64 of shape .2,.",
+            "make that float64 of shape .2,.",
         ),
+        (lambda: dist.gather(np.zeros(2)), "rank 0 is dst and must give gather_list"),
+        (lambda: dist.scatter(np.zeros(2)), "rank 0 is src and must give scatter_list"),
+        (lambda: dist.reduce(np.zeros(2), dst=3), "the ranks are 0 to 0"),
+        (lambda: dist.reduce_scatter(np.zeros(2), [np.zeros(3)]), "is float64 .3,., but tensor is float64 .2,."),
+        (lambda: dist.reduce_scatter_tensor(np.zeros(2), np.zeros(3)), "make that float64 of shape .2,."),
+        (lambda: dist.all_to_all([np.zeros(2)], []), "input_tensor_list has 0 entries, but there are 1 ranks"),
+        (lambda: dist.all_to_all([np.zeros(2)], [np.zeros(2, int)]), "must have one dtype, not float64, int64"),
+        (lambda: dist.all_to_all_single(np.zeros((2, 1)), np.zeros((2, 2))), "must be like the input"),
+        (lambda: dist.all_to_all_single(np.zeros(2), np.zeros(2), [1], [2]), "output_split_sizes=.1. must be 1 sizes"),
+        (lambda: dist.new_group([0, 0]), "expected different ranks among 0 to 0"),
+        (lambda: dist.new_group([]), "at least one of them"),
+        (lambda: dist.scatter_object_list([], [1]), "the output list has no place"),
         (lambda: dist.all_gather_object([], 1), r"make it \[None\] \* dist.world_size"),
         (lambda: dist.init_process_group("smoke"), "expected one of mpi, gloo"),
         (lambda: dist.init_process_group(world_size=8), "was started with world_size 1"),
@@ -58,6 +70,11 @@ def test_a_wrong_call_says_what_to_do(call: Any, words: str) -> None:
         call()
 
 
+def test_a_message_needs_somebody_to_send_it_to() -> None:
+    with pytest.raises(RuntimeError, match="isend: this rank is alone"):
+        dist.send(np.zeros(2), 0)
+
+
 def test_collectives_of_one_rank_change_nothing() -> None:
     array = np.array([1.0, 2.0])
     places = [np.zeros(2)]
@@ -65,6 +82,13 @@ def test_collectives_of_one_rank_change_nothing() -> None:
     dist.broadcast(array)
     dist.all_gather(places, array)
     dist.barrier()
+    dist.reduce(array)
+    dist.gather(array, places)
+    dist.reduce_scatter_tensor(array, array.copy())
+    dist.all_to_all_single(array, array.copy())
+    work = dist.all_reduce(array, async_op=True)
+    assert work is not None
+    assert work.wait()
     assert array.tolist() == [1.0, 2.0] == places[0].tolist()
     assert dist.broadcast_object("x") == "x"
     assert dist.gather_objects("x") == ["x"]

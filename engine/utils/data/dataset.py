@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from ...operations.creation import randperm
+from ...operations.random_tensors import randperm
 from ...random import Generator
 from ...tensors.tensor import Tensor
 

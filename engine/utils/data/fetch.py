@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from ...random import Stream
 from ...tensors.tensor import Tensor
 from .collate import default_collate
 from .dataset import IterableDataset, Subset, TensorDataset
+from .sampler import KeyedBatch
 
 Fetch = Callable[[Any], Any]
+
+_SAMPLES = int.from_bytes(b"samples", "little")  # tells the streams of samples from other streams of one seed
 
 
 def make_fetch(dataset: Any, collate: Callable[[Any], Any], *, batched: bool, drop_last: bool) -> Fetch:
@@ -29,9 +33,36 @@ def make_fetch(dataset: Any, collate: Callable[[Any], Any], *, batched: bool, dr
         if rows is not None:
             return rows
     at_once = getattr(dataset, "__getitems__", None)
-    if callable(at_once):
-        return lambda indices: collate(at_once(indices))
-    return lambda indices: collate([dataset[index] for index in indices])
+
+    def fetch(indices: Any) -> Any:
+        if isinstance(indices, KeyedBatch):
+            return _keyed(dataset, collate, indices)
+        return collate(at_once(indices) if callable(at_once) else [dataset[index] for index in indices])
+
+    return fetch
+
+
+def _keyed(dataset: Any, collate: Callable[[Any], Any], indices: KeyedBatch) -> Any:
+    """Draw every sample within its own random stream; of no sample make a batch of length 0."""
+    samples = []
+    for index in indices or [0]:
+        with Stream((indices.seed, _SAMPLES), (indices.epoch, index)):
+            samples.append(dataset[index])
+    batch = collate(samples)
+    return batch if indices else _emptied(batch)
+
+
+def _emptied(batch: Any) -> Any:
+    """Return *batch* without the sample that stood in to show its form."""
+    if isinstance(batch, Mapping):
+        return {key: _emptied(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(_emptied, batch))
+    if isinstance(batch, Tensor | np.ndarray):
+        return batch[:0]
+    if isinstance(batch, list | tuple) and all(isinstance(value, str | bytes) for value in batch):
+        return batch[:0]
+    return type(batch)(map(_emptied, batch)) if isinstance(batch, list | tuple) else batch
 
 
 def _from_stream(samples: Iterator[Any], collate: Callable[[Any], Any], *, batched: bool, drop_last: bool) -> Fetch:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
-from ...operations.creation import randint
+from ...operations.random_tensors import randint
 from ...random import Generator
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
@@ -180,12 +180,16 @@ class DataLoader(Generic[Sample]):
             indices = iter(self._order)
             return Position(base_seed=base_seed, order=self._order_state()), indices
         if restored["order"] is not None:
-            self.sampler.load_state_dict(restored["order"])  # type: ignore[attr-defined]
+            self._keeper_of_order().load_state_dict(restored["order"])
         indices = iter(self._order)
         return Position(restored["batches"], restored["base_seed"], self._order_state()), indices
 
+    def _keeper_of_order(self) -> Any:
+        """The sampler that knows the order: the one of batches, if it has a state, or else the one of samples."""
+        return self.batch_sampler if hasattr(self.batch_sampler, "state_dict") else self.sampler
+
     def _order_state(self) -> Any:
-        state_of = getattr(self.sampler, "state_dict", None)
+        state_of = getattr(self._keeper_of_order(), "state_dict", None)
         return state_of() if callable(state_of) else None
 
     def state_dict(self) -> dict[str, Any]:

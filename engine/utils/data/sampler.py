@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ...operations.creation import randint, randperm
+from ...operations.random_tensors import randint, randperm
 from ...random import Generator
 from ...tensors.tensor import Tensor
 
@@ -24,6 +24,25 @@ class Sampler(Generic[Drawn]):
 
     def __iter__(self) -> Iterator[Drawn]:
         raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
+
+
+class KeyedBatch(list[int]):
+    """The indices of one batch, and the key from which whatever is random in its samples follows.
+
+    A loader that is given it draws each sample within the random stream of *key* and the sample's index, so that a
+    random transform does the same to a sample in whichever process, at whatever place of a batch it is drawn.
+
+    Args:
+        indices: of the samples.
+        seed, epoch: what the random streams follow from, besides the index.
+    """
+
+    def __init__(self, indices: Iterable[int], seed: int, epoch: int) -> None:
+        super().__init__(indices)
+        self.seed, self.epoch = seed, epoch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeyedBatch, (list(self), self.seed, self.epoch)
 
 
 class SequentialSampler(Sampler[int]):

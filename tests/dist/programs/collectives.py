@@ -1,6 +1,8 @@
 """Every collective on this rank, held against NumPy on the values that all ranks are known to have."""
 
+import datetime
 import sys
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +27,11 @@ def values(rank: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 def everyone(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.stack([values(rank, shape, dtype) for rank in range(SIZE)])
+
+
+def begun(work: dist.Work | None) -> dist.Work:
+    assert work is not None
+    return work
 
 
 def check_all_reduce_of_every_type() -> None:
@@ -90,6 +97,159 @@ def check_all_gather() -> None:
     assert scalars.tolist() == list(range(SIZE))
 
 
+def check_reduce_gather_and_scatter() -> None:
+    for root in range(SIZE):
+        mine = values(RANK, (3,), "int32")
+        dist.reduce(mine, root)
+        expected = everyone((3,), "int32").sum(0) if root == RANK else values(RANK, (3,), "int32")
+        assert mine.tolist() == expected.tolist()
+        places = [np.empty((2, 3), "float32") for _ in range(SIZE)] if root == RANK else None
+        dist.gather(values(RANK, (2, 3), "float32"), places, dst=root)
+        if places is not None:
+            np.testing.assert_array_equal(np.stack(places), everyone((2, 3), "float32"))
+        part = np.zeros((2, 2))
+        dist.scatter(part, [np.full((2, 2), 10.0 * rank) for rank in range(SIZE)] if root == RANK else None, src=root)
+        assert (part == 10 * RANK).all()
+
+
+def check_reduce_scatter() -> None:
+    for dtype in ("float32", "float16", "int64"):
+        whole = np.stack([values(10 * RANK + part, (2, 3), dtype) for part in range(SIZE)])
+        expected = np.stack([values(10 * rank + RANK, (2, 3), dtype) for rank in range(SIZE)]).sum(0).astype(dtype)
+        for given in (whole, whole.reshape(2 * SIZE, 3)):
+            mine = np.empty((2, 3), dtype)
+            dist.reduce_scatter_tensor(mine, given)
+            np.testing.assert_array_equal(mine, expected)
+        mine = np.empty((2, 3), dtype)
+        dist.reduce_scatter(mine, list(whole), "max")
+        np.testing.assert_array_equal(
+            mine, np.stack([values(10 * rank + RANK, (2, 3), dtype) for rank in range(SIZE)]).max(0)
+        )
+
+
+def check_all_to_all() -> None:
+    places = [np.empty((2, rank + 1)) for rank in range(SIZE)]
+    dist.all_to_all(places, [np.full((2, RANK + 1), 10.0 * RANK + rank) for rank in range(SIZE)])
+    for rank, place in enumerate(places):
+        assert (place == 10 * rank + RANK).all()
+    rows = np.repeat(np.arange(SIZE), 2).reshape(-1, 1) * np.ones((1, 3))
+    output = np.empty_like(rows)
+    dist.all_to_all_single(output, rows + 100 * RANK)
+    np.testing.assert_array_equal(output[::2, 0], 100 * np.arange(SIZE) + RANK)
+    sent, expected = [RANK] * SIZE, list(range(SIZE))
+    output = np.full((sum(expected), 2), -1)
+    dist.all_to_all_single(output, np.full((RANK * SIZE, 2), RANK), expected, sent)
+    assert output[:, 0].tolist() == [rank for rank in range(SIZE) for _ in range(rank)]
+    if SIZE > 1:
+        message = ""
+        try:
+            dist.all_to_all_single(np.empty((2 * SIZE, 1)), np.ones((SIZE, 1)))
+        except RuntimeError as error:
+            message = str(error)
+        assert "rank 0 sent 1 elements, but this rank expects 2 from it" in message, message
+
+
+def check_asynchronous_operations_come_in_order_whoever_waits_first() -> None:
+    first, second, third = np.full(5, RANK + 1.0), np.full(3, RANK), np.full(200_000, float(RANK))
+    works = [
+        dist.all_reduce(first, async_op=True),
+        dist.broadcast(second, SIZE - 1, async_op=True),
+        dist.all_reduce(third, "mean", async_op=True),
+        dist.barrier(async_op=True),
+    ]
+    plain = np.array([1.0])
+    dist.all_reduce(plain)
+    assert plain[0] == SIZE
+    for work in works if RANK % 2 else works[::-1]:
+        assert begun(work).wait(datetime.timedelta(seconds=20))
+        assert begun(work).is_completed()
+    assert (first == SIZE * (SIZE + 1) / 2).all()
+    assert (second == SIZE - 1).all()
+    np.testing.assert_allclose(third, (SIZE - 1) / 2)
+    late = begun(dist.all_reduce(first, "max", async_op=True))
+    while not late.is_completed():
+        pass
+
+
+def check_groups_see_only_their_own() -> None:
+    everybody = dist.new_group()
+    assert dist.get_process_group_ranks(everybody) == list(range(SIZE))
+    ends = dist.new_group(sorted({0, SIZE - 1}))
+    inner = dist.new_group([SIZE - 1])
+    belongs = RANK in (0, SIZE - 1)
+    assert dist.rank(ends) == ((0 if RANK == 0 else 1) if belongs else -1)
+    assert dist.world_size(ends) == (min(SIZE, 2) if belongs else -1)
+    mine = np.array([RANK + 1.0])
+    if belongs:
+        dist.all_reduce(mine, group=ends)
+        dist.broadcast(mine, SIZE - 1, group=ends)
+        assert mine[0] == (1 + SIZE if SIZE > 1 else 1)
+        assert dist.gather_objects(RANK, group=ends) == sorted({0, SIZE - 1})
+        assert dist.get_global_rank(ends, dist.rank(ends)) == RANK
+        assert dist.get_group_rank(ends, RANK) == dist.rank(ends)
+        dist.shutdown(ends)
+    else:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            dist.all_reduce(mine, group=ends)
+        assert mine[0] == RANK + 1
+        assert f"rank {RANK} does not belong to this group of ranks [0, {SIZE - 1}]" in str(told[0].message)
+    if RANK == SIZE - 1:
+        dist.barrier(group=inner)
+        assert dist.mean(3.0, group=inner) == 3
+
+
+def check_messages_between_two_ranks() -> None:
+    if SIZE == 1:
+        return
+    right, left = (RANK + 1) % SIZE, (RANK - 1) % SIZE
+    came = np.zeros((3, 4), "float32")[:, ::2]
+    sent = dist.isend(np.full((3, 2), RANK, "float32"), right)
+    assert dist.recv(came, left) == left
+    assert sent is not None
+    sent.wait()
+    assert (came == left).all()
+    there, back = np.array([RANK]), np.empty(1, int)
+    for message in dist.batch_isend_irecv(
+        [dist.P2POp(dist.irecv, back, right, tag=3), dist.P2POp(dist.isend, there, left, tag=3)]
+    ):
+        message.wait()
+    assert back[0] == right
+    if RANK == 0:
+        found = set()
+        for _ in range(SIZE - 1):
+            number = np.empty(1, int)
+            found.add((dist.recv(number), int(number[0])))
+        assert found == {(rank, rank) for rank in range(1, SIZE)}
+    else:
+        dist.send(there, 0)
+    if RANK == 0:
+        dist.send_object({"to": 1}, 1)
+    elif RANK == 1:
+        assert dist.recv_object(0) == {"to": 1}
+    dist.barrier()
+
+
+def check_a_message_of_another_kind_is_refused() -> None:
+    if SIZE == 1:
+        return
+    for sent, place, words in (
+        (np.zeros(3, "int32"), np.zeros(3, "float32"), "rank 0 sent int32 (3,), but this Tensor is float32 (3,)"),
+        (np.zeros(2), np.zeros(3), "rank 0 sent float64 (2,), but this Tensor is float64 (3,)"),
+        (np.zeros(4), np.zeros(3), "larger"),
+    ):
+        if RANK == 0:
+            dist.send(sent, 1)
+        elif RANK == 1:
+            message = ""
+            try:
+                dist.recv(place, 0)
+            except RuntimeError as error:
+                message = str(error)
+            assert words in message, message
+    dist.barrier()
+
+
 def check_objects() -> None:
     last = SIZE - 1
     assert dist.broadcast_object({"from": RANK} if last == RANK else None, src=last) == {"from": last}
@@ -97,6 +257,12 @@ def check_objects() -> None:
     objects: list[object] = [None] * SIZE
     dist.all_gather_object(objects, (RANK,))
     assert objects == [(rank,) for rank in range(SIZE)]
+    gathered: list[object] | None = [None] * SIZE if last == RANK else None
+    dist.gather_object(str(RANK), gathered, dst=last)
+    assert gathered == ([str(rank) for rank in range(SIZE)] if last == RANK else None)
+    mine: list[object] = [None]
+    dist.scatter_object_list(mine, [(rank, last) for rank in range(SIZE)] if last == RANK else None, src=last)
+    assert mine == [(RANK, last)]
     objects = [RANK, [RANK]]
     dist.broadcast_object_list(objects)
     assert objects == [0, [0]]
@@ -131,6 +297,11 @@ def check_disagreement_is_told_on_every_rank() -> None:
             "all_reduce(sum) of int32 (4,)",
         ),
         (dist.barrier if odd else lambda: dist.mean(1), "mean", "barrier"),
+        (
+            dist.barrier if odd else lambda: begun(dist.all_reduce(np.zeros(1), async_op=True)).wait(),
+            "asynchronous all_reduce(sum) of float64 (1,)",
+            "barrier",
+        ),
         (
             lambda: dist.broadcast(np.zeros(1), src=int(odd)),
             "broadcast from rank 0 of float64 (1,)",

@@ -122,7 +122,7 @@ def test_saved_inputs_and_outputs_can_be_differentiated_again(function: Any) -> 
 def test_a_saved_output_changed_in_place_is_noticed() -> None:
     y = Exp.apply(scalar(0.0))
     y.add_(1)
-    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: its result.*ExpBackward"):
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: the result.*ExpBackward"):
         y.backward()
 
 
