@@ -20,8 +20,8 @@ from .tracked import Tracked
 _START_TIME = 5.0
 """Seconds that an attempt may take to start and to be ended, beside its max_runtime and its grace."""
 _AFTER_FAILURE = 1.0
-_SLOW = 0.005
-"""A plan that took more seconds than this explains jobs for _REUSE times as long, though things have changed since."""
+_LONG = 100
+"""The plan of a longer line explains jobs for _REUSE times as long as it took to make, though things have changed since."""
 _REUSE = 20.0
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Dispatcher:
             self._plan, self._stale = Plan(self._situation()), False
             self._plan_ends = self._plan.decision.look_again
             took = time.monotonic() - begun
-            self._plan_serves_until = begun + (_REUSE * took if took > _SLOW else 0.0)
+            self._plan_serves_until = begun + (_REUSE * took if len(self._plan.line) > _LONG else 0.0)
         return self._plan
 
     def slots_of(self, job: Job) -> int:
@@ -131,23 +131,25 @@ class Dispatcher:
     async def run(self) -> None:
         """Decide whenever something has changed, for ever."""
         while True:
-            begun = time.perf_counter()
             try:
-                await self._decide()
+                took = await self._decide()
             except Exception:
                 log.exception("scheduling failed; it goes on in %g s", _AFTER_FAILURE)
                 await asyncio.sleep(_AFTER_FAILURE)
                 continue
-            await asyncio.sleep(min(time.perf_counter() - begun, 0.1))  # leave at least half of the time to others
+            await asyncio.sleep(min(took, 0.1))  # leave at least half of the time to others
             try:
                 async with asyncio.timeout(max(0.0, min(self._plan_ends - time.time(), 3600.0))):
                     await self._woken.wait()
             except TimeoutError:
                 continue
 
-    async def _decide(self) -> None:
+    async def _decide(self) -> float:
+        """Decide, and let it happen; return the seconds that the decision took."""
         self._woken.clear()
+        begun = time.perf_counter()
         decision = self.plan.decision
+        took = time.perf_counter() - begun
         for job_id, reason in decision.doomed:
             await self._happen(job_id, lifecycle.DependencyFailed(time.time(), reason))
         for job_id in decision.start:
@@ -156,6 +158,7 @@ class Dispatcher:
                 await self._happen(job_id, granted)
         for job_id, by in decision.preempt:
             await self._happen(job_id, lifecycle.PreemptAsked(time.time(), by))
+        return took
 
     async def _happen(self, job_id: str, happening: lifecycle.Happening) -> None:
         if tracked := self._tracked.get(job_id):  # it may have ended meanwhile
