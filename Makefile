@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made
 
-.PHONY: help setup mpich demo test lint format bench proto clean
+.PHONY: help setup mpich demo test lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -63,6 +63,9 @@ proto: $(DEV_STAMP) ## generate Python from proto/*.proto
 		--grpc_python_out=build/proto --plugin=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=build/proto \
 		$(addprefix allgrad/proto/,$(PROTOS))
 	cp build/proto/allgrad/proto/*_pb2* proto/
+
+coverage: $(DEV_STAMP) ## measure what works of each operation, and write docs/coverage.md
+	$(BIN)/python -m tests.engine.coverage
 
 bench: $(DEV_STAMP) ## measure the engine beside PyTorch (where it is installed), and the server
 	$(BIN)/python benchmarks/engine_overhead.py

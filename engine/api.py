@@ -19,11 +19,16 @@ from .autograd import (
     set_grad_enabled,
 )
 from .autograd.inspection import memory
+from .determinism import (
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode,
+    use_deterministic_algorithms,
+)
 from .devices import device
 from .dtypes import (
-    bool_ as bool,
-)
-from .dtypes import (
+    bfloat16,
     can_cast,
     complex64,
     complex128,
@@ -44,6 +49,9 @@ from .dtypes import (
     uint16,
     uint32,
     uint64,
+)
+from .dtypes import (
+    bool_ as bool,
 )
 from .dtypes import (
     complex64 as cfloat,
@@ -71,6 +79,8 @@ from .dtypes import (
 )
 from .func import vmap
 from .kernels.memory import keep_freed_memory as _keep_freed_memory
+from .operations.adaptive_pooling import adaptive_avg_pool1d
+from .operations.adaptive_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from .operations.angles import (
     acosh,
     angle,
@@ -179,8 +189,12 @@ from .operations.conversion import (
     conj as resolve_conj,
 )
 from .operations.convolution import (
+    conv1d,
     conv2d,
-    max_pool2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
 )
 from .operations.copies import (
     alias_copy,
@@ -243,10 +257,7 @@ from .operations.diagonal import (
     tril_indices,
     triu_indices,
 )
-from .operations.distances import (
-    cdist,
-    renorm,
-)
+from .operations.distances import cdist, cosine_similarity, pairwise_distance, pdist, renorm
 from .operations.dropouts import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
 from .operations.elementwise import (
     abs,
@@ -303,6 +314,7 @@ from .operations.elementwise import (
 from .operations.elementwise import (
     trunc as fix,
 )
+from .operations.embeddings import embedding
 from .operations.extremes import amax, amin, argmax, argmin, max, min
 from .operations.floating import (
     copysign,
@@ -327,7 +339,6 @@ from .operations.householder import householder_product as orgqr
 from .operations.indexing import (
     argwhere,
     bincount,
-    embedding,
     index_select,
     masked_fill,
     masked_select,
@@ -414,6 +425,13 @@ from .operations.older_linalg import (
 )
 from .operations.ordering import argsort, sort, topk
 from .operations.padding import constant_pad_nd
+from .operations.pooling import (
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
 from .operations.products import matrix_exp, matrix_power
 from .operations.quantiles import (
     nanquantile,
@@ -568,6 +586,7 @@ from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
 from .tensors.printing import get_printoptions, printoptions, set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
+from .threads import get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads
 from .torch_names import as_torch
 
 newaxis = None

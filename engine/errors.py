@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -22,12 +23,28 @@ def translated(name: str, error: Exception, arrays: Sequence[Any]) -> Exception:
         return _bad_dimension(name, error)
     if isinstance(error, ValueError) and "broadcast" in str(error):
         return RuntimeError(_mismatch(name, [a.shape for a in found]))
+    if type(error) is IndexError and found:
+        return IndexError(_index_text(str(error), found[0]))
     if isinstance(error, TypeError) and "ufunc" in str(error):
         kinds = ", ".join(a.dtype.name for a in found)
         return NotImplementedError(f"{name}() is not implemented for operands of type {kinds}: convert them first")
     if isinstance(error, TypeError) and "numpy boolean" in str(error):
         return refused(name, "b")
     return error
+
+
+def name_call(error: Exception, name: str, operands: Sequence[str], place: object) -> None:
+    """Add to the message of *error* the operation it arose in, the shapes of its *operands*, and the user's line.
+
+    Only once, by the innermost operation, and only where the message is one text.
+    """
+    if len(error.args) != 1 or type(error.args[0]) is not str or "_named" in error.__dict__:
+        return
+    error.__dict__["_named"] = True
+    text = error.args[0]
+    shapes = " and ".join(operand for operand in operands if operand)
+    told = f"At {place}" if f"in {name}() of " in text else f"In {name}(){' of ' if shapes else ''}{shapes}, at {place}"
+    error.args = (f"{text.rstrip('.')}. {told}",)
 
 
 def refused(name: str, kind: str) -> RuntimeError:
@@ -48,6 +65,19 @@ def _bad_dimension(name: str, error: np.exceptions.AxisError) -> IndexError:
     return IndexError(
         f"Dimension out of range (expected to be in range of [{low}, {high}], but got {error.axis}), in {name}()"
     )
+
+
+def _index_text(text: str, indexed: np.ndarray[Any, Any]) -> str:
+    """What NumPy says of an index, in PyTorch's words."""
+    words = text.replace(" for axis ", " for dimension ")
+    mask = re.match(r"boolean index did not match .* along axis (\d+);.*boolean axis is (\d+)", text)
+    if mask:
+        words = (
+            f"The shape of the mask [{mask[2]}] at index {mask[1]} does not match the shape of the indexed tensor "
+            f"{list(indexed.shape)} at index {mask[1]}"
+        )
+    many = re.match(r"too many indices for array: array is (\d+)-dimensional, but (\d+) were indexed", text)
+    return f"too many indices for tensor of dimension {many[1]}: {many[2]} were given" if many else words
 
 
 def _mismatch(name: str, shapes: Sequence[Shape]) -> str:

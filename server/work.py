@@ -25,6 +25,11 @@ class Work:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being done."""
+        return bool(self._tasks)
+
     async def close(self) -> None:
         """Cancel what is not done, and wait for that."""
         tasks = list(self._tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,5 +49,19 @@ def test_an_example_gives_what_it_says(name: str) -> None:
     assert runner.summarize(verbose=False).failed == 0, "".join(written)
 
 
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if ">>>" in page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_sessions_on_a_page_give_what_they_say(page: Path) -> None:
+    sessions = "\n".join(re.findall(r"^```python\n(>>> .*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(sessions, {}, page.name, str(page), 0)
+    written: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(test, out=written.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(written)
+
+
 def test_there_are_examples_to_run() -> None:
     assert len(EXAMPLES) > 30
+    assert PAGES

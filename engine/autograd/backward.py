@@ -10,6 +10,7 @@ import numpy as np
 
 from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Gradients, Node, Output, RunningPass, callbacks
+from ..tape.provenance import caller
 from .hooks import run_after_hooks, run_pre_hooks, run_tensor_hooks
 
 by_seq = attrgetter("seq")
@@ -94,6 +95,8 @@ def run(
             callbacks.at_end = []
     for callback in at_end:
         callback()
+    if not (retain_graph or create_graph):
+        callbacks.freed_at = caller()
     return captured
 
 

@@ -46,8 +46,8 @@ class check_finite:  # noqa: N801 -- a context manager and decorator, named like
     It names the operation, the user's line, the module, the index of the first bad value and their count, for the forward
     and for each derivative of a backward pass. A NaN that comes in from outside (in the data) is named where it is first
     used. With *inf* False, infinities pass. Infinities that the program puts in itself (``masked_fill(mask, -inf)``) pass
-    too, as long as no NaN comes of them. A context manager and a decorator, for the running thread; a step costs about a
-    tenth more.
+    too, as long as no NaN comes of them, and so does a NaN at the place where a number puts it in. A context manager and a
+    decorator, for the running thread; a training step takes 1.05 to 1.3 times as long.
 
     >>> import allgrad as torch
     >>> x = torch.tensor([[1.0, 0.0], [4.0, 0.0]], requires_grad=True)
@@ -106,10 +106,11 @@ class check_finite:  # noqa: N801 -- a context manager and decorator, named like
     def _judge(self, made: Array, sources: dict[str, Array], where: _Where) -> None:
         """Raise if *made* has bad values that its *sources* do not excuse."""
         nan = np.isnan(made)
-        given_nan = next((name for name, a in sources.items() if np.isnan(a).any()), None)
-        if given_nan is not None:
-            if nan.any():
-                where.complain(nan, sources, given_nan)
+        given_nan = [name for name, a in sources.items() if np.isnan(a).any()]
+        if given_nan:
+            filled_in = not where.backward and all(not sources[name].ndim for name in given_nan)  # where(mask, x, nan)
+            if nan.any() and not filled_in:
+                where.complain(nan, sources, given_nan[0])
             return
         if nan.any():
             where.complain(nan | (np.isinf(made) if self.inf else False), sources)
@@ -139,11 +140,12 @@ def _array(value: Any) -> Array | None:
 def _sources(op: Operation, args: Any, kwargs: dict[str, Any]) -> Iterator[tuple[str, Array]]:
     """The names and values of the floating-point arguments of a call: operands, and numbers among the attributes."""
     for name, value in {**dict(zip(op.parameters, args, strict=False)), **kwargs}.items():
-        for part in value if isinstance(value, (tuple, list)) else (value,):
+        several = isinstance(value, (tuple, list))
+        for i, part in enumerate(value if several else (value,)):
             if isinstance(part, (Tensor, np.ndarray, float, complex)):
                 array = np.asarray(part._array if isinstance(part, Tensor) else part)
                 if array.dtype.kind in "fc":
-                    yield name, array
+                    yield f"{name}[{i}]" if several else name, array
 
 
 class _Where:

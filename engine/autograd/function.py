@@ -67,7 +67,7 @@ class FunctionNode(Node):
             if isinstance(tensor, Tensor):
                 check_unchanged(self, tensor, "a tensor")
             elif isinstance(tensor, _SavedOutput) and tensor.counter.stamp > tensor.stamp:
-                changed(self, tensor.array, "its result", tensor.counter.place)
+                changed(self, tensor.array, "the result", tensor.counter.place)
         return tuple(self._unpacked(t) for t in self._saved)
 
     def _unpacked(self, tensor: Any) -> Any:
@@ -144,7 +144,8 @@ class FunctionNode(Node):
             listed.pop()
         if len(listed) != len(self.edges):
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got {len(listed)})"
+                f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got "
+                f"{len(listed)}): one for each argument of forward, None where there is none; it was called at {self.place}"
             )
         return listed
 

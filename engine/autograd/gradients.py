@@ -244,12 +244,15 @@ def _roots(outputs: Sequence[Tensor], weights: Sequence[Any], create_graph: bool
 
 def _why_constant(tensor: Tensor) -> str:
     if tensor._array.dtype.kind not in "fc":
-        return f"it is of type {tensor.dtype}, and only floating-point tensors can be differentiated"
+        return (
+            f"it is of type {tensor.dtype} {list(tensor.shape)}, and only floating-point tensors can be differentiated"
+        )
     if not mode.enabled:
         return "recording is off here (torch.no_grad or set_grad_enabled(False))"
     return (
         "none of the tensors it was made from requires grad, or it was made inside torch.no_grad(), detached, or "
-        "made from numbers: mark a parameter with requires_grad=True before the computation"
+        "made from numbers. Mark what is to be trained with requires_grad=True before the computation: setting it on the "
+        "result would train nothing"
     )
 
 

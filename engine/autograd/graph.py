@@ -8,6 +8,7 @@ from ..tape.nodes import (
     queue_callback,
     set_gradient_destination,
 )
+from .drawing import Graph
 from .edges import GradientEdge, get_gradient_edge
 from .multi_grad import register_multi_grad_hook
 from .saved_tensors import (
@@ -21,6 +22,7 @@ from .saved_tensors import (
 __all__ = [
     "AccumulateGrad",
     "GradientEdge",
+    "Graph",
     "Handle",
     "Node",
     "add_between_operations",

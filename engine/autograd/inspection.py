@@ -1,18 +1,18 @@
-"""Looking at a recorded graph: what it holds in memory, and how it hangs together."""
+"""What a recorded graph holds in memory, by operation, line and module."""
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..registry.nodes import Packed
+from ..tape.module_calls import ModulePaths
 from ..tape.nodes import RELEASED, AccumulateGrad, Node, Output
-from ..tensors.tensor import Tensor, add_method
+from ..tensors.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -48,6 +48,8 @@ def _arrays(name: str, value: Any) -> Iterator[tuple[str, Array]]:
         yield name, value._array
     elif isinstance(value, np.ndarray):
         yield name, value
+    elif isinstance(value, Packed):
+        yield from _arrays(name, value.value)
 
 
 def _owner(array: Array) -> Array:
@@ -57,24 +59,32 @@ def _owner(array: Array) -> Array:
     return array
 
 
+_SHOWN = 12  # the most that a table of the printed ledger lists
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Who holds how many bytes of a graph: each piece of memory is counted once, for the first node that saved it.
 
-    *operations* and *lines* give the bytes by kind of node and by line of the program; *parameters* are the bytes of
-    leaves that require grad, which the graph does not cost.
+    *operations*, *lines* and *modules* give the bytes by kind of node, by line of the program and by path of the module that
+    recorded it ("" outside of modules); *parameters* are the bytes of leaves that require grad, which the graph does not cost.
     """
 
     total: int
     parameters: int
     operations: Counter[str] = field(default_factory=Counter)
     lines: Counter[str] = field(default_factory=Counter)
+    modules: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         rows = [f"{_size(self.total)} held for backward, besides {_size(self.parameters)} of parameters"]
-        for title, counter in (("by operation", self.operations), ("by line", self.lines)):
+        tables = {"by operation": self.operations, "by module": self.modules, "by line": self.lines}
+        for title, counter in tables.items():
             rows.append(title)
-            rows += [f"{_size(count):>12}  {name}" for name, count in counter.most_common(12)]
+            rows += [f"{_size(count):>12}  {name or '(no module)'}" for name, count in counter.most_common(_SHOWN)]
+            if len(counter) > _SHOWN:
+                rest = sum(count for _, count in counter.most_common()[_SHOWN:])
+                rows.append(f"{_size(rest):>12}  ({len(counter) - _SHOWN} others)")
         return "\n".join(rows)
 
 
@@ -87,7 +97,7 @@ def _size(count: int) -> str:
 
 
 def memory(tensor: Tensor) -> Ledger:
-    """What the graph behind *tensor* keeps in memory for its backward, by operation and by line of the program.
+    """What the graph behind *tensor* keeps in memory for its backward: by operation, line of the program, and module.
 
     >>> import allgrad as torch
     >>> x = torch.ones(1000, requires_grad=True)
@@ -99,6 +109,8 @@ def memory(tensor: Tensor) -> Ledger:
     seen = {id(_owner(leaf._array)) for leaf in leaves}
     operations: Counter[str] = Counter()
     lines: Counter[str] = Counter()
+    modules: Counter[str] = Counter()
+    paths = ModulePaths()
     for node in reversed(nodes):
         for _, array in saved_arrays(node):
             owner = _owner(array)
@@ -106,87 +118,5 @@ def memory(tensor: Tensor) -> Ledger:
                 seen.add(id(owner))
                 operations[node.name()] += owner.nbytes
                 lines[str(node.place)] += owner.nbytes
-    return Ledger(sum(operations.values()), sum(leaf._array.nbytes for leaf in leaves), operations, lines)
-
-
-class Graph:
-    """The graph behind a tensor, to be printed or written as a page: ``print(loss.graph())``."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.nodes = nodes_of(tensor)
-        self.number = {node: i for i, node in enumerate(self.nodes)}
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    def __str__(self) -> str:
-        return "\n".join(self._line(node) for node in self.nodes)
-
-    def _line(self, node: Node) -> str:
-        """``#3 MulBackward0 ← #4 #5   saved: other [4]   train.py:12 (y = x * w)``."""
-        parts = [f"#{self.number[node]} {self._title(node)}"]
-        if node.edges:
-            parts.append("← " + " ".join(self._reference(e) for e in node.edges))
-        saved = [f"{name} {list(array.shape)}" for name, array in saved_arrays(node)]
-        if saved:
-            parts.append("saved: " + ", ".join(saved))
-        if node.place is not None:
-            parts.append(str(node.place))
-        return "   ".join(parts)
-
-    def _title(self, node: Node) -> str:
-        if not isinstance(node, AccumulateGrad):
-            return node.name()
-        leaf = node.variable
-        return "leaf (dropped)" if leaf is None else f"leaf {list(leaf.shape)} {leaf.dtype}"
-
-    def _reference(self, edge: Node | None) -> str:
-        if edge is None:
-            return "·"
-        return f"#{self.number[edge.parent]}.{edge.index}" if isinstance(edge, Output) else f"#{self.number[edge]}"
-
-    def html(self) -> str:
-        """A page that needs nothing else: one row per node, its inputs as links."""
-        rows = []
-        for node in self.nodes:
-            inputs = " ".join(
-                f'<a href="#n{self._reference(e)[1:].split(".")[0]}">{self._reference(e)}</a>' if e is not None else "·"
-                for e in node.edges
-            )
-            saved = ", ".join(f"{name} {list(array.shape)}" for name, array in saved_arrays(node))
-            place = html.escape(str(node.place)) if node.place is not None else ""
-            rows.append(
-                f'<tr id="n{self.number[node]}"><td>#{self.number[node]}</td><td>{html.escape(self._title(node))}</td>'
-                f"<td>{inputs}</td><td>{html.escape(saved)}</td><td>{place}</td></tr>"
-            )
-        return _PAGE.replace("ROWS", "\n".join(rows)).replace("COUNT", str(len(self.nodes)))
-
-    def save(self, path: str | Path) -> None:
-        """Write the page of ``html`` to *path*."""
-        Path(path).write_text(self.html(), encoding="utf-8")
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>allgrad graph</title>
-<style>
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
-table { border-collapse: collapse } td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: left }
-td:nth-child(4), td:nth-child(5) { font-family: ui-monospace, monospace; font-size: 12px; color: #555 }
-tr:target { background: #ffef9e } a { color: #0645ad; text-decoration: none }
-@media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #181818 } a { color: #8ab4f8 } tr:target { background: #5a4a00 }
-}
-</style>
-<h1>COUNT nodes, latest first</h1>
-<table><tr><th></th><th>node</th><th>its inputs</th><th>saved</th><th>line</th></tr>
-ROWS
-</table></html>
-"""
-
-
-def _graph(self: Tensor) -> Graph:
-    """The graph behind this tensor: print it, or ``.save("graph.html")``. RuntimeError if it does not require grad."""
-    return Graph(self)
-
-
-add_method("graph", _graph)
+                modules[paths.at(node.seq)] += owner.nbytes
+    return Ledger(sum(operations.values()), sum(leaf._array.nbytes for leaf in leaves), operations, lines, modules)

@@ -19,7 +19,8 @@ def functional_call(
 ) -> Any:
     """Call *module* with the parameters and buffers of the given dict (or dicts) in place of its own.
 
-    With *strict*, every parameter and buffer must be given. Names that the module does not have raise RuntimeError.
+    With *strict*, every parameter and buffer must be given, and names that the module does not have raise RuntimeError; without
+    it those are ignored.
     """
     given: dict[str, Tensor] = {}
     dicts = (
@@ -34,10 +35,11 @@ def functional_call(
         **dict(module.named_buffers(remove_duplicate=False)),
     }
     unknown = sorted(set(given) - set(own))
-    if unknown:
+    if unknown and strict:
         raise RuntimeError(f"functional_call: the module has no parameter or buffer named {', '.join(unknown)}")
     if strict and set(own) - set(given):
         raise RuntimeError(f"functional_call: missing {', '.join(sorted(set(own) - set(given)))}")
+    given = {name: value for name, value in given.items() if name in own}
     if tie_weights:
         given |= {n: given[m] for n in own for m in list(given) if n not in given and own[n] is own[m]}
     replaced = [(*_owner(module, name), value) for name, value in given.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def _joined(parts: list[Array], axis: int) -> Array:
 
 
 def correlate(images: Array, filters: Array, geometry: Geometry, groups: int) -> Array:
-    """The cross-correlation of *images* (N, C, H, W) with *filters* (O, C / groups, kh, kw): (N, O, count_h, count_w)."""
+    """The cross-correlation of *images* (N, C, ...) with *filters* (O, C / groups, kernel): (N, O, counts)."""
     parts = [
         _correlate_group(x, f, geometry)
         for x, f in zip(_groups(images, groups, 1), _groups(filters, groups, 0), strict=True)
@@ -34,8 +35,8 @@ def _correlate_group(images: Array, filters: Array, geometry: Geometry) -> Array
     if faster is not None:
         return winograd.correlate(faster, images, filters, geometry)
     n, out = images.shape[0], filters.shape[0]
-    matrix = filters.reshape(out, -1)
-    result = np.empty((n, out, geometry.counts[0] * geometry.counts[1]), dtype=np.result_type(images, filters))
+    matrix = filters.reshape(out, math.prod(filters.shape[1:]))
+    result = np.empty((n, out, math.prod(geometry.counts)), dtype=np.result_type(images, filters))
     for block, columns in column_blocks(images, geometry):
         np.matmul(matrix, columns, out=result[block])
     return result.reshape(n, out, *geometry.counts)
@@ -57,14 +58,15 @@ def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry:
     if faster is not None:
         return winograd.correlate_images(faster, grad, filters, geometry, shape)
     out, (n, c) = filters.shape[0], shape[:2]
-    matrix = np.ascontiguousarray(filters.reshape(out, -1).T)
-    flat = grad.reshape(n, out, -1)
-    if geometry.is_identity:
+    matrix = np.ascontiguousarray(filters.reshape(out, math.prod(filters.shape[1:])).T)
+    flat = grad.reshape(n, out, math.prod(geometry.counts))
+    if geometry.is_identity and shape[2:] == geometry.counts:
         spread: Array = np.matmul(matrix, flat)
         return spread.reshape(shape)
     result = np.empty(shape, dtype=np.result_type(grad, filters))
     for block in image_blocks(n, matrix.shape[0] * flat.shape[2] * flat.itemsize):
-        patches = np.matmul(matrix, flat[block]).reshape(-1, c, *geometry.kernel, *geometry.counts)
+        patches = np.matmul(matrix, flat[block])
+        patches = patches.reshape(len(patches), c, *geometry.kernel, *geometry.counts)
         result[block] = sum_windows_back(patches, (len(patches), *shape[1:]), geometry)
     return result
 
@@ -85,7 +87,7 @@ def _gather_group(grad: Array, images: Array, shape: tuple[int, ...], geometry: 
     if faster is not None:
         return winograd.correlate_filters(faster, grad, images, geometry)
     n, out = grad.shape[:2]
-    flat = grad.reshape(n, out, -1)
+    flat = grad.reshape(n, out, math.prod(geometry.counts))
     total = np.zeros((out, shape[1] * geometry.area), dtype=np.result_type(grad, images))
     product = np.empty_like(total)
     for block, columns in column_blocks(images, geometry):

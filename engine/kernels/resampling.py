@@ -61,6 +61,28 @@ def resample(array: Array, axis: int, taps: Taps) -> Array:
     return np.zeros(shape, dtype=array.dtype) if result is None else result
 
 
+def resample_bytes(array: Array, axis: int, taps: Taps) -> Array:
+    """``resample`` of uint8 by weights of 15 bits, as PyTorch reckons: the result is rounded, halves upwards."""
+    given = [layer.weights for layer in taps.layers if layer.weights is not None]
+    if not given:
+        return resample(array, axis, taps)
+    largest = max(float(weights.max(initial=0.0)) for weights in given)
+    bits = next(b for b in range(22, -1, -1) if b == 0 or int(0.5 + largest * 2.0**b) < 1 << 15)
+    layers = tuple(
+        Layer(places, sources, np.ones(len(sources)) if weights is None else _whole(weights * 2.0**bits))
+        for places, sources, weights in taps.layers
+    )
+    sums = resample(array.astype(np.int64), axis, Taps(taps.before, taps.after, layers))
+    rounded: Array = np.clip((sums + (1 << bits >> 1)) >> bits, 0, 255)
+    return rounded.astype(np.uint8)
+
+
+def _whole(values: Array) -> Array:
+    """The nearest whole numbers, halves away from zero."""
+    rounded: Array = np.trunc(values + np.copysign(0.5, values))
+    return rounded
+
+
 def _layered(before: int, sources: Array, weights: Array) -> Taps:
     """Taps with one row of *sources* and *weights* for each summand; weights of 0 take no part."""
     layers = []

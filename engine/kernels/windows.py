@@ -1,50 +1,60 @@
-"""Sliding windows over images: what convolution and pooling are made of, on arrays (N, C, H, W)."""
+"""Sliding windows over images of any number of dimensions: what convolution and pooling are made of, on arrays (N, C, ...)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 
 _BLOCK_BYTES = 1 << 20  # columns of as many images are made at a time as stay in the cache until they are multiplied
 
 
 class Geometry(NamedTuple):
-    """How windows lie on an image: all pairs are (height, width), *padding* the same at both ends."""
+    """How windows lie on an image: one number for each of its dimensions (height, width, ...).
 
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    counts: Pair
+    *padding* is the same at both ends; *counts* is how many windows there are.
+    """
+
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes
+    dilation: Sizes
+    counts: Sizes
 
     @property
     def area(self) -> int:
         """The number of places in a window."""
-        return self.kernel[0] * self.kernel[1]
+        return math.prod(self.kernel)
 
-    def slices(self, i: int, j: int) -> tuple[slice, slice]:
-        """The rows and columns of a padded image that lie at place (*i*, *j*) of the windows, one per window."""
-        top, left = i * self.dilation[0], j * self.dilation[1]
-        (sh, sw), (oh, ow) = self.stride, self.counts
-        return slice(top, top + sh * (oh - 1) + 1, sh), slice(left, left + sw * (ow - 1) + 1, sw)
+    def slices(self, *place: int) -> tuple[slice, ...]:
+        """The part of a padded image that lies at *place* of the windows: one element for each window."""
+        starts = [i * d for i, d in zip(place, self.dilation, strict=True)]
+        return tuple(slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, self.stride, self.counts, strict=True))
 
-    def places(self) -> Iterator[tuple[int, int]]:
+    def at(self, *place: int) -> tuple[Any, ...]:
+        """The subscript of padded images (N, C, ...) that takes what lies at *place* of the windows."""
+        return (..., *self.slices(*place))
+
+    def places(self) -> Iterator[Sizes]:
         """Every place in a window, row by row."""
-        return ((i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1]))
+        return product(*map(range, self.kernel))
 
     @property
     def is_identity(self) -> bool:
-        """Whether each window is one element, and they are all of the image."""
-        return self.kernel == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0)
+        """Whether each window is one element, one beside the other from the first on."""
+        return max(self.kernel) == 1 and max(self.stride) == 1 and not any(self.padding)
 
 
-def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False) -> Pair:
-    """How many windows fit in height and width; *ceil* counts a last one that starts inside but reaches out."""
+def output_size(
+    size: Sequence[int], kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil: bool = False
+) -> Sizes:
+    """How many windows fit in each dimension; *ceil* counts a last one that starts inside but reaches out."""
     counts = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         span = n + 2 * p - d * (k - 1) - 1
@@ -52,34 +62,43 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
         if ceil and (count - 1) * s >= n + p:
             count -= 1  # the last window must start inside the image or its left padding
         counts.append(count)
-    return counts[0], counts[1]
+    return tuple(counts)
 
 
-def padded_size(size: Pair, geometry: Geometry) -> Pair:
-    """Height and width with *padding* before, and after as much as that or as the last window needs."""
-    reach = [max(n + 2 * p, (c - 1) * s + d * (k - 1) + 1) for n, k, s, p, d, c in zip(size, *geometry, strict=True)]
-    return reach[0], reach[1]
+def padded_size(size: Sequence[int], geometry: Geometry) -> Sizes:
+    """The size with *padding* before, and after as much as that or as the last window needs."""
+    return tuple(
+        max(n + 2 * p, (c - 1) * s + d * (k - 1) + 1) for n, k, s, p, d, c in zip(size, *geometry, strict=True)
+    )
+
+
+def _inside(size: Sequence[int], geometry: Geometry) -> tuple[Any, ...]:
+    """Where in a padded array (N, C, ...) the image of *size* lies."""
+    return (..., *(slice(p, p + n) for n, p in zip(size, geometry.padding, strict=True)))
 
 
 def padded(images: Array, geometry: Geometry, value: float = 0.0) -> Array:
     """*images* with *value* around them, of ``padded_size``."""
-    n, c, h, w = images.shape
-    size = padded_size((h, w), geometry)
-    if size == (h, w):
+    size = images.shape[2:]
+    wider = padded_size(size, geometry)
+    if wider == size:
         return images
-    wide = np.full((n, c, *size), value, dtype=images.dtype)
-    top, left = geometry.padding
-    wide[:, :, top : top + h, left : left + w] = images
+    wide = np.full((*images.shape[:2], *wider), value, dtype=images.dtype)
+    wide[_inside(size, geometry)] = images
     return wide
 
 
 def windows(images: Array, geometry: Geometry) -> Array:
-    """A read-only view (N, C, kernel_h, kernel_w, count_h, count_w) of padded *images*."""
-    n, c, _, _ = images.shape
-    sn, sc, sh, sw = images.strides
-    (dh, dw), (th, tw) = geometry.dilation, geometry.stride
-    strides = (sn, sc, sh * dh, sw * dw, sh * th, sw * tw)
-    return np.lib.stride_tricks.as_strided(images, (n, c, *geometry.kernel, *geometry.counts), strides, writeable=False)
+    """A read-only view (N, C, kernel sizes, counts) of padded *images*."""
+    steps = images.strides[2:]
+    gaps = [s * d for s, d in zip(steps, geometry.dilation, strict=True)]
+    strides = [s * t for s, t in zip(steps, geometry.stride, strict=True)]
+    return np.lib.stride_tricks.as_strided(
+        images,
+        (*images.shape[:2], *geometry.kernel, *geometry.counts),
+        (*images.strides[:2], *gaps, *strides),
+        writeable=False,
+    )
 
 
 def image_blocks(n: int, bytes_each: int, cache: int = _BLOCK_BYTES) -> Iterator[slice]:
@@ -91,13 +110,13 @@ def image_blocks(n: int, bytes_each: int, cache: int = _BLOCK_BYTES) -> Iterator
 def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Array]]:
     """The windows of *images* as matrices (places · C, windows), for a few images at a time.
 
-    Yields which images they are, and an array (images, C · kernel_h · kernel_w, count_h · count_w) that is only
+    Yields which images they are, and an array (images, C · area, windows) that is only
     valid until the next. Windows lie along the last dimension, so that memory is copied in whole rows and the
     product of a filter matrix with it is laid out as images.
     """
     n, c = images.shape[:2]
-    rows, places = c * geometry.area, geometry.counts[0] * geometry.counts[1]
-    if geometry.is_identity and images.flags.c_contiguous:
+    rows, places = c * geometry.area, math.prod(geometry.counts)
+    if geometry.is_identity and images.shape[2:] == geometry.counts and images.flags.c_contiguous:
         yield slice(0, n), images.reshape(n, rows, places)
         return
     view = windows(padded(images, geometry), geometry)
@@ -110,11 +129,11 @@ def column_blocks(images: Array, geometry: Geometry) -> Iterator[tuple[slice, Ar
 
 
 def sum_windows_back(patches: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """The transpose of ``windows``: *patches* (N, C, kernel_h, kernel_w, count_h, count_w) added up in images of *shape*."""
-    n, c, h, w = shape
-    (top, left) = geometry.padding
-    wide = np.zeros((n, c, *padded_size((h, w), geometry)), dtype=patches.dtype)
-    for i, j in geometry.places():
-        rows, columns = geometry.slices(i, j)
-        wide[:, :, rows, columns] += patches[:, :, i, j]
-    return wide[:, :, top : top + h, left : left + w]
+    """The transpose of ``windows``: *patches* (N, C, kernel sizes, counts) added up in images of *shape*."""
+    size = shape[2:]
+    wide = np.zeros((*shape[:2], *padded_size(size, geometry)), dtype=patches.dtype)
+    for place in geometry.places():
+        taken: tuple[Any, ...] = (slice(None), slice(None), *place)
+        wide[geometry.at(*place)] += patches[taken]
+    result: Array = wide[_inside(size, geometry)]
+    return result

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .loops import loops
-from .windows import Geometry, image_blocks
+from .windows import Geometry, Sizes, image_blocks
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +28,7 @@ def fit(images: Array, filters: tuple[int, ...], geometry: Geometry) -> Any:
     return loops("winograd", images)
 
 
-def _tiles(counts: tuple[int, int]) -> tuple[int, int]:
+def _tiles(counts: Sizes) -> tuple[int, int]:
     return (counts[0] + 1) // 2, (counts[1] + 1) // 2
 
 

@@ -117,7 +117,7 @@ class Module:
 
     def _check_name(self, kind: str, name: str, own: Mapping[str, Any]) -> None:
         if "_parameters" not in self.__dict__:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call: begin with super().__init__()")
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
         if "." in name or not name:
@@ -142,12 +142,16 @@ class Module:
         }
         if isinstance(value, Parameter):
             if kinds["parameter"] is None:
-                raise AttributeError("cannot assign parameters before Module.__init__() call")
+                raise AttributeError(
+                    "cannot assign parameters before Module.__init__() call: begin with super().__init__()"
+                )
             self._forget(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             if kinds["child module"] is None:
-                raise AttributeError("cannot assign module before Module.__init__() call")
+                raise AttributeError(
+                    "cannot assign module before Module.__init__() call: begin with super().__init__()"
+                )
             self._forget(name, "_modules")
             self._modules[name] = value
         else:

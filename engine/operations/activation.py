@@ -65,7 +65,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def _silu_rule(g: Any, input: Any) -> Any:
-    s = sigmoid(input)
+    s = 1.0 / (1.0 + np.exp(-input))
     return g * (s * (1.0 + input * (1.0 - s)))
 
 
@@ -92,7 +92,7 @@ def _mish_rule(g: Any, input: Any) -> Any:
     return g * (t + input * sigmoid(input) * (1.0 - t * t))
 
 
-@operation(_mish_rule, public=False, node_name="MishBackward0", samples=unary())
+@operation(_mish_rule, public=False, node_name="MishBackward0", samples=unary(), refuses="c")
 def mish_values(input: Array) -> Array:
     """input · tanh(softplus(input))."""
     check_floating("mish", input)
@@ -111,12 +111,7 @@ def _softplus_rule(g: Any, input: Any, beta: float, threshold: float) -> Any:
     return np.where(scaled > threshold, g, g * sigmoid(held))
 
 
-@operation(
-    _softplus_rule,
-    public=False,
-    node_name="SoftplusBackward0",
-    samples=on(real(3, 4), 2.0, 1.5),
-)
+@operation(_softplus_rule, public=False, node_name="SoftplusBackward0", samples=on(real(3, 4), 2.0, 1.5), refuses="c")
 def softplus_values(input: Array, beta: float, threshold: float) -> Array:
     """log(1 + exp(beta · input)) / beta; input itself where beta · input exceeds *threshold*."""
     check_floating("softplus", input)
@@ -130,7 +125,9 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return softplus_values(input, float(beta), float(threshold))
 
 
-@operation(lambda g, input: g * sigmoid(-input), method=False, node_name="LogSigmoidBackward0", samples=unary())
+@operation(
+    lambda g, input: g * sigmoid(-input), method=False, node_name="LogSigmoidBackward0", samples=unary(), refuses="c"
+)
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(input)), without overflow."""
     check_floating("log_sigmoid", input)

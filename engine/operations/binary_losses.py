@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..registry import composite
+import numpy as np
+
+from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import on, real, unit
 from ..tensors.tensor import Tensor
+from .activation import logsigmoid
 from .loss import chosen_reduction, reduced
 
 
@@ -24,11 +28,29 @@ def binary_cross_entropy_with_logits(
     reduction = chosen_reduction(size_average, reduce, reduction)
     if target._array.shape != input._array.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    tail = (-input.abs()).exp().log1p() + (-input).clamp(min=0)
+    tail = logsigmoid(input)
     if pos_weight is not None:
         tail = tail * (target * (pos_weight - 1) + 1)
-    losses = (1 - target) * input + tail
+    losses = (1 - target) * input - tail
     return reduced(losses if weight is None else losses * weight, reduction)
+
+
+def _held_log(x: Any) -> Any:
+    """log(x), held above -100."""
+    return np.maximum(np.log(x), -100.0)
+
+
+@operation(
+    lambda g, input, target: g * ((input - target) / np.maximum((1 - input) * input, 1e-12)),
+    lambda g, input: g * (_held_log(1 - input) - _held_log(input)),
+    promotion=Promotion.FLOATING,
+    node_name="BinaryCrossEntropyBackward0",
+    public=False,
+    samples=on(real(3, 4, low=0.1, high=0.9), real(3, 4, low=0.1, high=0.9)),
+)
+def cross_entropy_of_probabilities(input: Array, target: Array) -> Array:
+    """-(target · log input + (1 - target) · log(1 - input)), logarithms held above -100; no gradient is nan at 0 and 1."""
+    return -(target * _held_log(input) + (1 - target) * _held_log(1 - input))
 
 
 @composite(method=False, samples=on(real(3, 4, low=0.1, high=0.9), real(3, 4, low=0.1, high=0.9)))
@@ -49,5 +71,5 @@ def binary_cross_entropy(
         )
     if input._array.size and (input._array.min() < 0 or input._array.max() > 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    losses = -(target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100))
+    losses = cross_entropy_of_probabilities(input, target)
     return reduced(losses if weight is None else losses * weight, reduction)

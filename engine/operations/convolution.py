@@ -1,132 +1,228 @@
-"""Convolution and pooling of images."""
+"""Convolution of sequences, images and volumes, and its transpose."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
 from ..kernels.convolution import correlate, correlate_filters, correlate_images
-from ..kernels.pooling import add_at, max_windows
-from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, windows
-from ..registry import Array, Index, composite, operation
+from ..kernels.windows import Geometry, output_size
+from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
-from .extremes import ValuesAndIndices
+from .geometry import Size, Sizes, batched, check_steps, each_dimension
+from .padding import constant_pad_nd
 
-Pair = tuple[int, int]
-
-
-def pair(value: int | Sequence[int]) -> Pair:
-    """*value* for height and width: one number for both, or one each."""
-    if isinstance(value, int):
-        return value, value
-    height, width = value if len(value) == 2 else (value[0], value[0])
-    return int(height), int(width)
-
-
-def _geometry(size: Any, kernel: Any, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False) -> Geometry:
-    """The windows of *kernel* on images of *size*."""
-    window = (int(kernel[0]), int(kernel[1]))
-    count = output_size((size[0], size[1]), window, stride, padding, dilation, ceil)
-    return Geometry(window, stride, padding, dilation, count)
+_PLANE = Geometry((3, 2), (1, 1), (0, 0), (1, 1), (3, 3))  # of filters 3 × 2 on images 5 × 4
+_GROUPED = Geometry((2, 2), (1, 1), (1, 0), (2, 1), (5, 4))  # of dilated filters 2 × 2 on images 5 × 5
+_STRIDED = Geometry((3, 3), (2, 2), (1, 1), (1, 1), (3, 3))  # of filters 3 × 3 on images 5 × 5
 
 
 @operation(
-    lambda g, weight, input_shape, stride, padding, dilation, groups: conv2d_input(
-        g, weight, input_shape, stride, padding, dilation, groups
-    ),
-    lambda g, input, weight_shape, stride, padding, dilation, groups: conv2d_weight(
-        g, input, weight_shape, stride, padding, dilation, groups
-    ),
+    lambda g, weight, input_shape, geometry, groups: convolve_images(g, weight, input_shape, geometry, groups),
+    lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
     public=False,
     samples=each(
-        on(real(2, 3, 5, 4), real(4, 3, 3, 2), (1, 1), (0, 0), (1, 1), 1),
-        on(real(1, 2, 6, 6), real(2, 2, 3, 3), (2, 2), (1, 1), (1, 1), 1),
-        on(real(1, 4, 5, 5), real(4, 2, 2, 2), (1, 1), (1, 0), (2, 1), 2),
+        on(real(2, 3, 5, 4), real(4, 3, 3, 2), _PLANE, 1),
+        on(real(1, 2, 5, 5), real(2, 2, 3, 3), _STRIDED, 1),
+        on(real(1, 4, 5, 5), real(4, 2, 2, 2), _GROUPED, 2),
     ),
 )
-def convolve(input: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
-    """The cross-correlation of images (N, C, H, W) with filters (O, C / groups, kh, kw)."""
-    return correlate(input, weight, _geometry(input.shape[2:], weight.shape[2:], stride, padding, dilation), groups)
+def convolve(input: Array, weight: Array, geometry: Geometry, groups: int) -> Array:
+    """The cross-correlation of images (N, C, …) with filters (O, C / groups, …)."""
+    return correlate(input, weight, geometry, groups)
 
 
 @operation(
-    lambda g, weight, stride, padding, dilation, groups: convolve(g, weight, stride, padding, dilation, groups),
-    lambda g, input, weight_shape, stride, padding, dilation, groups: conv2d_weight(
-        input, g, weight_shape, stride, padding, dilation, groups
-    ),
+    lambda g, weight, geometry, groups: convolve(g, weight, geometry, groups),
+    lambda g, input, weight_shape, geometry, groups: convolve_filters(input, g, weight_shape, geometry, groups),
+    node_name="ConvolutionBackward0",
     public=False,
-    samples=on(real(1, 2, 3, 3), real(2, 3, 3, 3), (1, 3, 5, 5), (2, 2), (1, 1), (1, 1), 1),
+    samples=on(real(1, 2, 3, 3), real(2, 3, 3, 3), (1, 3, 5, 5), _STRIDED, 1),
 )
-def conv2d_input(
-    input: Array,
-    weight: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def convolve_images(input: Array, weight: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
     """The gradient with respect to images of *shape*, from the gradient of the result of ``convolve``."""
-    return correlate_images(
-        input, weight, shape, _geometry(shape[2:], weight.shape[2:], stride, padding, dilation), groups
-    )
+    return correlate_images(input, weight, shape, geometry, groups)
 
 
 @operation(
-    lambda g, input, stride, padding, dilation, groups: convolve(input, g, stride, padding, dilation, groups),
-    lambda g, grad, input_shape, stride, padding, dilation, groups: conv2d_input(
-        grad, g, input_shape, stride, padding, dilation, groups
-    ),
+    lambda g, input, geometry, groups: convolve(input, g, geometry, groups),
+    lambda g, grad, input_shape, geometry, groups: convolve_images(grad, g, input_shape, geometry, groups),
     public=False,
-    samples=on(real(1, 2, 3, 3), real(1, 3, 5, 5), (2, 3, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    samples=on(real(1, 2, 3, 3), real(1, 3, 5, 5), (2, 3, 3, 3), _STRIDED, 1),
 )
-def conv2d_weight(
-    grad: Array,
-    input: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def convolve_filters(grad: Array, input: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
     """The gradient with respect to filters of *shape*, from the gradient of the result of ``convolve``."""
-    return correlate_filters(
-        grad, input, shape, _geometry(input.shape[2:], shape[2:], stride, padding, dilation), groups
-    )
+    return correlate_filters(grad, input, shape, geometry, groups)
 
 
-def _same_padding(kernel: Pair, dilation: Pair) -> tuple[Pair, Pair]:
-    """The padding before and after height and width that keeps their length."""
-    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    return (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
-
-
-def _check_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
-    shape, filters = input._array.shape, weight._array.shape
-    if len(shape) not in (3, 4):
+def _check_filters(name: str, dims: int, input: Tensor, weight: Tensor, groups: int, transposed: bool) -> None:
+    """Refuse filters that do not belong to images (N, C, …)."""
+    shape, filters = list(input.shape), list(weight.shape)
+    if len(filters) != dims + 2:
+        raise RuntimeError(f"{name}: expected a weight of {dims + 2} dimensions, found {filters}")
+    if groups < 1:
+        raise RuntimeError(f"{name}: non-positive groups is not supported, found {groups}")
+    if filters[0] < groups or filters[0] % groups:
         raise RuntimeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}"
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, and not empty there, "
+            f"but got weight of size {filters} instead"
         )
-    if len(filters) != 4:
+    expected = filters[0] if transposed else filters[1] * groups
+    if shape[1] != expected:
+        given = "transposed=1" if transposed else f"groups={groups}"
         raise RuntimeError(
-            f"conv2d: expected a weight of 4 dimensions (out, in / groups, kh, kw), found {list(filters)}"
+            f"Given {given}, weight of size {filters}, expected input{shape} to have {expected} channels, but got "
+            f"{shape[1]} channels instead"
         )
-    if shape[-3] != filters[1] * groups:
+    if input.dtype is not weight.dtype:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(filters)}, expected input{list(shape)} to have "
-            f"{filters[1] * groups} channels, but got {shape[-3]} channels instead"
+            f"{name}: expected input and weight of one type, found {input.dtype} and {weight.dtype}: convert one of "
+            "them with .to()"
         )
-    if filters[0] % groups:
-        raise RuntimeError(f"conv2d: the number of filters ({filters[0]}) must be divisible by groups ({groups})")
-    if bias is not None and bias._array.shape != filters[:1]:
+
+
+def _check_bias(weight: Tensor, bias: Tensor | None, channels: int) -> None:
+    if bias is None:
+        return
+    if bias._array.shape != (channels,):
         raise RuntimeError(
-            f"Given weight of size {list(filters)}, expected bias to be 1-dimensional with {filters[0]} elements, "
+            f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {channels} elements, "
             f"but got bias of size {list(bias.shape)} instead"
         )
+    if bias.dtype is not weight.dtype:
+        raise RuntimeError(f"Input type ({weight.dtype}) and bias type ({bias.dtype}) should be the same")
+
+
+def _finished(result: Tensor, bias: Tensor | None, dims: int, alone: bool) -> Tensor:
+    """*result* with *bias* added to its channels, and without the batch that was made for it."""
+    if bias is not None:
+        result = result + bias.reshape((-1,) + (1,) * dims)
+    return result.squeeze(0) if alone else result
+
+
+def _convolution(
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    padding: Size | str,
+    dilation: Size,
+    groups: int,
+) -> Tensor:
+    name = f"conv{dims}d"
+    input, alone = batched(input, dims, name)
+    _check_filters(name, dims, input, weight, groups, False)
+    _check_bias(weight, bias, weight._array.shape[0])
+    kernel = weight._array.shape[2:]
+    steps = each_dimension(stride, dims, name, "stride")
+    gaps = each_dimension(dilation, dims, name, "dilation")
+    if isinstance(padding, str):
+        input, margin = _pad_by_name(input, name, padding, kernel, steps, gaps)
+    else:
+        margin = each_dimension(padding, dims, name, "padding")
+    check_steps(name, kernel, steps, margin, gaps)
+    size = input._array.shape[2:]
+    counts = output_size(size, kernel, steps, margin, gaps)
+    if min(counts) < 1:
+        wide = " x ".join(str(n + 2 * p) for n, p in zip(size, margin, strict=True))
+        reach = " x ".join(str(d * (k - 1) + 1) for k, d in zip(kernel, gaps, strict=True))
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({wide}). Kernel size: ({reach}). "
+            "Kernel size can't be greater than actual input size"
+        )
+    if 0 in size:
+        raise RuntimeError(
+            f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input.shape)}"
+        )
+    geometry = Geometry(kernel, steps, margin, gaps, counts)
+    return _finished(convolve(input, weight, geometry, groups), bias, dims, alone)
+
+
+def _pad_by_name(
+    input: Tensor, name: str, padding: str, kernel: Sizes, stride: Sizes, dilation: Sizes
+) -> tuple[Tensor, Sizes]:
+    """The input, padded where the two ends differ, and the padding that remains to be done."""
+    none = (0,) * len(kernel)
+    if padding == "valid":
+        return input, none
+    if padding != "same":
+        raise RuntimeError(f"{name}: Invalid padding string: {padding!r}; it is a size, 'valid' or 'same'")
+    if max(stride) > 1:
+        raise RuntimeError("padding='same' is not supported for strided convolutions")
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    if not any(n % 2 for n in total):
+        return input, tuple(n // 2 for n in total)
+    sides = [side for n in reversed(total) for side in (n // 2, n - n // 2)]
+    return constant_pad_nd(input, sides), none
+
+
+def _transposed(
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    padding: Size,
+    output_padding: Size,
+    groups: int,
+    dilation: Size,
+) -> Tensor:
+    name = f"conv_transpose{dims}d"
+    input, alone = batched(input, dims, name)
+    _check_filters(name, dims, input, weight, groups, True)
+    channels = weight._array.shape[1] * groups
+    _check_bias(weight, bias, channels)
+    kernel, counts = weight._array.shape[2:], input._array.shape[2:]
+    steps = each_dimension(stride, dims, name, "stride")
+    margin = each_dimension(padding, dims, name, "padding")
+    more = each_dimension(output_padding, dims, name, "output_padding")
+    gaps = each_dimension(dilation, dims, name, "dilation")
+    check_steps(name, kernel, steps, margin, gaps)
+    if min(more) < 0 or any(m >= max(s, d) for m, s, d in zip(more, steps, gaps, strict=True)):
+        raise RuntimeError(
+            f"{name}: output padding must be smaller than either stride or dilation, and not negative, but got "
+            f"output_padding {list(more)}, stride {list(steps)} and dilation {list(gaps)}"
+        )
+    geometry = Geometry(kernel, steps, margin, gaps, counts)
+    size = [
+        (n - 1) * s - 2 * p + d * (k - 1) + m + 1
+        for k, s, p, d, n, m in zip(*geometry, more, strict=True)
+    ]  # fmt: skip
+    if min(size) < 1 or 0 in counts:
+        raise RuntimeError(
+            f"{name}: Given input size per channel: {list(counts)}. Calculated output size per channel: {size}. "
+            "Output size is too small"
+        )
+    shape = (input._array.shape[0], channels, *size)
+    return _finished(convolve_images(input, weight, shape, geometry, groups), bias, dims, alone)
+
+
+@composite(
+    method=False,
+    samples=each(
+        on(real(2, 3, 6), real(4, 3, 3), real(4)),
+        on(real(4, 6), real(2, 2, 2), None, 2, 1, 2, 2),
+        on(real(1, 2, 5), real(3, 2, 2), padding="same"),
+    ),
+)
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The cross-correlation of sequences (N, C, L) or (C, L) with filters (O, C / groups, k), plus *bias* (O).
+
+    Arguments, result and errors are as those of ``conv2d``, for one dimension.
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.conv1d(torch.arange(5.0).reshape(1, 1, 5), torch.ones(1, 1, 3))
+    tensor([[[3., 6., 9.]]])
+    """
+    return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
 @composite(
@@ -141,195 +237,154 @@ def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] | str = 0,
-    dilation: int | Sequence[int] = 1,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
     """The cross-correlation of images (N, C, H, W) or (C, H, W) with filters (O, C / groups, kh, kw), plus *bias* (O).
 
-    *padding* is zeros around height and width: a number, a pair, "valid" (none) or "same" (the size stays).
-    The result is (N, O, H', W'), with H' = (H + 2 · padding - dilation · (kh - 1) - 1) // stride + 1.
+    Args:
+        input: images, of the type that *weight* has.
+        weight: filters.
+        bias: a number added to each channel of the result.
+        stride: steps between neighbouring results: a number, or one for each dimension.
+        padding: zeros around height and width: a number, a pair, "valid" (none) or "same" (the size stays).
+        dilation: steps between the elements of a filter.
+        groups: channels are divided into this many groups that do not mix.
 
-    >>> import allgrad as torch
-    >>> torch.nn.functional.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)).shape
-    torch.Size([1, 1, 2, 2])
+    Returns:
+        (N, O, H', W'), with H' = (H + 2 · padding - dilation · (kh - 1) - 1) // stride + 1.
+
+    Raises:
+        RuntimeError: shapes, types or sizes that do not fit, or a filter greater than the padded image.
+
+    Example:
+        >>> import allgrad as torch
+        >>> torch.nn.functional.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)).shape
+        torch.Size([1, 1, 2, 2])
     """
-    _check_conv2d(input, weight, bias, groups)
-    if input._array.ndim == 3:
-        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    steps, gaps = pair(stride), pair(dilation)
-    kernel = (weight._array.shape[2], weight._array.shape[3])
-    if isinstance(padding, str):
-        input, margin = _pad_by_name(input, padding, kernel, steps, gaps)
-    else:
-        margin = pair(padding)
-    size = output_size((input._array.shape[2], input._array.shape[3]), kernel, steps, margin, gaps)
-    if min(size) < 1:
-        wide = tuple(n + 2 * p for n, p in zip(input._array.shape[2:], margin, strict=True))
-        raise RuntimeError(
-            f"Calculated padded input size per channel: ({wide[0]} x {wide[1]}). Kernel size: ({kernel[0]} x {kernel[1]}). "
-            "Kernel size can't be greater than actual input size"
-        )
-    result = convolve(input, weight, steps, margin, gaps, groups)
-    return result if bias is None else result + bias.reshape(-1, 1, 1)
-
-
-def _pad_by_name(input: Tensor, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Tensor, Pair]:
-    if name == "valid":
-        return input, (0, 0)
-    if name != "same":
-        raise ValueError(f"conv2d: padding must be a number, a pair, 'valid' or 'same', found {name!r}")
-    if stride != (1, 1):
-        raise RuntimeError("padding='same' is not supported for strided convolutions")
-    before, after = _same_padding(kernel, dilation)
-    if before == after:
-        return input, before
-    return zero_pad(input, (before[0], after[0], before[1], after[1])), (0, 0)
-
-
-@operation(
-    lambda g, input_shape, margins: g[
-        :, :, margins[0] : margins[0] + input_shape[2], margins[2] : margins[2] + input_shape[3]
-    ],
-    public=False,
-    samples=on(real(1, 2, 3, 3), (1, 0, 2, 1)),
-)
-def zero_pad(input: Array, margins: tuple[int, int, int, int]) -> Array:
-    """Images with zeros above, below, left and right."""
-    top, bottom, left, right = margins
-    return np.pad(input, ((0, 0), (0, 0), (top, bottom), (left, right)))
-
-
-@operation(
-    lambda g, y1, input_shape: scatter_flat(g[0], y1, input_shape),
-    outputs=ValuesAndIndices,
-    node_name="MaxPool2DWithIndicesBackward0",
-    public=False,
-    samples=each(
-        on(real(2, 3, 6, 6), (2, 2), (2, 2), (0, 0), (1, 1), False),
-        on(real(1, 2, 5, 5), (3, 2), (2, 1), (1, 1), (1, 1), True),
-    ),
-)
-def max_pool_images(
-    input: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool
-) -> tuple[Array, Array]:
-    """The greatest element of each window, and where in its image (flat) it was."""
-    return max_windows(input, _geometry(input.shape[2:], kernel, stride, padding, dilation, ceil))
-
-
-@operation(
-    lambda g, index: gather_flat(g, index),
-    public=False,
-    samples=on(real(1, 2, 2, 2), np.arange(8).reshape(1, 2, 2, 2), (1, 2, 3, 3)),
-)
-def scatter_flat(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
-    """Images of *shape* with *input* (N, C, oh, ow) added at the flat *index* into each image."""
-    return add_at(input, index, shape)
-
-
-@operation(
-    lambda g, index, input_shape: scatter_flat(g, index, input_shape),
-    public=False,
-    samples=on(real(1, 2, 3, 3), np.arange(8).reshape(1, 2, 2, 2)),
-)
-def gather_flat(input: Array, index: Index) -> Array:
-    """The elements of images (N, C, H, W) at the flat *index* into each image."""
-    n, c, h, w = input.shape
-    return np.take_along_axis(input.reshape(n, c, h * w), index.reshape(n, c, -1), 2).reshape(index.shape)
-
-
-@composite(method=False, samples=each(on(real(2, 3, 6, 6), 2), on(real(2, 5, 5), 3, 2, 1)))
-def max_pool2d(
-    input: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The greatest element of each window of images (N, C, H, W) or (C, H, W); *stride* defaults to the window's size.
-
-    With *return_indices*, also where in its image (flat) each was.
-    """
-    if input._array.ndim == 3:
-        found = max_pool2d(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, True)
-        values, indices = found[0].squeeze(0), found[1].squeeze(0)
-    else:
-        kernel, margin = pair(kernel_size), pair(padding)
-        _check_pool(input, "max_pool2d", kernel, margin)
-        steps = kernel if stride is None or stride == [] else pair(stride)
-        values, indices = max_pool_images(input, kernel, steps, margin, pair(dilation), ceil_mode)
-    return (values, indices) if return_indices else values
-
-
-def _check_pool(input: Tensor, name: str, kernel: Pair, padding: Pair) -> None:
-    if input._array.ndim != 4:
-        raise RuntimeError(f"{name}: expected images of 3 or 4 dimensions, found {list(input.shape)}")
-    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        raise RuntimeError(
-            f"pad should be at most half of effective kernel size, found padding {padding} and kernel {kernel}"
-        )
-    if any(n + 2 * p < k for n, p, k in zip(input._array.shape[2:], padding, kernel, strict=True)):
-        raise RuntimeError(
-            f"{name}: images of {list(input.shape[2:])} with padding {padding} are smaller than the window {kernel}"
-        )
-
-
-@operation(
-    lambda g, input_shape, kernel, stride, padding, divisor: spread_windows(
-        g, input_shape, kernel, stride, padding, divisor
-    ),
-    node_name="AvgPool2DBackward0",
-    public=False,
-    samples=on(real(2, 3, 6, 6), (2, 3), (2, 1), (1, 0), 6.0),
-)
-def sum_windows(input: Array, kernel: Pair, stride: Pair, padding: Pair, divisor: Any) -> Array:
-    """The sum of each window, divided by *divisor* (a number, or an array over the windows)."""
-    geometry = _geometry(input.shape[2:], kernel, stride, padding, (1, 1))
-    return windows(padded(input, geometry), geometry).sum(axis=(2, 3)) / np.asarray(divisor, dtype=input.dtype)
-
-
-@operation(
-    lambda g, kernel, stride, padding, divisor: sum_windows(g, kernel, stride, padding, divisor),
-    public=False,
-    samples=on(real(1, 2, 3, 3), (1, 2, 6, 6), (2, 2), (2, 2), (0, 0), 4.0),
-)
-def spread_windows(
-    input: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, divisor: Any
-) -> Array:
-    """The transpose of ``sum_windows``: each element given to all places of its window."""
-    geometry = _geometry(shape[2:], kernel, stride, padding, (1, 1))
-    part = (input / np.asarray(divisor, dtype=input.dtype))[:, :, None, None]
-    return sum_windows_back(np.broadcast_to(part, (*input.shape[:2], *kernel, *input.shape[2:])), shape, geometry)
+    return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @composite(
     method=False,
-    samples=each(on(real(2, 3, 6, 6), 2), on(real(1, 2, 5, 5), 3, 2, 1, count_include_pad=False)),
+    samples=each(
+        on(real(1, 2, 3, 3, 2), real(2, 2, 2, 2, 1), real(2), padding=(0, 1, 0)),
+        on(real(2, 2, 3, 3), real(2, 1, 1, 2, 2), groups=2, stride=(1, 2, 1)),
+    ),
 )
-def avg_pool2d(
+def conv3d(
     input: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> Tensor:
-    """The mean of each window of images (N, C, H, W) or (C, H, W); *stride* defaults to the window's size."""
-    if input._array.ndim == 3:
-        return avg_pool2d(
-            input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        ).squeeze(0)
-    if ceil_mode:
-        raise NotImplementedError("avg_pool2d: ceil_mode=True is not supported")
-    kernel, margin = pair(kernel_size), pair(padding)
-    _check_pool(input, "avg_pool2d", kernel, margin)
-    steps = kernel if stride is None or stride == [] else pair(stride)
-    divisor: Any = float(divisor_override or kernel[0] * kernel[1])
-    if not count_include_pad and divisor_override is None:
-        ones = np.ones((1, 1, *input._array.shape[2:]))
-        divisor = sum_windows(Tensor._wrap(ones), kernel, steps, margin, 1.0)._array
-    return sum_windows(input, kernel, steps, margin, divisor)
+    """The cross-correlation of volumes (N, C, D, H, W) or (C, D, H, W) with filters (O, C / groups, kd, kh, kw).
+
+    Arguments, result and errors are as those of ``conv2d``, for three dimensions.
+
+    >>> import allgrad as torch
+    >>> torch.nn.functional.conv3d(torch.ones(1, 2, 4, 4, 4), torch.ones(3, 2, 2, 2, 2), stride=2).shape
+    torch.Size([1, 3, 2, 2, 2])
+    """
+    return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+@composite(
+    method=False,
+    samples=each(
+        on(real(2, 3, 4), real(3, 2, 3), real(2)),
+        on(real(4, 3), real(4, 1, 2), None, 2, 1, 1, 2),
+        on(real(1, 2, 3), real(2, 1, 2), output_padding=2, dilation=3),
+    ),
+)
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """The transposed convolution of sequences (N, C, L) or (C, L) with filters (C, O / groups, k), plus *bias* (O).
+
+    Arguments, result and errors are as those of ``conv_transpose2d``, for one dimension.
+
+    >>> import allgrad as torch
+    >>> torch.conv_transpose1d(torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1, 2), stride=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
+    return _transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@composite(
+    method=False,
+    samples=each(
+        on(real(1, 3, 3, 2), real(3, 2, 2, 3), real(2), padding=1),
+        on(real(2, 3, 3), real(2, 2, 2, 2), None, (2, 1), 0, (1, 0)),
+    ),
+)
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """The transposed convolution of images (N, C, H, W) or (C, H, W) with filters (C, O / groups, kh, kw).
+
+    It is what ``conv2d`` of these arguments sends back to its input, so the size grows where *stride* is more than 1.
+
+    Args:
+        input: images, of the type that *weight* has.
+        weight: filters.
+        bias: a number added to each of the O channels of the result.
+        stride: steps between what neighbouring elements of *input* are spread over.
+        padding: rows and columns removed around the result.
+        output_padding: rows and columns added at the end of the result, less than stride or dilation.
+        groups: channels are divided into this many groups that do not mix.
+        dilation: steps between the elements of a filter.
+
+    Returns:
+        (N, O, H', W'), with H' = (H - 1) · stride - 2 · padding + dilation · (kh - 1) + output_padding + 1.
+
+    Raises:
+        RuntimeError: shapes, types or sizes that do not fit.
+
+    Example:
+        >>> import allgrad as torch
+        >>> torch.conv_transpose2d(torch.ones(1, 1, 3, 3), torch.ones(1, 4, 2, 2), stride=2).shape
+        torch.Size([1, 4, 6, 6])
+    """
+    return _transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@composite(method=False, samples=on(real(1, 2, 2, 2, 2), real(2, 1, 2, 1, 2), real(1), (2, 1, 1), (1, 0, 0), (1, 0, 0)))
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Tensor:
+    """The transposed convolution of volumes (N, C, D, H, W) or (C, D, H, W) with filters (C, O / groups, kd, kh, kw).
+
+    Arguments, result and errors are as those of ``conv_transpose2d``, for three dimensions.
+
+    >>> import allgrad as torch
+    >>> torch.conv_transpose3d(torch.ones(1, 2, 2, 2, 2), torch.ones(2, 3, 2, 2, 2), stride=2).shape
+    torch.Size([1, 3, 4, 4, 4])
+    """
+    return _transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

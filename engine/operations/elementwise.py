@@ -50,7 +50,7 @@ def signs(input: Array) -> Array:
     return np.where(found == found, found, 0) if input.dtype.kind == "f" else found
 
 
-@operation(lambda g: np.zeros_like(g), inplace=True, samples=unary())
+@operation(lambda g: np.zeros_like(g), inplace=True, samples=unary(), refuses="c")
 def sign(input: Array) -> Array:
     """-1, 0 or 1, as input is less than, equal to or greater than 0; of nan 0."""
     return signs(input)
@@ -242,7 +242,7 @@ def trunc(input: Array) -> Array:
     return np.trunc(input)
 
 
-@operation(lambda g: np.zeros_like(g), inplace=True, samples=each(unary(), on(real(5), decimals=1)))
+@operation(lambda g: np.zeros_like(g), inplace=True, samples=each(unary(), on(real(5), decimals=1)), refuses="c")
 def round(input: Array, *, decimals: int = 0) -> Array:
     """input rounded to *decimals* places, halves to the even neighbour."""
     return np.round(input, decimals)
@@ -254,7 +254,7 @@ def relu_backward(grad: Array, input: Array) -> Array:
     return relu_gradient(grad, input)
 
 
-@operation(lambda g, input: relu_backward(g, input), inplace=True, samples=unary())
+@operation(lambda g, input: relu_backward(g, input), inplace=True, samples=unary(), refuses="c")
 def relu(input: Array) -> Array:
     """input where it is positive, else 0. Its derivative at 0 is 0.
 

@@ -75,7 +75,15 @@ def copysign(input: Array, other: Array) -> Array:
     return np.copysign(input, other)
 
 
-@operation(ufunc=np.nextafter, promotion=ARITHMETIC, inplace=True)
+@operation(
+    lambda g: g,
+    None,
+    ufunc=np.nextafter,
+    promotion=ARITHMETIC,
+    broadcasts=True,
+    inplace=True,
+    samples=on(real(3), real(3)),
+)
 def nextafter(input: Array, other: Array) -> Array:
     """The next floating-point number after input in the direction of *other*.
 

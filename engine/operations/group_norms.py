@@ -16,7 +16,7 @@ from ..tensors.tensor import Tensor
 from .normalization import batch_norm, layer_norm
 from .padding import constant_pad_nd
 from .rectifiers import check_floating
-from .reduction import mean as mean_of
+from .reduction import sum_over
 from .strides import unfold
 
 
@@ -189,5 +189,6 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     if not input._array.size:
         return input
     around = (0, 0) * (ndim - 2) + (size // 2, (size - 1) // 2)
-    squares = mean_of(unfold(constant_pad_nd(input * input, around), 1, size, 1), -1)
+    sums = sum_over(unfold(constant_pad_nd(input * input, around), 1, size, 1), -1)
+    squares = sums / size if input.is_floating_point() else sums // size  # PyTorch's mean of whole numbers is one
     return input / (squares * alpha + k) ** beta

@@ -11,7 +11,7 @@ from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
 from ..registry.nodes import reduce_to
-from ..registry.samples import each, on, real, truth, whole
+from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
 
@@ -84,6 +84,7 @@ def _add_part(whole: Array, g: Array, shape: tuple[int, ...], index: tuple[Any, 
     view=True,
     node_name=lambda node: _index_name(node._saved_index),
     public=False,
+    called="__getitem__",
     samples=each(
         on(real(4, 3), (1,)),
         on(real(4, 3), (slice(1, 3), slice(None, None, 2))),
@@ -281,24 +282,6 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(Tensor._wrap(p) for p in places)
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
-
-
-@composite(method=False, samples=on(whole(2, 3, below=5), real(5, 4)))
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of *weight* (rows, width) at the whole numbers of input; the row *padding_idx* gets no gradient."""
-    array = input._array
-    if array.dtype.kind not in "iu":
-        raise RuntimeError(f"embedding: expected indices of type int64 or int32, found {input.dtype}")
-    rows = weight._array.shape[0]
-    if array.size and (array.min() < 0 or array.max() >= rows):
-        raise IndexError(f"index out of range in self: embedding has {rows} rows, found index {int(array.max())}")
-    found = index_by(weight, (array,))
-    if padding_idx is None:
-        return found
-    from .comparison import choose
-
-    padding = Tensor._wrap((array == padding_idx % rows)[..., None])
-    return choose(padding, found.detach(), found)
 
 
 @operation(samples=None)

@@ -41,11 +41,10 @@ _SAMPLE = (resampling.linear(3, 5, False, None, np.float64), resampling.mean(4, 
 )
 def resampled(input: Array, taps: tuple[Taps, ...], mode: str) -> Array:
     """input with its last dimensions mapped by *taps*; in *mode*, which names the node."""
-    array = input.astype(np.float32) if input.dtype in (np.float16, np.uint8) and mode not in _BY_PLACE[:2] else input
-    for axis, tap in enumerate(taps, input.ndim - len(taps)):
-        array = resampling.resample(array, axis, tap)
-    if input.dtype == np.uint8:
-        array = np.clip(np.floor(array + 0.5), 0, 255) if array.dtype != np.uint8 else array
+    array = input.astype(np.float32) if input.dtype == np.float16 and mode not in _BY_PLACE[:2] else input
+    for axis, tap in reversed(list(enumerate(taps, input.ndim - len(taps)))):
+        kernel = resampling.resample_bytes if input.dtype == np.uint8 else resampling.resample
+        array = kernel(array, axis, tap)
     return array.astype(input.dtype, copy=False)
 
 
@@ -117,7 +116,7 @@ def _taps(input: Tensor, mode: str, before: int, after: int, scale: float | None
     if antialias:
         return resampling.antialiased(before, after, align, scale, 4 if mode == "bicubic" else 2)
     kernel = resampling.cubic if mode == "bicubic" else resampling.linear
-    precision = np.float64 if input._array.dtype == np.float64 else np.float32  # as PyTorch reckons places
+    precision = np.float64 if input._array.dtype in (np.float64, np.uint8) else np.float32  # as PyTorch reckons places
     return kernel(before, after, align, scale, precision)
 
 

@@ -12,6 +12,7 @@ from ..registry.nodes import reduce_to
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor, add_method
+from .conversion import result_type
 
 ARITHMETIC = Promotion.ARITHMETIC
 
@@ -19,9 +20,10 @@ ARITHMETIC = Promotion.ARITHMETIC
 @operation(
     lambda g, other: np.matmul(g, np.swapaxes(other, -1, -2)),
     lambda g, input: np.matmul(np.swapaxes(input, -1, -2), g),
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     broadcasts=True,
     node_name="MmBackward0",
+    called="matmul",
     public=False,
     samples=each(
         on(real(3, 4), real(4, 2)),
@@ -43,7 +45,7 @@ def matrix_product(input: Array, other: Array) -> Array:
 @operation(
     lambda g, other: g * other,
     lambda g, input: g * input,
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     node_name="DotBackward0",
     samples=on(real(4), real(4)),
 )
@@ -74,7 +76,7 @@ def matmul(input: Tensor, other: Any) -> Tensor:
     tensor([[11.]])
     """
     if isinstance(other, np.ndarray):
-        other = Tensor._wrap(other)
+        return matmul_promoted(input, Tensor._wrap(other))
     if not isinstance(other, Tensor) or not isinstance(input, Tensor):
         wrong = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul(): argument must be Tensor, not {type(wrong).__name__}")
@@ -91,7 +93,16 @@ def matmul(input: Tensor, other: Any) -> Tensor:
 
 
 def _rmatmul(self: Tensor, other: Any) -> Tensor:
-    return matmul(Tensor._wrap(np.asarray(other)), self)
+    if isinstance(other, Tensor):
+        product: Tensor = matmul(other, self)
+        return product
+    return matmul_promoted(Tensor._wrap(np.asarray(other)), self)
+
+
+def matmul_promoted(left: Tensor, right: Tensor) -> Tensor:
+    """The product of a tensor and what was a NumPy array, in their common type, as NumPy has it."""
+    common = result_type(left, right)
+    return matmul(left.to(common), right.to(common))
 
 
 add_method("__rmatmul__", _rmatmul)
@@ -100,7 +111,9 @@ add_method("__rmatmul__", _rmatmul)
 def _expect_dims(name: str, input: Tensor, other: Tensor, dims: int) -> None:
     for position, tensor in (("self", input), ("mat2", other)):
         if tensor._array.ndim != dims:
-            raise RuntimeError(f"{name}: {position} must be a {dims}-D tensor, found {list(tensor.shape)}")
+            raise RuntimeError(
+                f"{name}: {position} must be a {dims}-D tensor, found {list(tensor.shape)}: matmul takes any"
+            )
 
 
 @composite(out=True, samples=on(real(3, 4), real(4, 2)))
@@ -113,11 +126,11 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 @composite(out=True, samples=on(real(2, 3, 4), real(2, 4, 2)))
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of matrices pair by pair, (b, n, m) and (b, m, p)."""
-    _expect_dims("batch1", input, mat2, 3)
+    _expect_dims("bmm", input, mat2, 3)
     if input._array.shape[0] != mat2._array.shape[0]:
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] "
-            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
+            f"but got: [{mat2.shape[0]}, {mat2.shape[1]}], in bmm() of {list(input.shape)} and {list(mat2.shape)}"
         )
     return matrix_product(input, mat2)
 
@@ -130,7 +143,11 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
-@composite(out=True, inplace=True, samples=on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0))
+@composite(
+    out=True,
+    inplace=True,
+    samples=each(on(real(3, 2), real(3, 4), real(4, 2)), on(real(2), real(3, 4), real(4, 2), beta=0.5, alpha=2.0)),
+)
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · (mat1 @ mat2)."""
     return added_to("addmm", input, mm(mat1, mat2), beta, alpha)
@@ -172,8 +189,9 @@ def _rows(x: Any) -> Any:
     lambda g, weight: np.matmul(g, weight),
     lambda g, input: np.matmul(np.swapaxes(_rows(g), 0, 1), _rows(input)),
     lambda g: np.sum(_rows(g), axis=0),
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
     node_name="AddmmBackward0",
+    called="linear",
     method=False,
     samples=each(
         on(real(3, 4), real(2, 4), real(2)), on(real(2, 3, 4), real(2, 4)), on(real(1, 4), real(2, 4), real(2)),
@@ -297,7 +315,8 @@ def _explicit(equation: str, ndims: list[int]) -> tuple[list[str], str]:
 
 @operation(
     _einsum_rule,
-    promotion=ARITHMETIC,
+    promotion=Promotion.ALIKE,
+    called="einsum",
     public=False,
     node_name="EinsumBackward0",
     samples=each(

@@ -13,6 +13,7 @@ from ..registry import Array, Index, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, whole
 from ..tensors.tensor import Tensor
+from .indexing import masked_fill
 
 
 def _softmax_slope(g: Any, grad: Any, result: Any, dim: int, scale: float) -> Any:
@@ -208,14 +209,15 @@ def _check_classes(input: Tensor, target: Tensor, ignore_index: int) -> None:
     expected = (shape[0], *shape[2:])
     if classes.shape != expected:
         raise ValueError(
-            f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes.shape[0] if classes.ndim else 1})."
+            f"Expected input batch_size ({shape[0]}) to match target batch_size ({classes.shape[0] if classes.ndim else 1}), "
+            f"for input {list(shape)} and target {list(classes.shape)}"
             if not classes.ndim or classes.shape[0] != shape[0]
-            else f"Expected target size {list(expected)}, got {list(classes.shape)}"
+            else f"Expected target size {list(expected)}, got {list(classes.shape)}, for input {list(shape)}"
         )
     known = classes[classes != ignore_index]
     if known.size and (known.min() < 0 or known.max() >= shape[1]):
         bad = int(known.min() if known.min() < 0 else known.max())
-        raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes.")
+        raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes, 0 to {shape[1] - 1}.")
 
 
 @composite(method=False, samples=on(real(4, 3), whole(4, below=3)))
@@ -233,6 +235,8 @@ def nll_loss(
     *weight* (C) weighs classes, targets equal to *ignore_index* do not count; "mean" divides by the total weight.
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
+    if not input._array.ndim:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
     if input._array.ndim == 1:
         whole_batch = "none" if reduction == "none" else reduction
         loss = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, None, ignore_index, None, whole_batch)
@@ -244,6 +248,7 @@ def nll_loss(
 def _classes_and_weights(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> tuple[Tensor, Any]:
     """Classes that can all be looked up, and what each counts: its weight, or 0 where it is ignored."""
     _check_classes(input, target, ignore_index)
+    _check_weight(input, weight)
     classes = target._array
     counted = classes != ignore_index
     if counted.all():
@@ -254,9 +259,21 @@ def _classes_and_weights(input: Tensor, target: Tensor, weight: Tensor | None, i
     return Tensor._wrap(safe), weights.astype(input._array.dtype)
 
 
+def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+    classes = input._array.shape[min(input._array.ndim - 1, 1)]
+    if weight is not None and weight._array.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
+            f"shape: {list(weight.shape)}"
+        )
+
+
 def _averaged(losses: Tensor, weights: Any, reduction: str) -> Tensor:
-    """*losses* reduced; their mean is over the total of *weights*."""
-    return losses.sum() / float(weights.sum()) if reduction == "mean" else reduced(losses, reduction)
+    """*losses* reduced; their mean is over the total of *weights*, and where that is 0, nan without a gradient."""
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    total = float(weights.sum())
+    return losses.sum() / total if total else losses.sum() * 0.0 + float("nan")
 
 
 @composite(
@@ -283,6 +300,10 @@ def cross_entropy(
     tensor(0.6931)
     """
     reduction = chosen_reduction(size_average, reduce, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if not input._array.ndim:
+        raise RuntimeError("cross_entropy: expected logits (N, C, …) or (C), found a tensor without dimensions")
     axis = 0 if input._array.ndim == 1 else 1
     if axis and not label_smoothing and not target.is_floating_point():
         classes, weights = _classes_and_weights(input, target, weight, ignore_index)
@@ -295,7 +316,7 @@ def cross_entropy(
         return loss
     counted = Tensor._wrap(target._array != ignore_index)
     weighted = logs if weight is None else logs * weight.reshape([-1] + [1] * (input._array.ndim - axis - 1))
-    even = -weighted.sum(axis) * counted
+    even = masked_fill(-weighted.sum(axis), ~counted, 0.0)
     if reduction == "mean":
         total = counted.sum() if weight is None else weight[target.masked_fill(~counted, 0)].mul(counted).sum()
         even = even.sum() / total
@@ -310,8 +331,10 @@ def _soft_cross_entropy(
 ) -> Tensor:
     if target._array.shape != logs._array.shape:
         raise RuntimeError(
-            f"cross_entropy: probabilities of shape {list(target.shape)} do not fit an input of shape {list(logs.shape)}"
+            f"cross_entropy: probabilities of shape {list(target.shape)} do not fit an input of shape {list(logs.shape)}: give "
+            "one for each class, or class numbers as int64 (.long())"
         )
+    _check_weight(logs, weight)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / target._array.shape[axis]
     weighted = logs if weight is None else logs * weight.reshape([-1] + [1] * (logs._array.ndim - axis - 1))

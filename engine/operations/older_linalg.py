@@ -55,7 +55,7 @@ def logdet(input: Tensor) -> Tensor:
     return choose(sign == -1, float("nan"), logarithm)
 
 
-@composite(samples=on(real(3, 3)))
+@composite(out=True, samples=on(real(3, 3)))
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """The packed LU factors and the pivots of each matrix, and where its first zero pivot is if *get_infos*."""
     packed, pivots, info = lu_factors.lu_factor_ex(A, pivot=pivot, check_errors=not get_infos)
@@ -111,7 +111,7 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     return cholesky_solve(one.expand(tuple(L.shape)), L, upper)
 
 
-@composite(samples=each(on(real(4, 3)), on(real(3, 4))))
+@composite(out=True, samples=each(on(real(4, 3)), on(real(3, 4))))
 def qr(input: Tensor, some: bool = True) -> QR:
     """Q and R with Q R = input, Q square unless *some*; as ``linalg.qr``."""
     return decompositions.qr(input, "reduced" if some else "complete")

@@ -88,7 +88,7 @@ def edge_pad(input: Array, pad: Sequence[int], mode: str) -> Array:
     """input with its last dimensions padded by what *mode* says: "reflect", "replicate" or "circular"."""
     result = input
     for axis, (before, after) in enumerate(_pairs(pad), input.ndim - len(pad) // 2):
-        result = np.take(result, _sources(input.shape[axis], before, after, mode), axis)
+        result = _pad_axis(result, axis, _sources(input.shape[axis], before, after, mode), max(before, 0))
     return result
 
 
@@ -104,16 +104,35 @@ def edge_unpad(g: Array, shape: tuple[int, ...], pad: Sequence[int], mode: str) 
     return g
 
 
-def _unpad_axis(g: Array, axis: int, sources: Array, start: int, length: int) -> Array:
-    """*g* added along *axis* at *sources*, which rise by one from place *start* on, into zeros of that *length*."""
-    result = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), dtype=g.dtype)
-    to, of = np.moveaxis(result, axis, 0), np.moveaxis(g, axis, 0)
+def _rising(sources: Array, start: int) -> slice:
+    """The places around *start* at which *sources* rise one by one: the elements that stand there for themselves."""
+    places = np.arange(len(sources))
+    own = np.flatnonzero(places - start == sources - sources[min(start, len(sources) - 1)])
+    return slice(int(own[0]), int(own[-1]) + 1) if own.size else slice(0, 0)
+
+
+def _pad_axis(array: Array, axis: int, sources: Array, start: int) -> Array:
+    """*array* at *sources* along *axis*; most of them are copied as the one block they are."""
+    result = np.empty((*array.shape[:axis], len(sources), *array.shape[axis + 1 :]), dtype=array.dtype)
     if not sources.size:
         return result
-    places = np.arange(len(sources))
-    rising = places - start == sources - sources[min(start, len(sources) - 1)]
-    to[sources[rising]] = of[rising]
-    for place in places[~rising]:
+    to, of, block = np.moveaxis(result, axis, 0), np.moveaxis(array, axis, 0), _rising(sources, start)
+    first = int(sources[block.start])
+    to[block] = of[first : first + block.stop - block.start]
+    for place in (*range(block.start), *range(block.stop, len(sources))):
+        to[place] = of[sources[place]]
+    return result
+
+
+def _unpad_axis(g: Array, axis: int, sources: Array, start: int, length: int) -> Array:
+    """*g* added along *axis* at *sources* into zeros of that *length*: what ``_pad_axis`` sends back."""
+    result = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), dtype=g.dtype)
+    if not sources.size:
+        return result
+    to, of, block = np.moveaxis(result, axis, 0), np.moveaxis(g, axis, 0), _rising(sources, start)
+    first = int(sources[block.start])
+    to[first : first + block.stop - block.start] = of[block]
+    for place in (*range(block.start), *range(block.stop, len(sources))):
         to[sources[place]] += of[place]
     return result
 

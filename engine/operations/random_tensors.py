@@ -11,6 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..random import Generator, numpy_generator
 from ..registry import composite
+from ..registry.record import result_dtype
 from ..tensors.tensor import Tensor
 from .creation import finished, numpy_dtype, sizes_of
 
@@ -91,7 +92,9 @@ def normal(
     """Normal random numbers: *mean* and *std* are numbers (with *size*) or tensors that broadcast."""
     if size is not None:
         return randn(size, generator=generator, dtype=dtype) * std + mean
-    shape = np.broadcast_shapes(*(v._array.shape for v in (mean, std) if isinstance(v, Tensor)))
+    tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
+    shape = np.broadcast_shapes(*(v._array.shape for v in tensors))
+    dtype = result_dtype(tensors) if dtype is None else dtype
     return randn(shape, generator=generator, dtype=dtype) * std + mean
 
 

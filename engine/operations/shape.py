@@ -42,7 +42,8 @@ def _resolved(shape: Shape, size: int) -> tuple[int, ...]:
     if given.count(-1) > 1:
         raise RuntimeError("only one dimension can be inferred")
     known = math.prod(n for n in given if n != -1)
-    invalid = RuntimeError(f"shape '{list(given)}' is invalid for input of size {size}")
+    needed = f"a multiple of {known}" if -1 in given else known
+    invalid = RuntimeError(f"shape '{list(given)}' is invalid for input of size {size}: it has room for {needed}")
     if -1 in given:
         if known == 0:
             raise RuntimeError(
@@ -301,7 +302,7 @@ def cat(tensors: Arrays, dim: int = 0) -> Array:
     tensor([1, 2, 3])
     """
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     if any(a.ndim == 0 for a in tensors):
         raise RuntimeError("zero-dimensional tensor cannot be concatenated: use torch.stack, or unsqueeze it first")
     arrays = [a for a in tensors if a.shape != (0,)] or list(tensors)  # PyTorch lets an empty vector join anything

@@ -41,7 +41,7 @@ def apply(
 ) -> Tensor:
     """Let *target* become ``function(target, *args, **kwargs)``; *copies*: the old values are saved by a rule."""
     recorded = any(_needs_grad(a) for a in args) or any(_needs_grad(a) for a in kwargs.values())
-    check_may_change(target, recorded)
+    check_may_change(target, recorded, name)
     before = target
     if mode.enabled and copies and (target._node is not None or recorded):
         before = Tensor._wrap(target._array.copy(), target._node)
@@ -55,7 +55,7 @@ def _needs_grad(value: Any) -> bool:
     return isinstance(value, Tensor) and value._node is not None
 
 
-def check_may_change(target: Tensor, recorded: bool = False) -> None:
+def check_may_change(target: Tensor, recorded: bool = False, name: str = "an assignment") -> None:
     """RuntimeError if operations are recorded and *target* is a leaf that requires grad, or a view of one.
 
     So is a view that was made inside ``no_grad``, where it has a history, or gets one (*recorded*).
@@ -67,13 +67,13 @@ def check_may_change(target: Tensor, recorded: bool = False) -> None:
         return
     if type(target._node) is AccumulateGrad:
         raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation: "
+            f"a leaf Variable that requires grad is being used in an in-place operation, {name} on {list(target.shape)}: "
             "do it inside torch.no_grad(), or write x = x + 1 rather than x += 1"
         )
     if view is not None and type(view.base._node) is AccumulateGrad:
         raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation: "
-            "do it inside torch.no_grad()"
+            f"a view of a leaf Variable that requires grad is being used in an in-place operation, {name} on "
+            f"{list(target.shape)}: do it inside torch.no_grad()"
         )
     if view is not None and view.made_without_grad and (recorded or view.base._node is not None):
         raise RuntimeError(
@@ -131,7 +131,8 @@ def _move_retained(before: Node | None, after: Node | None) -> None:
 
 def title(d: dtypes.dtype) -> str:
     """PyTorch's name of *d* in messages, such as "Float" for float32."""
-    names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool",
+    names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16",
+             "int64": "Long", "int32": "Int", "bool": "Bool",
              "int16": "Short", "int8": "Char", "uint8": "Byte", "complex64": "ComplexFloat",
              "complex128": "ComplexDouble"}  # fmt: skip
     return names.get(d.name, d.name)
@@ -152,25 +153,26 @@ class CopySlices(Node):
         self.hooks = self.version = None
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
-        written = self.replay(g).copy() if wanted[1] is not None else None
+        kept = self._laid_out_as_base(g)
+        written = self.replay(kept).copy() if wanted[1] is not None else None
         if wanted[0] is None:
             return None, written
-        kept = self._laid_out_as_base(g)
         self.replay(kept)[...] = 0
         return kept, written
 
     def _laid_out_as_base(self, g: Any) -> Any:
-        """A copy of *g* in the base's memory order, in which a replayed reshape is a view where the base's was one."""
+        """*g* copied in the base's memory order: there what is replayed (a reshape, strides) finds what was in the base."""
         return np.array(np.transpose(g, self.axes), order="C").transpose(np.argsort(self.axes))
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
+        g = g.permute(self.axes).contiguous().permute(tuple(np.argsort(self.axes).tolist()))
         written = self.replay(g) if wanted[1] is not None else None
         if wanted[0] is None:
             return None, written
         enabled, mode.enabled = mode.enabled, False
         try:
-            kept = Tensor._wrap(self._laid_out_as_base(np.ones(g._array.shape, dtype=bool)))
-            self.replay(kept)._array[...] = False
+            kept = Tensor._wrap(self._laid_out_as_base(np.ones_like(g._array)))
+            self.replay(kept)._array[...] = 0
         finally:
             mode.enabled = enabled
-        return np.where(kept, g, np.zeros_like(g)), written
+        return np.where(kept != 0, g, np.zeros_like(g)), written

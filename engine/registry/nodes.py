@@ -7,8 +7,11 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
+from ..tape.loops import in_respect_of_loop
 from ..tape.mode import users_code
-from ..tape.nodes import RELEASED, Node, Output
+from ..tape.module_calls import ModulePaths
+from ..tape.nodes import RELEASED, Node, Output, callbacks
+from ..tape.provenance import caller
 from ..tensors.tensor import Tensor
 from .operation import Operation
 
@@ -33,6 +36,10 @@ class Packed:
         return Tensor._wrap(tensor._array, self.node)
 
 
+def _is_packed(value: Any) -> bool:
+    return isinstance(value[0] if isinstance(value, tuple) and value else value, Packed)
+
+
 def _unpacked(value: Any, result: bool) -> Any:
     """*value*, saved by a node, with everything packed in it unpacked; the array if it is a *result*."""
     if isinstance(value, tuple):
@@ -55,6 +62,21 @@ class OperationNode(Node):
     def name(self) -> str:
         name = self.operation.node_name
         return name if isinstance(name, str) else name(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """PyTorch's names for saved values: ``_saved_self``, ``_saved_result``, and ``_raw_saved_x`` for the slot itself."""
+        raw, short = name.startswith("_raw_"), name.removeprefix("_raw").removeprefix("_saved_")
+        known = {"self": self.operation.operands[0], "result": "y"}.get(short, short)
+        if known in self.operation.saved_names() and (raw or known != short):
+            return self._raw(known) if raw else self._saved_tensor(known)
+        raise AttributeError(
+            f"{self.name()!r} object has no attribute {name!r}: it saves {self.operation.saved_names()}"
+        )
+
+    def _raw(self, name: str) -> Any:
+        from .packing import SavedTensor
+
+        return SavedTensor(self, name)
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         return self._run_rules(g, wanted, recorded=False)
@@ -101,7 +123,7 @@ class OperationNode(Node):
         value = getattr(self, "_saved_" + name)
         if value is RELEASED:
             released(self)
-        if self.hooks is not None and self.hooks.packed:
+        if self.hooks is not None and self.hooks.packed and _is_packed(value):
             return _unpacked(value, is_result(name))
         for tensor in value if isinstance(value, tuple) else (value,):
             if isinstance(tensor, Tensor) and tensor._counter is not None:
@@ -150,7 +172,8 @@ def check_output(node: Node) -> None:
     """RuntimeError if the output that *node* saved was changed in place since."""
     version = node.version
     if version is not None and version.stamp > node.seq:
-        changed(node, None, "its result", version.place)
+        saved = getattr(node, "_saved_y", None)
+        changed(node, saved if isinstance(saved, np.ndarray) else None, "the result", version.place)
 
 
 def changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
@@ -158,15 +181,30 @@ def changed(node: Node, array: Any, name: str, place: object) -> NoReturn:
     shape = "" if array is None else f" {list(array.shape)}"
     raise RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"{name}{shape}, saved for {node.name()} at {node.place}, was overwritten at {place}. "
+        f"{name}{shape}, saved for {told(node)}, was overwritten at {place}. "
         "Use the out-of-place form there, or .clone() before it."
     )
 
 
 def released(node: Node) -> NoReturn:
     """RuntimeError: the values that *node* saved are gone after a first backward pass."""
+    freed = callbacks.freed_at
+    where = in_respect_of_loop(node.place, caller()) if node.place is not None else ""
+    if where == "in an earlier turn of the loop":
+        remedy = "Use .detach() on what is carried over from turn to turn, or retain_graph=True in the first backward."
+    elif where:
+        remedy = "Compute it inside the loop, or specify retain_graph=True in each backward but the last."
+    else:
+        remedy = "Specify retain_graph=True in the first backward, or compute that value again before the second."
     raise RuntimeError(
         "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-        f"been freed): the first stale value belongs to {node.name()}, recorded at {node.place}. "
-        "Specify retain_graph=True in the first backward, or compute that value again before the second."
+        f"been freed): the first stale value was made by {told(node)}{', ' + where if where else ''}"
+        f"{f', and freed by the backward at {freed}' if freed is not None else ''}. {remedy}"
     )
+
+
+def told(node: Node) -> str:
+    """*node* in words: its operation, the user's line that recorded it, the module around that."""
+    name = f"{node.operation.shown_name}()" if isinstance(node, OperationNode) else node.name()
+    path = ModulePaths().at(node.seq)
+    return f"{name} at {node.place}{f' in {path}' if path else ''}"

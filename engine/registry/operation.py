@@ -30,6 +30,7 @@ class Promotion(enum.Enum):
 
     NONE = "they stay as they are"
     ARITHMETIC = "they are promoted to a common type, which the result has"
+    ALIKE = "they must be of one type, which the result has"
     FLOATING = "as ARITHMETIC, and integers become the default floating type"
     COMPARISON = "they are promoted to a common type; the result has its own"
 
@@ -84,6 +85,7 @@ class Operation:
         self.adding: Callable[..., None] | None = None  # adds the first operand's gradient to an array
         self.refuses = ""
         self.takes_out = False
+        self.called = ""  # what users know it as, where only other operations call it
         self.call: Callable[..., Any] = forward
         self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
@@ -101,8 +103,8 @@ class Operation:
     @property
     def shown_name(self) -> str:
         """The name that an error message gives it: PyTorch's, taken from its node where only operators call it."""
-        if self.public or not isinstance(self.node_name, str):
-            return self.name
+        if self.called or self.public or not isinstance(self.node_name, str):
+            return self.called or self.name
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", re.sub(r"Backward\w?$", "", self.node_name)).lower()
 
     def saved_names(self) -> tuple[str, ...]:
@@ -144,6 +146,7 @@ def operation(
     method: bool = True,
     public: bool = True,
     refuses: str = "",
+    called: str = "",
     namespace: str = "",
     adding: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -155,10 +158,10 @@ def operation(
     operand's memory. *outputs* wraps the tuple of several results. *aliases* are further public names; *dunder* and
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
     a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
-    the kinds of operands that raise, "b" for bool and "c" for complex. *node_name* is what its nodes are called, or a
-    function of the node. *adding* takes an array before what the first rule takes, and adds that gradient to it: for
-    an operand much larger than the result, of which many parts are taken. *namespace*: it is a name of that module
-    (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
+    the kinds of operands that raise, "b" for bool and "c" for complex. *called*: the name for it in messages.
+    *node_name* is what its nodes are called, or a function of the node. *adding* takes an array before what the first
+    rule takes, and adds that gradient to it: for an operand much larger than the result, of which many parts are taken.
+    *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,7 +171,7 @@ def operation(
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
-        op.refuses, op.adding = refuses, adding
+        op.refuses, op.called, op.adding = refuses, called, adding
         op.node_name = node_name or op.node_name
         op.takes_out = not view
         op.call = wrapper(op)

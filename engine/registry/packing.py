@@ -56,3 +56,28 @@ def pack_saved(op: Operation | None, args: tuple[Any, ...], kwargs: dict[str, An
                 pack(value, hook, unpack, value._node)  # fmt: skip
             setattr(node, "_saved_" + name, packed)
     hooks_of(node).packed = True
+
+
+class SavedTensor:
+    """A value that a node saved, as PyTorch shows it in ``grad_fn._raw_saved_x``: for hooks of its own."""
+
+    def __init__(self, node: OperationNode, name: str) -> None:
+        self._node, self._name = node, name
+
+    def register_hooks(self, pack_hook: Hook, unpack_hook: Hook) -> None:
+        """Let this value go through *pack_hook* now, and through *unpack_hook* when backward needs it.
+
+        RuntimeError if it has hooks already, was freed, or is no tensor.
+        """
+        value = getattr(self._node, "_saved_" + self._name)
+        if isinstance(value, Packed):
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is "
+                "allowed at a time."
+            )
+        tensor = self._node._saved_tensor(self._name)
+        if not isinstance(tensor, Tensor):
+            raise RuntimeError(f"register_hooks: {self._name} is no tensor but {type(tensor).__name__}")
+        node = None if is_result(self._name) else tensor._node
+        setattr(self._node, "_saved_" + self._name, pack(tensor, pack_hook, unpack_hook, node))
+        hooks_of(self._node).packed = True

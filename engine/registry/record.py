@@ -25,11 +25,23 @@ def call(op: Operation, values: tuple[Any, ...]) -> Any:
     arguments = dict(zip(op.parameters, values, strict=True))
     if mode.rules_on_arrays and not _any_tensor(op, arguments):
         return op.forward(*values[: op.positional], **dict(list(arguments.items())[op.positional :]))
-    _check_operands(op, arguments)
-    _promote(op, arguments)
-    arrays = {name: _array_of(value) if name in op.operands else value for name, value in arguments.items()}
-    result = _forward(op, arrays)
+    try:
+        _check_operands(op, arguments)
+        _promote(op, arguments)
+        arrays = {name: _array_of(value) if name in op.operands else value for name, value in arguments.items()}
+        result = _forward(op, arrays)
+    except Exception as error:
+        if not isinstance(error, ForeignOperandError):
+            errors.name_call(error, op.shown_name, [_shape_of(arguments[n]) for n in op.operands], caller())
+        raise
     return _wrap(op, arguments, result)
+
+
+def _shape_of(value: Any) -> str:
+    """The shape, or shapes, of an operand, for an error message."""
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(_shape_of, value))
+    return str(list(value._array.shape)) if isinstance(value, Tensor) else repr(value)
 
 
 def call_as_operator(op: Operation, values: tuple[Any, ...]) -> Any:
@@ -102,6 +114,8 @@ def _promote(op: Operation, arguments: dict[str, Any]) -> None:
     """Cast the operands to PyTorch's common type; the casts are recorded, so gradients come back uncast."""
     if op.promotion is Promotion.NONE:
         return
+    if op.promotion is Promotion.ALIKE:
+        _expect_one_type(op, arguments)
     taking_part = [n for n in op.operands if n not in op.indexes and arguments[n] is not None]
     target = result_dtype([v for n in taking_part for v in _listed(arguments[n])])
     if op.promotion is Promotion.FLOATING and target.category < dtypes.FLOATING:
@@ -109,6 +123,22 @@ def _promote(op: Operation, arguments: dict[str, Any]) -> None:
     for name in taking_part:
         value = arguments[name]
         arguments[name] = tuple(cast(v, target) for v in value) if isinstance(value, tuple) else cast(value, target)
+
+
+def _expect_one_type(op: Operation, arguments: dict[str, Any]) -> None:
+    found = {
+        name if len(values) == 1 else f"{name}[{i}]": value.dtype
+        for name in op.operands
+        if arguments[name] is not None
+        for values in [_listed(arguments[name])]
+        for i, value in enumerate(values)
+    }
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"{name} {kind}" for name, kind in found.items())
+        raise RuntimeError(
+            f"expected operands to have the same dtype in {op.shown_name}(), but got: {told}. Convert one, for instance with "
+            f".to({next(reversed(found.values()))})"
+        )
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -158,10 +188,33 @@ def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
         with np.errstate(all="ignore"):
             return op.forward(*positional, **named)
     except Exception as error:
+        if any(_is_brain_float(array) for array in arrays.values()):
+            return _rounded(_forward(op, {name: _widened(array) for name, array in arrays.items()}))
         better = errors.translated(op.shown_name, error, [arrays[n] for n in op.operands])
         if better is error:
             raise
         raise better from None
+
+
+def _is_brain_float(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_brain_float, value))
+    return isinstance(value, np.ndarray) and value.dtype.name == "bfloat16"
+
+
+def _widened(value: Any) -> Any:
+    """*value* with float32 for bfloat16, which NumPy's functions know nothing of."""
+    if isinstance(value, list):
+        return [_widened(part) for part in value]
+    return value.astype(np.float32) if _is_brain_float(value) else value
+
+
+def _rounded(result: Any) -> Any:
+    """*result*, computed in float32, as bfloat16 again."""
+    if isinstance(result, tuple):
+        return tuple(map(_rounded, result))
+    array = np.asarray(result)
+    return array.astype(dtypes.bfloat16.numpy) if array.dtype == np.float32 else array
 
 
 def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:

@@ -185,6 +185,19 @@ class inference_mode(_Recording):  # noqa: N801 -- PyTorch's name
         return inference_mode(self._inference)
 
 
+class set_multithreading_enabled:  # noqa: N801 -- PyTorch's name
+    """Accept PyTorch's switch, as a call or a context: a backward pass here runs in the thread that asks for it."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are recorded in this thread now."""
     return mode.enabled

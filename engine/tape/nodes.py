@@ -68,7 +68,7 @@ class Gradients(dict["Node", Any]):
 
 
 def _alike(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype
+    return bool(a.shape == b.shape and a.dtype == b.dtype)
 
 
 def conjugated(g: Any) -> Any:
@@ -152,6 +152,11 @@ class Node:
                      for e in self.edges)  # fmt: skip
 
     @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever the user wants to keep with this node."""
+        return _metadata.setdefault(self, {})
+
+    @property
     def place(self) -> Place | None:
         """The line of the user's program that recorded this node."""
         return None if self.code is None else Place(self.code, self.lasti)
@@ -183,6 +188,9 @@ class Node:
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before this node runs; what it returns replaces grad_outputs."""
         return Handle(hooks_of(self).before, hook)
+
+
+_metadata: weakref.WeakKeyDictionary[Node, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def hooks_of(node: Node) -> Hooks:
@@ -302,6 +310,7 @@ class _PassCallbacks(threading.local):
         self.between: dict[int, Callable[..., Any]] = {}
         self.at_end: list[Callable[[], None]] = []
         self.passes: list[RunningPass] = []  # that run now, the innermost last
+        self.freed_at: Place | None = None  # where the last pass that freed its graph was asked for
 
 
 callbacks = _PassCallbacks()

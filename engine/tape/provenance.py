@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
@@ -41,9 +42,15 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """``train.py:31``, followed by the source line where it can be read."""
-        source = linecache.getline(self.code.co_filename, self.line).strip()
-        where = f"{self.code.co_filename}:{self.line}"
-        return f"{where} ({source})" if source else where
+        return _shown(self)
+
+
+@lru_cache(maxsize=256)  # the nodes of a graph share few lines
+def _shown(place: Place) -> str:
+    line = place.line
+    source = linecache.getline(place.code.co_filename, line).strip()
+    where = f"{place.code.co_filename}:{line}"
+    return f"{where} ({source})" if source else where
 
 
 def caller() -> Place:

@@ -119,3 +119,15 @@ def test_every_differentiable_operation_has_samples() -> None:
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_every_operation_is_documented(name: str) -> None:
     assert OPERATIONS[name].doc.strip().endswith((".", ")", ">", "]")) or ">>>" in OPERATIONS[name].doc
+
+
+def test_no_sample_makes_check_finite_raise_an_alarm() -> None:
+    checked = 0
+    for name, number in SAMPLES:
+        tensors, run = call(OPERATIONS[name], samples_of(name)[number])
+        with allgrad.check_finite():
+            outputs = [o for o in floating_outputs(run()) if o.requires_grad]
+            if tensors and outputs:
+                allgrad.autograd.grad(weighted_sum(outputs), tensors, allow_unused=True)
+                checked += 1
+    assert checked > 500

@@ -49,5 +49,4 @@ class _Announcement(event.Listener):
         """Called by Numba when a compilation ends."""
 
 
-register: Any = event.register  # it has no types
-register("numba:compile", _Announcement())
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]

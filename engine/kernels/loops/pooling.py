@@ -36,7 +36,7 @@ def max_windows(
                     source = np.uint64(plane * h * w + at)
                     for x in range(np.uint64(stop - start)):
                         value, held, kept = pixels[source + x * step], greatest[to + x], found[to + x]
-                        better = (value > held) | (kept < 0) | ((value != value) & (held == held))
+                        better = (value > held) | (kept < 0) | (value != value)
                         greatest[to + x] = value if better else held
                         found[to + x] = at + np.int64(x * step) if better else kept
 

@@ -122,7 +122,7 @@ def test_saved_inputs_and_outputs_can_be_differentiated_again(function: Any) -> 
 def test_a_saved_output_changed_in_place_is_noticed() -> None:
     y = Exp.apply(scalar(0.0))
     y.add_(1)
-    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: its result.*ExpBackward"):
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: the result.*ExpBackward"):
         y.backward()
 
 
@@ -404,3 +404,70 @@ def test_a_dropped_graph_is_freed_without_the_garbage_collector(function: Any) -
         assert node() is None
     finally:
         gc.enable()
+
+
+class OnceSquared(torch.autograd.Function):
+    """Its backward cannot be differentiated again: only its jvp serves forward mode."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * g
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * t
+
+
+class Scaled(torch.autograd.Function):
+    """Of two inputs and a number, with two outputs, in complex numbers too."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+        ctx.save_for_forward(a, b)
+        ctx.factor = factor
+        return a * b, factor * a
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor, u: Tensor, none: None) -> tuple[Tensor, Tensor]:
+        assert none is None
+        a, b = ctx.saved_tensors
+        return t * b + a * u, ctx.factor * t
+
+
+def test_a_function_may_state_its_own_forward_derivative() -> None:
+    x = torch.tensor([1.0, 2.0])
+    value, tangent = torch.func.jvp(lambda x: OnceSquared.apply(x).sin(), (x,), (torch.ones(2),))
+    assert torch.allclose(value, (x * x).sin())
+    assert torch.allclose(tangent, (x * x).cos() * 2 * x)
+    assert torch.func.jacfwd(torch.func.jacfwd(OnceSquared.apply))(x)[0, 0, 0].item() == 2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_forward_derivatives_of_several_inputs_and_outputs_agree_with_those_of_operations(dtype: torch.dtype) -> None:
+    points = (torch.randn(3, dtype=dtype), torch.randn(3, dtype=dtype))
+    along = (torch.randn(3, dtype=dtype), torch.randn(3, dtype=dtype))
+    stated = torch.func.jvp(lambda a, b: Scaled.apply(a, b, 3.0), points, along)
+    known = torch.func.jvp(lambda a, b: (a * b, 3.0 * a), points, along)
+    for (one, other), (p, q) in zip(stated, known, strict=True):
+        assert torch.allclose(one, p)
+        assert torch.allclose(other, q)
+
+
+def test_a_function_works_under_vmap_without_a_rule_and_is_never_instantiated() -> None:
+    assert torch.vmap(OnceSquared.apply)(torch.full((3, 2), 2.0)).tolist() == [[4.0, 4.0]] * 3
+    with pytest.raises(RuntimeError, match=r"Methods on autograd functions are all static, so call OnceSquared\.apply"):
+        OnceSquared()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import allgrad as torch
+from allgrad import Tensor, nn
 
 
 def test_the_ledger_counts_each_piece_of_memory_once_by_operation_and_line() -> None:
@@ -61,3 +62,32 @@ def test_ten_thousand_nodes_are_shown_without_recursion() -> None:
 def test_a_constant_has_no_graph() -> None:
     with pytest.raises(RuntimeError, match="does not require grad"):
         torch.ones(1).graph()
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner(x)
+        return y.exp()
+
+
+def test_the_ledger_and_the_graph_name_the_module_that_recorded() -> None:
+    block, x = Block(), torch.ones(5, 2)
+    loss = (block(x) * torch.ones(5, 2)).square().sum()
+    ledger = torch.memory(loss)
+    assert ledger.modules["Block.inner.1 (Tanh)"] == 40
+    assert ledger.modules["Block"] == 40
+    assert sum(ledger.modules.values()) == ledger.total
+    assert "(no module)" in str(ledger)
+    assert "Block.inner.0 (Linear 2→2)" in str(loss.graph())
+    assert "Block.inner.0 (Linear 2→2)" in loss.graph().html()
+
+
+def test_modules_are_told_apart_over_many_calls() -> None:
+    block, x = Block(), torch.ones(1, 2)
+    for _ in range(2000):
+        block(x)
+    assert torch.memory(block(x).sum()).modules["Block.inner.1 (Tanh)"] == 8

@@ -42,3 +42,12 @@ def test_the_transposed_map_is_the_transposed_matrix(name: str) -> None:
 @pytest.mark.parametrize("name", MAPS)
 def test_the_weights_of_each_new_element_sum_to_one(name: str) -> None:
     np.testing.assert_allclose(dense(MAPS[name]).sum(1), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_bytes_are_resampled_as_numbers_and_rounded(name: str) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (2, MAPS[name].before, 3)).astype(np.uint8)
+    found = resampling.resample_bytes(array, 1, MAPS[name])
+    expected = np.clip(resampling.resample(array.astype(np.float64), 1, MAPS[name]), 0, 255)
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found, expected, atol=0.51)

@@ -29,3 +29,59 @@ def test_size_average_and_reduce_override_the_reduction(options: dict[str, Any],
 def test_an_unknown_reduction_is_refused() -> None:
     with pytest.raises(ValueError, match="not a valid value for reduction"):
         F.l1_loss(torch.ones(2), torch.zeros(2), reduction="average")
+
+
+@pytest.mark.parametrize(
+    ("loss", "x", "target", "expected"),
+    [
+        (F.binary_cross_entropy, [0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0], [0, 0, -1e12, 1e12]),
+        (F.binary_cross_entropy_with_logits, [0.0, 0.0], [0.0, 1.0], [0.5, -0.5]),
+        (F.l1_loss, [0.0, 1.0], [0.0, 0.0], [0, 1]),
+        (F.smooth_l1_loss, [1.0, 0.0], [0.0, 0.0], [1, 0]),
+        (F.huber_loss, [1.0, -2.0], [0.0, 0.0], [1, -1]),
+    ],
+)
+def test_gradients_at_kinks_and_ends_are_pytorchs(loss: Any, x: Any, target: Any, expected: Any) -> None:
+    input = torch.tensor(x, requires_grad=True)
+    loss(input, torch.tensor(target), reduction="sum").backward()
+    assert input.grad is not None
+    assert input.grad.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.smooth_l1_loss, F.huber_loss])
+def test_the_second_derivative_of_a_square_is_there_at_zero_too(loss: Any) -> None:
+    x = torch.zeros((), requires_grad=True)
+    (first,) = torch.autograd.grad(loss(x, torch.zeros(())), x, create_graph=True)
+    (second,) = torch.autograd.grad(first, x)
+    assert second.item() == (2 if loss is F.mse_loss else 1)
+
+
+X = torch.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: F.cross_entropy(X, torch.tensor([0, 1]), torch.ones(2)), RuntimeError, "for all 3 classes"),
+        (lambda: F.cross_entropy(X, X, torch.ones(2)), RuntimeError, "for all 3 classes"),
+        (lambda: F.cross_entropy(X, torch.tensor([0, 1]), label_smoothing=2.0), RuntimeError, "Got: 2"),
+        (lambda: F.cross_entropy(X[0, 0], torch.tensor(0)), RuntimeError, "without dimensions"),
+        (lambda: F.nll_loss(X[0, 0], torch.tensor(0)), ValueError, "Expected 1 or more dimensions"),
+        (lambda: F.huber_loss(X, X, delta=0.0), RuntimeError, "non-positive values for delta, found 0"),
+        (lambda: F.smooth_l1_loss(X, X, beta=-1.0), RuntimeError, "negative values for beta, found -1"),
+        (lambda: F.binary_cross_entropy(X * 2, X), RuntimeError, "between 0 and 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_batch_of_which_all_is_ignored_has_no_mean_and_no_gradient(smoothing: float) -> None:
+    x = torch.ones(2, 3, requires_grad=True)
+    loss = F.cross_entropy(x, torch.tensor([-100, -100]), label_smoothing=smoothing)
+    loss.backward()
+    assert loss.isnan()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[0, 0, 0], [0, 0, 0]]

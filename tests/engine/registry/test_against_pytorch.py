@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +22,7 @@ def theirs(torch: Any, name: str) -> Callable[..., Any] | None:
     if name == "unfold":  # nn.functional has another one
         return torch.Tensor.unfold  # type: ignore[no-any-return]
     if "." in name:
-        module, _, name = name.rpartition(".")
-        return getattr(getattr(torch, module, None), name, None)
+        return functools.reduce(lambda found, part: getattr(found, part, None), name.split("."), torch)
     for place in (torch.nn.functional, torch, torch.Tensor):
         found = getattr(place, name, None)
         if callable(found):
