@@ -19,6 +19,7 @@ def _loops(*arrays: Array) -> Any:
 
 def relu_backward(g: Array, y: Array) -> Array:
     """*g* where *y*, the operand or the result of a relu, is positive or nan, else 0."""
+    g = np.asarray(g, order="C")  # the gradient of a mean is one number seen many times
     faster = loops("activation", y, g)
     if faster is None:
         return relu_backward_by_passes(g, y)
@@ -30,6 +31,23 @@ def relu_backward(g: Array, y: Array) -> Array:
 def relu_backward_by_passes(g: Array, y: Array) -> Array:
     """``relu_backward`` by NumPy."""
     return np.where(y <= 0, g.dtype.type(0), g)
+
+
+def tanh_backward(g: Array, y: Array) -> Array:
+    """g · (1 - y²): the gradient of tanh from *g*, that of its result *y*."""
+    g = np.asarray(g, order="C")
+    faster = loops("activation", y, g)
+    if faster is None:
+        return tanh_backward_by_passes(g, y)
+    out = np.empty_like(y)
+    faster.tanh_backward(g.reshape(-1), y.reshape(-1), out.reshape(-1))
+    return out
+
+
+def tanh_backward_by_passes(g: Array, y: Array) -> Array:
+    """``tanh_backward`` by NumPy."""
+    slope: Array = 1 - y * y
+    return g * slope
 
 
 def gelu(x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Loops over the elements of activations and along the rows of a softmax; but for relu in float32."""
+"""Loops over the elements of activations and along the rows of a softmax; but for relu and tanh in float32."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def relu_backward(g: Array, y: Array, out: Array) -> None:
     """out = 0 where *y* is not positive, else g, for flat arrays."""
     for i in range(y.size):
         out[i] = 0 if y[i] <= 0 else g[i]
+
+
+@compiled
+def tanh_backward(g: Array, y: Array, out: Array) -> None:
+    """out = g · (1 - y²), for flat arrays."""
+    for i in range(y.size):
+        out[i] = g[i] * (1 - y[i] * y[i])
 
 
 @compiled

@@ -197,3 +197,10 @@ def test_relus_gradient_is_zero_at_zero_and_passes_nan() -> None:
     x[5] = np.nan
     np.testing.assert_array_equal(activation.relu_backward(g, x), activation.relu_backward_by_passes(g, x))
     assert activation.relu_backward(g, x)[5] == g[5]
+
+
+def test_tanhs_gradient() -> None:
+    y, g = np.tanh(normal(WORTHWHILE)), normal(WORTHWHILE, seed=1)
+    close(activation.tanh_backward(g, y), activation.tanh_backward_by_passes(g, y), 2)
+    broadcast = np.broadcast_to(np.float32(2), y.shape)
+    close(activation.tanh_backward(broadcast, y), activation.tanh_backward_by_passes(broadcast, y), 2)
