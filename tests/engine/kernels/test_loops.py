@@ -41,7 +41,7 @@ def test_winograds_filtering_is_the_convolution(size: tuple[int, int], padding: 
     grad = normal(9, 10, *counts, seed=2, dtype=dtype)
     by = load("winograd")
     found = (
-        winograd.correlate(by, images, filters, geometry),
+        winograd.correlate(by, images, filters, np.zeros(10, dtype), geometry),
         winograd.correlate_images(by, grad, filters, geometry, images.shape),
         winograd.correlate_filters(by, grad, images, geometry),
     )
