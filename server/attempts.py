@@ -11,6 +11,7 @@ from typing import Protocol
 
 from . import journal, lifecycle, processes, supervision
 from .attempt import Exit, Order, RunDir
+from .failpoints import reach
 from .home import Home
 from .job import Job, JobState
 from .journal import JournalReader, Line
@@ -116,6 +117,7 @@ class Attempts:
         job = tracked.job
         try:
             tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
+            reach("after-launch")
         except OSError as error:
             failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
             self.work.spawn(self._tell(tracked, job.attempt, failed))
@@ -191,6 +193,7 @@ class Attempts:
     async def _tell_end(self, tracked: Tracked, attempt: int, run: RunDir) -> None:
         notes = await self._collect(tracked, run)
         ended: Exit | None = run.exit()
+        reach("end-unwritten")
         if ended is None:
             lost = lifecycle.ContactLost(time.time(), "its supervisor died without a record of the end")
             await self._tell(tracked, attempt, lost, notes)

@@ -18,6 +18,7 @@ from .attempts import Attempts, Settings
 from .causes import Cause
 from .dispatch import Dispatcher
 from .errors import InvalidRequest, JobNotFound, JobStateConflict, ServerBusy, SweepNotFound
+from .failpoints import reach
 from .home import Home
 from .job import Alert, Event, Job, JobState, StateChanged, Sweep
 from .journal import Line
@@ -78,6 +79,7 @@ class Control:
         await self.read(self._check, [spec], request_id)
         job = self._new_job(spec)
         number, made = await self._store.insert(job, request_id, StateChanged(0, job.created, job.state))
+        reach("submit-stored")
         if made.id == job.id:
             await self._track(number, job)
         return await self.get(made.id)
@@ -137,6 +139,7 @@ class Control:
                 job_id=job_id,
             )
         await self.read(trash.set_aside, self._home, job_id)
+        reach("delete-begun")
         try:
             await self._store.delete(number, job)
         except ServerBusy:
@@ -199,6 +202,7 @@ class Control:
             return done
         async with tracked.lock:
             appended = await self._store.append(number, tracked.job, lines, alert_of)
+            reach("report-stored")
             if appended.cursor is not None:
                 tracked.advance(appended.job, appended.cursor)
         await self._early_stopper.look(job, lines)
@@ -292,6 +296,7 @@ class Control:
                 events.append(change)
             if job != before or events:
                 tracked.advance(job, await self._save(tracked.number, job, events))
+                reach("before-actions")
             for action in actions:
                 self._attempts.perform(tracked, action)
         self._dispatcher.wake()

@@ -67,10 +67,10 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers from *start* (0 if there is no *stop*) up to, not including, *stop*, by *step*; none if that is behind."""
     start, stop = (0, start) if stop is None else (start, stop)
-    if (stop - start) * step < 0:
-        stop = start
     if dtype is None and not all(isinstance(n, int) for n in (start, stop, step)):
         dtype = dtypes.get_default_dtype()
+    if (stop - start) * step < 0:
+        stop = start
     _check(device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype(dtype)
     return Tensor._wrap(np.arange(start, stop, step, dtype=kind.numpy))

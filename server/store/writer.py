@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import apsw
 
 from ..errors import AllgradError, ServerBusy
+from ..failpoints import reach
 from ..home import Home
 from .schema import METRICS, STATE, open_to_write
 
@@ -51,8 +52,11 @@ class Transaction:
 
     def commit(self) -> None:
         """Make both durable. What is derived (a job's last checkpoint) comes before what it derives from."""
+        reach("before-commit")
         self.state.execute("COMMIT")
+        reach("between-commits")
         self.metrics.execute("COMMIT")
+        reach("after-commit")
 
     def rollback(self) -> None:
         """Take back what is not committed."""

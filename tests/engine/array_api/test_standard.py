@@ -79,6 +79,7 @@ def test_values_at_infinities_and_zeros_are_the_standards() -> None:
 
 def test_ranges_may_be_empty_and_shifted() -> None:
     assert xp.arange(3, 1).shape == (0,)
+    assert xp.arange(-1.0, step=2).dtype is torch.get_default_dtype()
     assert xp.linspace(0, 1, 2, endpoint=False).tolist() == [0.0, 0.5]
     assert xp.eye(2, k=1).tolist() == [[0.0, 1.0], [0.0, 0.0]]
     assert xp.fft.fftfreq(4, d=0.5).tolist() == [0.0, 0.5, -1.0, -0.5]
