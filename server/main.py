@@ -104,8 +104,11 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
         announce(f"allgrad serves at {bound} with {settings.slots} slots; its folder is {home.path}")
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
-        await _until(stop, store)
+        await _until(stop, lambda: store.broken is not None)
         await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+        if store.broken:
+            announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
+            await stop.wait()
         home.address_file.unlink(missing_ok=True)
         await server.stop(STOP_GRACE)
         if running := control.count(running=True):
@@ -151,9 +154,9 @@ async def _set_health(servicer: health.HealthServicer, status: int) -> None:
         await servicer.set(service, status)
 
 
-async def _until(stop: asyncio.Event, store: Store) -> None:
-    """Wait for the signal to stop, or for a disk that fails: then nothing may be acknowledged any more."""
-    while not stop.is_set() and store.broken is None:
+async def _until(stop: asyncio.Event, broken: Callable[[], bool]) -> None:
+    """Wait for the signal to stop, or for a disk that fails."""
+    while not stop.is_set() and not broken():
         try:
             async with asyncio.timeout(_WATCH_DISK):
                 await stop.wait()
