@@ -24,6 +24,7 @@ from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
 from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
+from .calls import Readable
 from .control import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -93,7 +94,7 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _control(home, settings) as (control, store):
-        server = grpc.aio.server(interceptors=[TokenRequired(token)], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[TokenRequired(token), Readable()], options=_OPTIONS)
         port = _bind(server, address)
         servicer = await _add_services(server, control)
         alive = await control.adopt()
