@@ -72,6 +72,7 @@ coverage: $(DEV_STAMP) ## measure what works of each operation, and write docs/c
 
 bench: $(DEV_STAMP) ## measure the engine beside PyTorch (where it is installed), and the server
 	$(BIN)/python benchmarks/engine_overhead.py
+	$(BIN)/python benchmarks/engine_training.py
 	$(BIN)/python benchmarks/server_start.py
 
 clean: ## remove what the targets made

@@ -2,6 +2,7 @@
 
 from . import functional
 from .batch_sampler import DistributedBatchSampler
+from .checkpoints import Checkpointer, CheckpointError, Restored
 from .collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -26,6 +27,7 @@ from .point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_o
 from .reduction import ReduceOp
 from .reporting import report, report_checkpoint
 from .sampler import DistributedSampler
+from .sync_batch_norm import SyncBatchNorm
 from .work import Work
 from .world import (
     Group,
@@ -103,9 +105,14 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     # training
     "DataParallel",
     "DistributedDataParallel",
+    "SyncBatchNorm",
     # data
     "DistributedSampler",
     "DistributedBatchSampler",
+    # checkpoints
+    "Checkpointer",
+    "CheckpointError",
+    "Restored",
     # what the server hears
     "report",
     "report_checkpoint",

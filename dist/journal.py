@@ -9,6 +9,7 @@ import fcntl
 import json
 import math
 import os
+import threading
 import time
 import zlib
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._lock = threading.Lock()  # a checkpoint is reported by the thread that has written it
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,6 +66,10 @@ class Journal:
         os.close(self._file)
 
     def _append(self, kind: str, step: int, key: str, value: object) -> None:
+        with self._lock:
+            self._append_next(kind, step, key, value)
+
+    def _append_next(self, kind: str, step: int, key: str, value: object) -> None:
         seq = self._seq + 1
         body = (
             f'{{"seq":{seq},"time":{time.time():.6f},"kind":"{kind}","step":{step},'

@@ -55,7 +55,7 @@ def surroundings() -> dict[str, str]:
         "SIMD": " ".join(sorted(_simd())),
         "numba": _version("numba"),
         "scipy": _version("scipy"),
-        "allgrad": _version("allgrad"),
+        "allgrad": allgrad.__version__,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +27,10 @@ class Outcome:
 
 
 class ShardPass:
-    """Computes the loss of the samples *which* of *batch*, which have *weight* among all samples of the step."""
+    """Computes the loss of the samples *which* of *batch*, which have *weight* among all samples of the step.
+
+    It may be left between `enter` and its end, for another shard to run, and entered again.
+    """
 
     def __init__(
         self,
@@ -43,37 +45,57 @@ class ShardPass:
         self._loss_of, self._batch, self._which, self._weight = loss_of, batch, which, weight
         self._stream = Stream(*stream)
         self._parameters = parameters
+        self._gradients: list[Tensor | None] = [None] * len(parameters)
+        self._row: Row | None = None
         self.copies = BufferCopies(buffers)
         self.used = [False] * len(parameters)
         self.outcome: Outcome | None = None
 
-    def measure(self) -> Tensor:
+    def enter(self) -> None:
+        """Give the model this shard's buffers and gradients, and all random numbers its stream."""
+        self.copies.__enter__()
+        self._stream.__enter__()
+        if self._row is not None:
+            for parameter, view, gradient in zip(self._parameters, self._row.views, self._gradients, strict=False):
+                parameter.grad = None
+                set_gradient_destination(parameter, view)
+                parameter.grad = gradient
+
+    def leave(self) -> None:
+        """Take them away again, and keep them."""
+        if self._row is not None:
+            self._gradients = [parameter.grad for parameter in self._parameters]
+            for parameter in self._parameters:
+                parameter.grad = None
+                set_gradient_destination(parameter, None)
+        self._stream.__exit__(None, None, None)
+        self.copies.__exit__(None, None, None)
+
+    def measure(self) -> None:
         """Compute the loss alone."""
-        with ExitStack() as own:
-            own.enter_context(self.copies)
-            own.enter_context(self._stream)
-            return self._measure()
+        self.enter()
+        try:
+            with allgrad.no_grad():
+                self._measure()
+        finally:
+            self.leave()
 
     def learn(self, row: Row) -> None:
         """Compute the loss and its gradients; write these, and the changes of the buffers, into *row*."""
-        for parameter, view in zip(self._parameters, row.views, strict=False):
-            parameter.grad = None
-            set_gradient_destination(parameter, view)
-        with ExitStack() as own:
-            own.enter_context(self.copies)
-            own.enter_context(self._stream)
+        self._row = row
+        self.enter()
+        try:
             loss = self._measure()
             loss.backward(allgrad.full_like(loss, self._weight))
-        for number, parameter in enumerate(self._parameters):
-            gradient = parameter.grad
+        finally:
+            self.leave()
+        for number, gradient in enumerate(self._gradients):
             self.used[number] = gradient is not None
             if gradient is None:
                 row.clear(number)
             elif gradient.detach().numpy() is not row.views[number]:
                 # A hook has replaced it.
                 row.views[number][...] = gradient.detach().numpy()
-            parameter.grad = None
-            set_gradient_destination(parameter, None)
         self.copies.write_changes(row.views[len(self._parameters) :], self._weight)
 
     def _measure(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -17,7 +18,9 @@ from .rows import Array, Row, Rows
 from .shard_buffers import ShardBuffers
 from .shard_passes import Outcome, ShardPass
 from .shards import Span, cut, fold, owned, subtrees, sum_of
+from .sync_batch_norm import SyncBatchNorm
 from .tree_sum import sum_over_ranks
+from .turns import take_turns
 from .world import World
 
 _LEARNING = int.from_bytes(b"shards", "little")  # tells the streams of shards from other streams of one seed
@@ -35,7 +38,7 @@ class ShardedStep:
     def __init__(self, module: nn.Module, world: World, shards: int, seed: int) -> None:
         self.shards, self.seed, self.steps = shards, seed, 0
         self.running = False
-        self._world = world
+        self._module, self._world = module, world
         self._name = f"model {next(_number_of_model)}, {type(module).__name__}"
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._buffers = ShardBuffers(module)
@@ -50,7 +53,8 @@ class ShardedStep:
         earlier = [parameter.grad for parameter in self._parameters]
         self.running = True
         try:
-            roots = {node: self._fold(node, passes) for node in subtrees(self._span, (0, self.shards))}
+            rows = self._learn_in_turn(passes) if self._in_turn() else {}
+            roots = {node: self._fold(node, passes, rows) for node in subtrees(self._span, (0, self.shards))}
         finally:
             self.running = False
             for parameter, gradient in zip(self._parameters, earlier, strict=True):
@@ -61,9 +65,8 @@ class ShardedStep:
             used |= done.used
         everyones = self._gather((mine, used, _counts(passes)))
         total = self._sum(roots)
-        self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
         self._buffers.move(total.views[len(self._parameters) :], everyones[0][2])
-        self._rows.give_back(total)
+        self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
         self.steps += 1
         return self._means([outcome for found, _, _ in everyones for outcome in found])
 
@@ -72,7 +75,9 @@ class ShardedStep:
         passes = self._passes(loss_of, batch, self._agree_on_sizes(batch, "evaluate"), _EVALUATING)
         self.running = True
         try:
-            with allgrad.no_grad():
+            if self._in_turn():
+                take_turns(self._world, self.shards, {v: done.measure for v, done in passes.items()}, passes)
+            else:
                 for shard in passes.values():
                     shard.measure()
         finally:
@@ -122,10 +127,24 @@ class ShardedStep:
                 )
         return made
 
-    def _fold(self, node: Span, passes: Mapping[int, ShardPass]) -> Row:
+    def _in_turn(self) -> bool:
+        """Whether the shards must know of each other in the middle of the step."""
+        return any(isinstance(part, SyncBatchNorm) for part in self._module.modules())
+
+    def _learn_in_turn(self, passes: Mapping[int, ShardPass]) -> dict[int, Row]:
+        rows = {shard: self._rows.take() for shard in passes}
+        tasks = {shard: partial(done.learn, rows[shard]) for shard, done in passes.items()}
+        take_turns(self._world, self.shards, tasks, passes)
+        return rows
+
+    def _fold(self, node: Span, passes: Mapping[int, ShardPass], rows: Mapping[int, Row]) -> Row:
+        """Return the sum below *node*; a shard that is not in *rows*, and has samples, is computed when it is needed."""
+
         def known(node: Span) -> Row | None:
             if node[1] - node[0] > 1:
                 return None
+            if node[0] in rows:
+                return rows[node[0]]
             row = self._rows.take()
             if node[0] in passes:
                 passes[node[0]].learn(row)
@@ -145,6 +164,16 @@ class ShardedStep:
 
     def _keep(self, total: Row, used: Array) -> None:
         """Show the summed gradients in every ``.grad``, added to what is there from earlier batches."""
+        if all(parameter.grad is None for parameter in self._parameters):
+            total, self._home = self._home, total
+            for number, parameter in enumerate(self._parameters):
+                if used[number]:
+                    parameter.grad = allgrad.from_numpy(self._home.views[number])
+        else:
+            self._add(total, used)
+        self._rows.give_back(total)
+
+    def _add(self, total: Row, used: Array) -> None:
         for number, parameter in enumerate(self._parameters):
             if not used[number]:
                 continue

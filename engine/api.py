@@ -28,9 +28,7 @@ from .determinism import (
 )
 from .devices import device
 from .dtypes import (
-    bool_ as bool,
-)
-from .dtypes import (
+    bfloat16,
     can_cast,
     complex64,
     complex128,
@@ -51,6 +49,9 @@ from .dtypes import (
     uint16,
     uint32,
     uint64,
+)
+from .dtypes import (
+    bool_ as bool,
 )
 from .dtypes import (
     complex64 as cfloat,
@@ -77,6 +78,7 @@ from .dtypes import (
     int64 as long,
 )
 from .func import vmap
+from .kernels.memory import keep_freed_memory as _keep_freed_memory
 from .operations.adaptive_pooling import adaptive_avg_pool1d
 from .operations.adaptive_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from .operations.angles import (
@@ -588,3 +590,5 @@ from .threads import get_num_interop_threads, get_num_threads, set_num_interop_t
 from .torch_names import as_torch
 
 newaxis = None
+
+_keep_freed_memory()

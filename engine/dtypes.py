@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -50,6 +52,36 @@ float64 = dtype("float64")
 complex64 = dtype("complex64")
 complex128 = dtype("complex128")
 
+
+class _BrainFloat(dtype):
+    """``allgrad.bfloat16``, whose NumPy dtype is the one of ml_dtypes, an extra loaded on first use."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.name, self.itemsize, self.category = "bfloat16", 2, FLOATING
+        self.is_floating_point, self.is_complex, self.is_signed = True, False, True
+
+    @property
+    def numpy(self) -> np.dtype[Any]:  # type: ignore[override] # an attribute of the others, which need no extra
+        """The NumPy dtype. ModuleNotFoundError, naming the extra, where ml_dtypes is not installed."""
+        made: np.dtype[Any] = np.dtype(_ml_dtypes().bfloat16)
+        _FROM_NUMPY[made] = self
+        return made
+
+
+@cache
+def _ml_dtypes() -> Any:
+    try:
+        return import_module("ml_dtypes")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "bfloat16 is a type of ml_dtypes, which is not installed: pip install 'allgrad[bfloat16]'", name="ml_dtypes"
+        ) from error
+
+
+bfloat16 = _BrainFloat()
+
 DTYPES: Final = (
     bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
     float16, float32, float64, complex64, complex128,
@@ -57,18 +89,20 @@ DTYPES: Final = (
 
 _FROM_NUMPY = {d.numpy: d for d in DTYPES}
 _FROM_PYTHON: dict[Any, dtype] = {bool: bool_, int: int64, float: float64, complex: complex128}
-_COMPLEX_OF = {float16: complex64, float32: complex64, float64: complex128}
+_COMPLEX_OF: dict[dtype, dtype] = {bfloat16: complex64, float16: complex64, float32: complex64, float64: complex128}
 REAL_OF: Final = {complex64: float32, complex128: float64}
 _default = float32
 
 
 def _by_name(name: str) -> dtype:
-    return _FROM_NUMPY[np.dtype(name)]
+    return bfloat16 if name == "bfloat16" else _FROM_NUMPY[np.dtype(name)]
 
 
 def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
     """The allgrad dtype of *numpy_dtype*; TypeError where tensors have no such type (strings, objects, dates)."""
     found = _FROM_NUMPY.get(numpy_dtype)
+    if numpy_dtype.name == "bfloat16":
+        return bfloat16
     if found is None:
         found = _FROM_NUMPY.get(numpy_dtype.newbyteorder("="))
     if found is None:
@@ -137,6 +171,9 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 def _promote_within(a: dtype, b: dtype) -> dtype:
     if a.category == INTEGER and uint64 in (a, b) and (a.is_signed or b.is_signed):
         return _default  # no integer holds both: PyTorch takes the default floating type
+    if bfloat16 in (a, b):
+        other = b if a is bfloat16 else a
+        return float32 if other is float16 else other
     return _FROM_NUMPY[np.promote_types(a.numpy, b.numpy)]
 
 
@@ -198,7 +235,8 @@ class finfo:  # noqa: N801 -- PyTorch's name
     """The limits of a floating-point dtype: *eps*, *max*, *min*, *tiny*, *smallest_normal*, *resolution*, *bits*."""
 
     def __init__(self, type: dtype | None = None) -> None:
-        info = np.finfo((type or _default).numpy)
+        kind = type or _default
+        info = _ml_dtypes().finfo(kind.numpy) if kind is bfloat16 else np.finfo(kind.numpy)
         self.bits = info.bits
         self.eps = float(info.eps)
         self.max = float(info.max)

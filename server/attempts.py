@@ -50,7 +50,7 @@ class Settings:
 class Apply(Protocol):
     """Lets something happen to a job."""
 
-    def __call__(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = ()) -> Awaitable[None]:
+    def __call__(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = (), /) -> Awaitable[None]:
         """Decide by the table, write down, show, act."""
 
 

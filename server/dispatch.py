@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from . import cores, lifecycle
 from .attempts import Apply, Settings
-from .causes import Cause, OnHold
+from .causes import Cause, NeedsTurn, OnHold
 from .job import Job, JobState
 from .scheduler import Plan, Running, Situation, Waiting
 from .spec import SweepSpec
@@ -20,6 +20,9 @@ from .tracked import Tracked
 _START_TIME = 5.0
 """Seconds that an attempt may take to start and to be ended, beside its max_runtime and its grace."""
 _AFTER_FAILURE = 1.0
+_LONG = 100
+"""The plan of a longer line explains jobs for _REUSE times as long as it took to make, though things have changed since."""
+_REUSE = 20.0
 log = logging.getLogger(__name__)
 
 
@@ -47,8 +50,10 @@ class Dispatcher:
         self._parallel: dict[str, int] = {}
         self._views: dict[str, tuple[Job, Waiting]] = {}
         self._woken = asyncio.Event()
-        self._plan: Plan | None = None
+        self._plan = Plan(Situation(0.0, settings.slots, (), ()))
+        self._stale = True
         self._plan_ends = math.inf
+        self._plan_serves_until = 0.0
         self._queued_last = 0.0
 
     def __repr__(self) -> str:
@@ -88,15 +93,18 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Take note that something has changed."""
-        self._plan = None
+        self._stale = True
         self._woken.set()
 
     @property
     def plan(self) -> Plan:
         """What follows from the jobs as they are."""
-        if self._plan is None or time.time() >= self._plan_ends:
-            self._plan = Plan(self._situation())
+        if self._stale or time.time() >= self._plan_ends:
+            begun = time.monotonic()
+            self._plan, self._stale = Plan(self._situation()), False
             self._plan_ends = self._plan.decision.look_again
+            took = time.monotonic() - begun
+            self._plan_serves_until = begun + (_REUSE * took if len(self._plan.line) > _LONG else 0.0)
         return self._plan
 
     def slots_of(self, job: Job) -> int:
@@ -110,32 +118,38 @@ class Dispatcher:
         return self.plan.causes(job.id) if job.state is JobState.QUEUED else []
 
     def explained(self, job: Job) -> Job:
-        """Return *job* with the reason why it waits, if it does."""
+        """Return *job* with the reason why it waits, if it does: as it was a moment ago, if the queue is long."""
         if job.state is not JobState.QUEUED or job.id not in self._tracked:
             return job
-        words = "; ".join(map(str, self.causes(job)))
+        recent = self._plan if time.monotonic() < self._plan_serves_until else self.plan
+        causes = recent.causes(job.id)
+        if not causes and recent.head:  # it came after the plan was made
+            causes = [NeedsTurn(recent.head.id, len(recent.line))]
+        words = "; ".join(map(str, causes))
         return replace(job, reason=", ".join(filter(None, (job.reason, words))))
 
     async def run(self) -> None:
         """Decide whenever something has changed, for ever."""
         while True:
-            begun = time.perf_counter()
             try:
-                await self._decide()
+                took = await self._decide()
             except Exception:
                 log.exception("scheduling failed; it goes on in %g s", _AFTER_FAILURE)
                 await asyncio.sleep(_AFTER_FAILURE)
                 continue
-            await asyncio.sleep(min(time.perf_counter() - begun, 0.1))  # leave at least half of the time to others
+            await asyncio.sleep(min(took, 0.1))  # leave at least half of the time to others
             try:
                 async with asyncio.timeout(max(0.0, min(self._plan_ends - time.time(), 3600.0))):
                     await self._woken.wait()
             except TimeoutError:
                 continue
 
-    async def _decide(self) -> None:
+    async def _decide(self) -> float:
+        """Decide, and let it happen; return the seconds that the decision took."""
         self._woken.clear()
+        begun = time.perf_counter()
         decision = self.plan.decision
+        took = time.perf_counter() - begun
         for job_id, reason in decision.doomed:
             await self._happen(job_id, lifecycle.DependencyFailed(time.time(), reason))
         for job_id in decision.start:
@@ -144,6 +158,7 @@ class Dispatcher:
                 await self._happen(job_id, granted)
         for job_id, by in decision.preempt:
             await self._happen(job_id, lifecycle.PreemptAsked(time.time(), by))
+        return took
 
     async def _happen(self, job_id: str, happening: lifecycle.Happening) -> None:
         if tracked := self._tracked.get(job_id):  # it may have ended meanwhile

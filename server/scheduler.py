@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 from .causes import AboutToStart, Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn
 from .job import JobState
@@ -18,6 +19,8 @@ from .spec import After, Dependency
 
 AGEING = 600.0
 """Seconds of waiting that weigh as much as one step of priority."""
+_RANK = attrgetter("rank")
+_ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,11 @@ class Waiting:
     group: str = ""
     """The sweep that it belongs to."""
 
-    @property
-    def rank(self) -> tuple[float, int]:
-        """The lowest starts first. It does not depend on the hour: two jobs never change places by waiting."""
-        return self.queued - AGEING * self.priority, self.number
+    rank: tuple[float, int] = field(init=False)
+    """The lowest starts first. It does not depend on the hour: two jobs never change places by waiting."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", (self.queued - AGEING * self.priority, self.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,29 @@ class Plan:
         return Decision(
             start=tuple(job.id for job in self._starting),
             preempt=tuple(self._preempted()),
-            doomed=tuple(self._doomed()),
-            look_again=min(
-                (job.not_before for job in self._now.waiting if job.not_before > self._now.now), default=math.inf
-            ),
+            doomed=tuple(self._sorted.doomed),
+            look_again=self._sorted.look_again,
         )
 
-    @cached_property
+    @property
     def line(self) -> Sequence[Waiting]:
         """The jobs that wait for slots only, in the order in which they are to start."""
-        return sorted((job for job in self._now.waiting if self._ready(job)), key=lambda job: job.rank)
+        return self._sorted.line
+
+    @cached_property
+    def _sorted(self) -> _Sorted:
+        now, slots, states = self._now.now, self._now.slots, self._now.states
+        found = _Sorted()
+        for job in self._now.waiting:
+            if job.after and not _all_met(job.after, states):
+                if spoiler := _spoiler(job.after, states):
+                    found.doomed.append((job.id, spoiler))
+            elif job.not_before > now:
+                found.look_again = min(found.look_again, job.not_before)
+            elif job.slots <= slots:
+                found.line.append(job)
+        found.line.sort(key=_RANK)
+        return found
 
     @cached_property
     def head(self) -> Waiting | None:
@@ -150,8 +167,7 @@ class Plan:
         if job.not_before > self._now.now:
             found.append(Backoff(job.not_before))
         limit = self._now.parallel.get(job.group)
-        starting = any(chosen.id == job_id for chosen in self._starting)
-        if limit and not starting and self._busy_soon.get(job.group, 0) >= limit:
+        if limit and job_id not in self._starting_ids and self._busy_soon.get(job.group, 0) >= limit:
             found.append(Crowded(job.group, limit))
         return found or list(self._place_causes(job))
 
@@ -161,15 +177,14 @@ class Plan:
         return self.reservation.at if head and head.id == job_id and self.reservation.at < math.inf else None
 
     def _place_causes(self, job: Waiting) -> Iterator[Cause]:
-        place = self._places.get(job.id, 0)
         head = self.head
-        if any(starting.id == job.id for starting in self._starting) or head is None:
+        if job.id in self._starting_ids or head is None:
             yield AboutToStart()
             return
         if job.slots > self._free or head.id == job.id:
             yield NeedsSlots(job.slots, self._free, self._now.slots)
         if head.id != job.id:
-            yield NeedsTurn(head.id, place)
+            yield NeedsTurn(head.id, self._places[job.id])
 
     @cached_property
     def _by_id(self) -> Mapping[str, Waiting]:
@@ -178,6 +193,10 @@ class Plan:
     @cached_property
     def _places(self) -> Mapping[str, int]:
         return {job.id: place for place, job in enumerate(self.line)}
+
+    @cached_property
+    def _starting_ids(self) -> frozenset[str]:
+        return frozenset(job.id for job in self._starting)
 
     @cached_property
     def _busy(self) -> Mapping[str, int]:
@@ -195,14 +214,6 @@ class Plan:
         for job in self._starting:
             busy[job.group] = busy.get(job.group, 0) + 1
         return busy
-
-    def _ready(self, job: Waiting) -> bool:
-        """Return whether the job waits for nothing but slots."""
-        return (
-            job.slots <= self._now.slots
-            and job.not_before <= self._now.now
-            and all(_met(need, self._now.states.get(need.job_id)) for need in job.after)
-        )
 
     @cached_property
     def _starting(self) -> Sequence[Waiting]:
@@ -276,20 +287,32 @@ class Plan:
                 coming -= job.slots
         yield from ((job.id, head.id) for job in chosen)
 
-    def _doomed(self) -> Iterator[tuple[str, str]]:
-        for job in self._now.waiting:
-            for need in job.after:
-                state = self._now.states.get(need.job_id)
-                if need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED):
-                    yield job.id, f"job {need.job_id}, after whose success it was to run, has {_became(state)}"
-                    break
+
+@dataclass(slots=True)
+class _Sorted:
+    """The waiting jobs by what is to become of them."""
+
+    line: list[Waiting] = field(default_factory=list)
+    doomed: list[tuple[str, str]] = field(default_factory=list)
+    look_again: float = math.inf
+    """When the first of those that pause after a failure comes to the line."""
+
+
+def _all_met(after: Sequence[Dependency], states: Mapping[str, JobState]) -> bool:
+    return all([_met(need, states.get(need.job_id)) for need in after])  # noqa: C419 -- three times as fast for one or two
+
+
+def _spoiler(after: Sequence[Dependency], states: Mapping[str, JobState]) -> str:
+    """Return why one of *after* can never be met, or ""."""
+    for need in after:
+        state = states.get(need.job_id)
+        if need.condition is After.SUCCESS and state in _ENDED and state is not JobState.SUCCEEDED:
+            became = "failed" if state is JobState.FAILED else "been cancelled"
+            return f"job {need.job_id}, after whose success it was to run, has {became}"
+    return ""
 
 
 def _met(need: Dependency, state: JobState | None) -> bool:
     if need.condition is After.SUCCESS:
         return state is JobState.SUCCEEDED
-    return state is not None and state.terminal
-
-
-def _became(state: JobState) -> str:
-    return "failed" if state is JobState.FAILED else "been cancelled"
+    return state in _ENDED

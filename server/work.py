@@ -26,6 +26,11 @@ class Work:
         task.add_done_callback(self._finished)
         return task
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being done."""
+        return bool(self._tasks)
+
     async def close(self) -> None:
         """Cancel what is not done, and wait for that."""
         tasks = list(self._tasks)

@@ -69,6 +69,7 @@ def test_the_plain_wheel_needs_only_numpy(wheel: Path) -> None:
     assert set(re.findall(r"^Provides-Extra: (\w+)$", metadata, re.MULTILINE)) == {
         "jit",
         "scipy",
+        "bfloat16",
         "mpi",
         "server",
         "all",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import winograd
 from .windows import Geometry, column_blocks, image_blocks, sum_windows_back
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +31,9 @@ def correlate(images: Array, filters: Array, geometry: Geometry, groups: int) ->
 
 
 def _correlate_group(images: Array, filters: Array, geometry: Geometry) -> Array:
+    faster = winograd.fit(images, filters.shape, geometry) if images.dtype == filters.dtype else None
+    if faster is not None:
+        return winograd.correlate(faster, images, filters, geometry)
     n, out = images.shape[0], filters.shape[0]
     matrix = filters.reshape(out, math.prod(filters.shape[1:]))
     result = np.empty((n, out, math.prod(geometry.counts)), dtype=np.result_type(images, filters))
@@ -49,6 +53,10 @@ def correlate_images(grad: Array, filters: Array, shape: tuple[int, ...], geomet
 
 
 def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    grad = np.ascontiguousarray(grad)
+    faster = winograd.fit(grad, filters.shape, geometry) if grad.dtype == filters.dtype else None
+    if faster is not None:
+        return winograd.correlate_images(faster, grad, filters, geometry, shape)
     out, (n, c) = filters.shape[0], shape[:2]
     matrix = np.ascontiguousarray(filters.reshape(out, math.prod(filters.shape[1:])).T)
     flat = grad.reshape(n, out, math.prod(geometry.counts))
@@ -74,6 +82,10 @@ def correlate_filters(grad: Array, images: Array, shape: tuple[int, ...], geomet
 
 
 def _gather_group(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    grad = np.ascontiguousarray(grad)
+    faster = winograd.fit(images, shape, geometry) if images.dtype == grad.dtype else None
+    if faster is not None:
+        return winograd.correlate_filters(faster, grad, images, geometry)
     n, out = grad.shape[:2]
     flat = grad.reshape(n, out, math.prod(geometry.counts))
     total = np.zeros((out, shape[1] * geometry.area), dtype=np.result_type(grad, images))

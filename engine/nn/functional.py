@@ -25,10 +25,16 @@ from ..operations.adaptive_pooling import (
 )
 from ..operations.attention import scaled_dot_product_attention
 from ..operations.binary_losses import binary_cross_entropy, binary_cross_entropy_with_logits
-from ..operations.convolution import avg_pool2d, conv2d, max_pool2d
+from ..operations.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from ..operations.ctc import ctc_loss
 from ..operations.distances import cosine_similarity, pairwise_distance, pdist
-from ..operations.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ..operations.dropouts import (
     alpha_dropout,
     dropout,
@@ -146,12 +152,12 @@ __all__ = [
     "channel_shuffle",
     "conv1d",
     "conv2d",
-    "cosine_embedding_loss",
-    "cosine_similarity",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "ctc_loss",
     "dropout",
@@ -163,12 +169,12 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
-    "gaussian_nll_loss",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "grid_sample",
@@ -192,10 +198,10 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
-    "margin_ranking_loss",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",

@@ -9,15 +9,42 @@ import numpy as np
 
 from ..dtypes import float64
 from ..errors import normal_dim
+from ..kernels.activation import gelu as gelu_values
+from ..kernels.activation import gelu_backward as gelu_gradient
 from ..random import numpy_generator
 from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary
 from ..tensors.tensor import Tensor
 from .elementwise import sigmoid, tanh
 from .loss import softmax
 from .rectifiers import applied, check_floating
 from .shape import narrow
-from .special import erf
+
+
+@operation(
+    lambda g, input: gelu_backward(g, input),
+    lambda g, grad, input: (
+        g * grad * (2.0 - input * input) * (np.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
+    ),
+    public=False,
+    samples=on(real(3, 4), real(3, 4)),
+)
+def gelu_backward(grad: Array, input: Array) -> Array:
+    """grad · (Φ(input) + input · φ(input)), the gradient through the exact GELU."""
+    return gelu_gradient(grad, input)
+
+
+@operation(
+    lambda g, input: gelu_backward(g, input),
+    promotion=Promotion.FLOATING,
+    public=False,
+    node_name="GeluBackward0",
+    samples=unary(),
+)
+def gelu_exactly(input: Array) -> Array:
+    """input times the normal distribution function of input."""
+    return gelu_values(input)
 
 
 @composite(method=False, samples=each(unary(), on(real(3, 4), approximate="tanh")))
@@ -30,7 +57,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     check_floating("GeluKernelImpl", input._array)
     if approximate == "none":
-        return input * 0.5 * (erf(input * (1 / math.sqrt(2.0))) + 1.0)
+        return gelu_exactly(input)
     if approximate != "tanh":
         raise RuntimeError(f"approximate argument must be either none or tanh, but found {approximate!r}")
     cubic = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)
@@ -65,7 +92,7 @@ def _mish_rule(g: Any, input: Any) -> Any:
     return g * (t + input * sigmoid(input) * (1.0 - t * t))
 
 
-@operation(_mish_rule, public=False, node_name="MishBackward0", samples=unary())
+@operation(_mish_rule, public=False, node_name="MishBackward0", samples=unary(), refuses="c")
 def mish_values(input: Array) -> Array:
     """input · tanh(softplus(input))."""
     check_floating("mish", input)
@@ -84,12 +111,7 @@ def _softplus_rule(g: Any, input: Any, beta: float, threshold: float) -> Any:
     return np.where(scaled > threshold, g, g * sigmoid(held))
 
 
-@operation(
-    _softplus_rule,
-    public=False,
-    node_name="SoftplusBackward0",
-    samples=on(real(3, 4), 2.0, 1.5),
-)
+@operation(_softplus_rule, public=False, node_name="SoftplusBackward0", samples=on(real(3, 4), 2.0, 1.5), refuses="c")
 def softplus_values(input: Array, beta: float, threshold: float) -> Array:
     """log(1 + exp(beta · input)) / beta; input itself where beta · input exceeds *threshold*."""
     check_floating("softplus", input)
@@ -103,7 +125,9 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return softplus_values(input, float(beta), float(threshold))
 
 
-@operation(lambda g, input: g * sigmoid(-input), method=False, node_name="LogSigmoidBackward0", samples=unary())
+@operation(
+    lambda g, input: g * sigmoid(-input), method=False, node_name="LogSigmoidBackward0", samples=unary(), refuses="c"
+)
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(input)), without overflow."""
     check_floating("log_sigmoid", input)

@@ -233,7 +233,7 @@ def pow_number(input: Array, exponent: Any) -> Array:
 @operation(
     _power_of_exponent_less_one,
     lambda g, input, exponent, y: np.where(
-        (input == 0) & (exponent >= 0),
+        (input == 0) & (np.real(exponent) >= 0),
         np.zeros_like(g),
         g * y * np.log(np.where(input == 0, input + 1, input)),
     ),

@@ -103,6 +103,7 @@ def _share(g: Any, mine: Any, other: Any) -> Any:
     ufunc=np.maximum,
     promotion=ARITHMETIC,
     broadcasts=True,
+    refuses="c",
     samples=binary(),
 )
 def maximum(input: Array, other: Array) -> Array:
@@ -116,6 +117,7 @@ def maximum(input: Array, other: Array) -> Array:
     ufunc=np.minimum,
     promotion=ARITHMETIC,
     broadcasts=True,
+    refuses="c",
     samples=binary(),
 )
 def minimum(input: Array, other: Array) -> Array:
@@ -166,6 +168,7 @@ add_method("where", _where_method)
     node_name="ClampBackward1",
     public=False,
     samples=each(on(real(3, 4), -0.8, 0.7), on(real(5), None, 0.5), on(real(5), 0.1, None)),
+    refuses="c",
 )
 def clamp_numbers(input: Array, min: Any, max: Any) -> Array:
     """input held between the numbers *min* and *max*."""
@@ -196,6 +199,7 @@ def _held_high(input: Any, low: Any, high: Any) -> Any:
     node_name="ClampBackward0",
     public=False,
     samples=each(on(real(3, 4), real(4), real(3, 1)), on(real(5), None, real(5, high=1.0)), on(real(5), real(1), None)),
+    refuses="c",
 )
 def clamp_tensors(input: Array, min: Array | None, max: Array | None) -> Array:
     """input held between *min* and *max*, element by element; *max* where they cross."""

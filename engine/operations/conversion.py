@@ -42,6 +42,11 @@ def cast_to(input: Array, target: dtypes.dtype, source: dtypes.dtype) -> Array:
 def _converted(input: Tensor, target: dtypes.dtype, copy: bool = False) -> Tensor:
     if input._array.dtype == target.numpy and not copy:
         return input
+    if dtypes.bfloat16 in (target, input.dtype) and mode.enabled and input.requires_grad:
+        raise RuntimeError(
+            "bfloat16 is for storage here: no gradient passes it. Keep parameters and what is computed from them in "
+            "float32, and convert copies: x.detach().bfloat16()"
+        )
     if input._array.dtype.kind == "c" and not target.is_complex:
         input = real_part(input)  # PyTorch warns of the imaginary part that is lost; the types say it
     return cast_to(input, target, input.dtype)
@@ -102,7 +107,7 @@ def _shorthand(name: str, target: dtypes.dtype) -> None:
 
 for _name, _target in {
     "bool": dtypes.bool_, "byte": dtypes.uint8, "char": dtypes.int8, "short": dtypes.int16, "int": dtypes.int32,
-    "long": dtypes.int64, "half": dtypes.float16, "float": dtypes.float32, "double": dtypes.float64,
+    "long": dtypes.int64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "float": dtypes.float32, "double": dtypes.float64,
     "cfloat": dtypes.complex64, "cdouble": dtypes.complex128,
 }.items():  # fmt: skip
     _shorthand(_name, _target)

@@ -145,9 +145,20 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
     return Tensor._wrap(ndarray if ndarray.dtype == kind.numpy else ndarray.astype(kind.numpy))
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor over the memory of any object with ``__dlpack__``."""
-    return Tensor._wrap(np.from_dlpack(ext_tensor))
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: builtins.bool | None = None) -> Tensor:
+    """A tensor over the memory of any object with ``__dlpack__``, whatever its layout; over a copy if *copy*.
+
+    >>> import numpy as np, allgrad as torch
+    >>> torch.from_dlpack(np.arange(6)[::-2])
+    tensor([5, 3, 1])
+    """
+    if device is not None:
+        devices.device(device)
+    if isinstance(ext_tensor, Tensor):
+        ext_tensor = ext_tensor.detach()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise AttributeError(f"from_dlpack wants an object with __dlpack__, found {type(ext_tensor).__name__}")
+    return from_numpy(np.from_dlpack(ext_tensor, copy=copy))
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..kernels.activation import relu_backward as relu_gradient
+from ..kernels.activation import tanh_backward as tanh_gradient
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary, unit
@@ -49,7 +51,7 @@ def signs(input: Array) -> Array:
     return np.where(found == found, found, 0) if input.dtype.kind == "f" else found
 
 
-@operation(lambda g: np.zeros_like(g), inplace=True, samples=unary())
+@operation(lambda g: np.zeros_like(g), inplace=True, samples=unary(), refuses="c")
 def sign(input: Array) -> Array:
     """-1, 0 or 1, as input is less than, equal to or greater than 0; of nan 0."""
     return signs(input)
@@ -208,7 +210,18 @@ def cosh(input: Array) -> Array:
     return np.cosh(input)
 
 
-@operation(lambda g, y: g * (1 - y * y), ufunc=np.tanh, promotion=FLOATING, inplace=True, samples=unary())
+@operation(
+    lambda g, result: tanh_backward(g, result),
+    lambda g, grad, result: -2.0 * g * grad * result,
+    public=False,
+    samples=on(real(3, 4), real(3, 4)),
+)
+def tanh_backward(grad: Array, result: Array) -> Array:
+    """grad · (1 - result²): the gradient through tanh."""
+    return tanh_gradient(grad, result)
+
+
+@operation(lambda g, y: tanh_backward(g, y), ufunc=np.tanh, promotion=FLOATING, inplace=True, samples=unary())
 def tanh(input: Array) -> Array:
     """The hyperbolic tangent."""
     return np.tanh(input)
@@ -241,13 +254,19 @@ def trunc(input: Array) -> Array:
     return np.trunc(input)
 
 
-@operation(lambda g: np.zeros_like(g), inplace=True, samples=each(unary(), on(real(5), decimals=1)))
+@operation(lambda g: np.zeros_like(g), inplace=True, samples=each(unary(), on(real(5), decimals=1)), refuses="c")
 def round(input: Array, *, decimals: int = 0) -> Array:
     """input rounded to *decimals* places, halves to the even neighbour."""
     return np.round(input, decimals)
 
 
-@operation(lambda g, input: g * (input > 0), inplace=True, samples=unary())
+@operation(lambda g, input: relu_backward(g, input), None, public=False, samples=on(real(3, 4), real(3, 4)))
+def relu_backward(grad: Array, input: Array) -> Array:
+    """0 where input is not positive, else grad: the gradient through relu."""
+    return relu_gradient(grad, input)
+
+
+@operation(lambda g, input: relu_backward(g, input), inplace=True, samples=unary(), refuses="c")
 def relu(input: Array) -> Array:
     """input where it is positive, else 0. Its derivative at 0 is 0.
 

@@ -52,6 +52,7 @@ def _extreme(argument: Any, input: Array, dim: int, keepdim: builtins.bool) -> t
     outputs=ValuesAndIndices,
     public=False,
     samples=ALONG_DIM,
+    refuses="c",
 )
 def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
     """The greatest element along *dim* and its first index."""
@@ -64,6 +65,7 @@ def max_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[A
     outputs=ValuesAndIndices,
     public=False,
     samples=ALONG_DIM,
+    refuses="c",
 )
 def min_along(input: Array, dim: int, keepdim: builtins.bool = False) -> tuple[Array, Array]:
     """The least element along *dim* and its first index."""
@@ -77,13 +79,13 @@ def _evenly(g: Any, input: Any, y: Any, dim: Dims, keepdim: builtins.bool) -> An
     return spread(g, shape, dim, keepdim) * won / count_true(won, dims_of(dim, len(shape)), g)
 
 
-@operation(_evenly, samples=OVER_DIMS)
+@operation(_evenly, samples=OVER_DIMS, refuses="c")
 def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
     return np.max(input, axis=over(input, dim), keepdims=keepdim)
 
 
-@operation(_evenly, samples=OVER_DIMS)
+@operation(_evenly, samples=OVER_DIMS, refuses="c")
 def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
     return np.min(input, axis=over(input, dim), keepdims=keepdim)

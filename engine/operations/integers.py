@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..registry import Array, operation
+from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
+from ..tensors.tensor import Tensor
 
 ARITHMETIC = Promotion.ARITHMETIC
 
@@ -52,3 +55,15 @@ def bitwise_right_shift(input: Array, other: Array) -> Array:
     tensor([-4,  1])
     """
     return np.right_shift(input, other)
+
+
+@composite(dunder="__rlshift__", method=False)
+def shift_left_by(input: Tensor, other: Any) -> Tensor:
+    """other moved to the left by input places: what ``<<`` calls when a number stands before a tensor."""
+    return bitwise_left_shift(Tensor._wrap(np.asarray(other, dtype=input._array.dtype)), input)
+
+
+@composite(dunder="__rrshift__", method=False)
+def shift_right_by(input: Tensor, other: Any) -> Tensor:
+    """other moved to the right by input places: what ``>>`` calls when a number stands before a tensor."""
+    return bitwise_right_shift(Tensor._wrap(np.asarray(other, dtype=input._array.dtype)), input)

@@ -19,7 +19,6 @@ FLOATING = Promotion.FLOATING
 @operation(
     lambda g, input, other: g / (1 + np.exp(other - input)),
     lambda g, input, other: g / (1 + np.exp(input - other)),
-    ufunc=np.logaddexp,
     promotion=FLOATING,
     broadcasts=True,
     samples=binary(),
@@ -31,7 +30,11 @@ def logaddexp(input: Array, other: Array) -> Array:
     >>> torch.logaddexp(torch.tensor([-100.]), torch.tensor([-100.]))
     tensor([-99.3069])
     """
-    return np.logaddexp(input, other)
+    if input.dtype.kind != "c":
+        return np.logaddexp(input, other)
+    first = np.real(input) >= np.real(other)
+    greater, less = np.where(first, input, other), np.where(first, other, input)
+    return greater + np.log1p(np.exp(less - greater))
 
 
 @operation(
@@ -54,6 +57,7 @@ def logaddexp2(input: Array, other: Array) -> Array:
     broadcasts=True,
     inplace=True,
     samples=binary(positive),
+    refuses="c",
 )
 def xlogy(input: Array, other: Array) -> Array:
     """input · log(other): 0 where input is 0, whatever *other* is, unless that is nan."""
@@ -76,6 +80,7 @@ def _inside_unit(*shape: int) -> Maker:
     promotion=FLOATING,
     inplace=True,
     samples=each(on(_inside_unit(3, 4)), on(_inside_unit()), on(real(5, low=-0.2, high=1.2), 0.25)),
+    refuses="c",
 )
 def logit(input: Array, eps: float | None = None) -> Array:
     """log(input / (1 - input)), with input first held between *eps* and 1 - *eps* if that is given.

@@ -12,6 +12,7 @@ from ..registry import Array, composite
 from ..registry.samples import Samples, around, each, on, real
 from ..tensors.tensor import Tensor
 from . import diagonal as diagonals
+from .reduction import conjugate as conjugate
 
 _NAMES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
           "float16": "Half", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat",
@@ -26,11 +27,6 @@ def mT(x: Any) -> Any:  # noqa: N802 -- PyTorch's name
 def mH(x: Any) -> Any:  # noqa: N802 -- PyTorch's name
     """Each matrix conjugated and transposed."""
     return conjugate(np.swapaxes(x, -1, -2))
-
-
-def conjugate(x: Any) -> Any:
-    """The complex conjugate; real numbers (and None) as they are."""
-    return np.conjugate(x) if x is not None and np.iscomplexobj(x) else x
 
 
 def one_each(x: Any) -> Any:

@@ -105,6 +105,7 @@ def _first_wins(least: bool, input: Any, other: Any) -> Any:
     promotion=ARITHMETIC,
     broadcasts=True,
     samples=APART,
+    refuses="c",
 )
 def fmax(input: Array, other: Array) -> Array:
     """The greater of the two, element by element; a nan loses against a number. At ties input has the gradient.
@@ -123,6 +124,7 @@ def fmax(input: Array, other: Array) -> Array:
     promotion=ARITHMETIC,
     broadcasts=True,
     samples=APART,
+    refuses="c",
 )
 def fmin(input: Array, other: Array) -> Array:
     """The lesser of the two, element by element; a nan loses against a number. At ties input has the gradient."""

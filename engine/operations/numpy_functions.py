@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from . import (
     creation,
     elementwise,
     extremes,
+    floating,
     linear,
+    logarithms,
     ordering,
     rearranging,
     reduction,
@@ -28,15 +30,17 @@ from . import (
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
         UFUNCS[_operation.forward] = _operation.call
+UFUNCS[np.logaddexp] = logarithms.logaddexp
 UFUNCS[np.matmul] = linear.matmul_promoted
 UFUNCS[np.power] = arithmetic.pow
 UFUNCS[np.floor_divide] = arithmetic.floor_divide
 UFUNCS[np.remainder] = arithmetic.remainder
 UFUNCS[np.fmod] = arithmetic.fmod
-UFUNCS[np.sign] = elementwise.sign
+UFUNCS[np.sign] = lambda x: floating.sgn(x) if as_tensor(x).is_complex() else elementwise.sign(x)
 
 
-def _tensor(value: Any) -> Tensor:
+def as_tensor(value: Any) -> Tensor:
+    """*value*, a tensor, an array or a number, as a tensor."""
     return value if isinstance(value, Tensor) else Tensor._wrap(np.asarray(value))
 
 
@@ -52,7 +56,7 @@ def answers(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 def _reduction(function: Any, counterpart: Callable[..., Any]) -> None:
     def answer(a: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
-        return counterpart(_tensor(a), axis, keepdims, **options)
+        return counterpart(as_tensor(a), axis, keepdims, **options)
 
     FUNCTIONS[function] = answer
 
@@ -68,48 +72,48 @@ _reduction(np.argmin, extremes.argmin)
 
 @answers(np.max, np.amax)
 def _max(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return extremes.amax(_tensor(a), () if axis is None else axis, keepdims)
+    return extremes.amax(as_tensor(a), () if axis is None else axis, keepdims)
 
 
 @answers(np.min, np.amin)
 def _min(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return extremes.amin(_tensor(a), () if axis is None else axis, keepdims)
+    return extremes.amin(as_tensor(a), () if axis is None else axis, keepdims)
 
 
 @answers(np.var)
 def _var(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-    return reduction.var(_tensor(a), axis, correction=ddof, keepdim=keepdims)
+    return reduction.var(as_tensor(a), axis, correction=ddof, keepdim=keepdims)
 
 
 @answers(np.std)
 def _std(a: Any, axis: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-    return reduction.std(_tensor(a), axis, correction=ddof, keepdim=keepdims)
+    return reduction.std(as_tensor(a), axis, correction=ddof, keepdim=keepdims)
 
 
 @answers(np.cumsum)
 def _cumsum(a: Any, axis: Any = None) -> Any:
-    return reduction.cumsum(_tensor(a).reshape(-1), 0) if axis is None else reduction.cumsum(_tensor(a), axis)
+    return reduction.cumsum(as_tensor(a).reshape(-1), 0) if axis is None else reduction.cumsum(as_tensor(a), axis)
 
 
 @answers(np.cumprod)
 def _cumprod(a: Any, axis: Any = None) -> Any:
-    return reduction.cumprod(_tensor(a).reshape(-1), 0) if axis is None else reduction.cumprod(_tensor(a), axis)
+    return reduction.cumprod(as_tensor(a).reshape(-1), 0) if axis is None else reduction.cumprod(as_tensor(a), axis)
 
 
 @answers(np.where)
 def _where(condition: Any, *choices: Any) -> Any:
-    mask = _tensor(condition)
+    mask = as_tensor(condition)
     if not choices:
         return comparison.where(mask)
     x, y = choices
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        x = _tensor(x)
+        x = as_tensor(x)
     return comparison.choose(mask if mask._array.dtype == bool else mask != 0, x, y)
 
 
 @answers(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None) -> Any:
-    return comparison.clamp(_tensor(a), a_min, a_max)
+    return comparison.clamp(as_tensor(a), a_min, a_max)
 
 
 @answers(np.reshape)
@@ -119,85 +123,85 @@ def _reshape(a: Any, /, shape: Any) -> Any:
 
 def shape_of(a: Any, sizes: Any) -> Any:
     """*a* with the shape *sizes*, a number or a tuple."""
-    return shape.reshape(_tensor(a), (sizes,) if isinstance(sizes, int) else tuple(sizes))
+    return shape.reshape(as_tensor(a), (sizes,) if isinstance(sizes, int) else tuple(sizes))
 
 
 @answers(np.ravel)
 def _ravel(a: Any) -> Any:
-    return shape.reshape(_tensor(a), (-1,))
+    return shape.reshape(as_tensor(a), (-1,))
 
 
 @answers(np.transpose)
 def _transpose(a: Any, axes: Any = None) -> Any:
-    tensor = _tensor(a)
+    tensor = as_tensor(a)
     return shape.permute(tensor, tuple(range(tensor.ndim))[::-1] if axes is None else tuple(axes))
 
 
 @answers(np.swapaxes)
 def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
-    return shape.transpose(_tensor(a), axis1, axis2)
+    return shape.transpose(as_tensor(a), axis1, axis2)
 
 
 @answers(np.moveaxis)
 def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
-    return shape.movedim(_tensor(a), source, destination)
+    return shape.movedim(as_tensor(a), source, destination)
 
 
 @answers(np.expand_dims)
 def _expand_dims(a: Any, axis: int) -> Any:
-    return shape.unsqueeze(_tensor(a), axis)
+    return shape.unsqueeze(as_tensor(a), axis)
 
 
 @answers(np.squeeze)
 def _squeeze(a: Any, axis: Any = None) -> Any:
-    return shape.squeeze(_tensor(a), axis)
+    return shape.squeeze(as_tensor(a), axis)
 
 
 @answers(np.broadcast_to)
 def _broadcast_to(array: Any, shape_: Any = None, **options: Any) -> Any:
-    return shape.expand(_tensor(array), tuple(options.get("shape", shape_)))
+    return shape.expand(as_tensor(array), tuple(options.get("shape", shape_)))
 
 
 @answers(np.concatenate)
 def _concatenate(arrays: Any, axis: int = 0) -> Any:
-    return shape.cat([_tensor(a) for a in arrays], axis)
+    return shape.cat([as_tensor(a) for a in arrays], axis)
 
 
 @answers(np.stack)
 def _stack(arrays: Any, axis: int = 0) -> Any:
-    return shape.stack([_tensor(a) for a in arrays], axis)
+    return shape.stack([as_tensor(a) for a in arrays], axis)
 
 
 @answers(np.flip)
 def _flip(m: Any, axis: Any = None) -> Any:
-    tensor = _tensor(m)
+    tensor = as_tensor(m)
     axes = range(tensor.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     return rearranging.flip(tensor, tuple(axes))
 
 
 @answers(np.roll)
 def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    return rearranging.roll(_tensor(a), shift, axis)
+    return rearranging.roll(as_tensor(a), shift, axis)
 
 
 @answers(np.tril)
 def _tril(m: Any, k: int = 0) -> Any:
-    return rearranging.tril(_tensor(m), k)
+    return rearranging.tril(as_tensor(m), k)
 
 
 @answers(np.triu)
 def _triu(m: Any, k: int = 0) -> Any:
-    return rearranging.triu(_tensor(m), k)
+    return rearranging.triu(as_tensor(m), k)
 
 
 @answers(np.tile)
 def _tile(A: Any, reps: Any) -> Any:
-    return rearranging.tile(_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
+    return rearranging.tile(as_tensor(A), (reps,) if isinstance(reps, int) else tuple(reps))
 
 
 @answers(np.dot)
 def _dot(a: Any, b: Any) -> Any:
-    left, right = _tensor(a), _tensor(b)
+    left, right = as_tensor(a), as_tensor(b)
     if not left.ndim or not right.ndim:
         return left * right
     return linear.matmul_promoted(left, right)
@@ -205,14 +209,24 @@ def _dot(a: Any, b: Any) -> Any:
 
 @answers(np.outer)
 def _outer(a: Any, b: Any) -> Any:
-    return linear.outer(_tensor(a).reshape(-1), _tensor(b).reshape(-1))
+    return linear.outer(as_tensor(a).reshape(-1), as_tensor(b).reshape(-1))
 
 
 @answers(np.einsum)
-def _einsum(subscripts: str, *operands: Any, optimize: Any = True) -> Any:
-    tensors = [_tensor(operand) for operand in operands]
+def _einsum(subscripts: Any, *operands: Any, optimize: Any = True) -> Any:
+    if isinstance(subscripts, str):
+        return linear.einsum(subscripts, *_of_one_type(operands))
+    listed = [subscripts, *operands]  # operands and lists of numbers in turn, and perhaps the list of the result
+    result = listed[len(listed) // 2 * 2 :]
+    tensors = _of_one_type(listed[: len(listed) - len(result) : 2])
+    pairs = zip(tensors, listed[1::2], strict=True)
+    return linear.einsum(*(part for tensor, numbers in pairs for part in (tensor, list(numbers))), *map(list, result))
+
+
+def _of_one_type(operands: Sequence[Any]) -> list[Any]:
+    tensors = [as_tensor(operand) for operand in operands]
     common = result_dtype(tensors)
-    return linear.einsum(subscripts, *(tensor.to(common) for tensor in tensors))
+    return [tensor.to(common) for tensor in tensors]
 
 
 @answers(np.zeros_like)
@@ -232,28 +246,28 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 @answers(np.copy)
 def _copy(a: Any) -> Any:
-    return conversion.clone(_tensor(a))
+    return conversion.clone(as_tensor(a))
 
 
 @answers(np.real)
 def _real(val: Any) -> Any:
-    return conversion.real(_tensor(val))
+    return conversion.real(as_tensor(val))
 
 
 @answers(np.imag)
 def _imag(val: Any) -> Any:
-    tensor = _tensor(val)
+    tensor = as_tensor(val)
     return conversion.imag(tensor) if tensor.is_complex() else creation.zeros_like(tensor)
 
 
 @answers(np.round, np.around)
 def _round(a: Any, decimals: int = 0) -> Any:
-    return _tensor(a).round(decimals=decimals)
+    return as_tensor(a).round(decimals=decimals)
 
 
 @answers(np.sort)
 def _sort(a: Any, axis: int = -1) -> Any:
-    return ordering.sort(_tensor(a), axis).values
+    return ordering.sort(as_tensor(a), axis).values
 
 
 @answers(np.shape)
@@ -278,9 +292,9 @@ def _iscomplexobj(x: Any) -> bool:
 
 @answers(np.allclose)
 def _allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
-    return comparison.allclose(_tensor(a), _tensor(b), rtol, atol, equal_nan)
+    return comparison.allclose(as_tensor(a), as_tensor(b), rtol, atol, equal_nan)
 
 
 @answers(np.array_equal)
 def _array_equal(a1: Any, a2: Any) -> bool:
-    return comparison.equal(_tensor(a1), _tensor(a2))
+    return comparison.equal(as_tensor(a1), as_tensor(a2))

@@ -25,7 +25,7 @@ from . import (
 from .numpy_functions import answers
 
 
-def _tensor(value: Any) -> Tensor:
+def as_tensor(value: Any) -> Tensor:
     """*value* as a tensor of floating or complex type: NumPy's functions take integers for float64."""
     tensor = value if isinstance(value, Tensor) else Tensor._wrap(np.asarray(value))
     converted: Tensor = tensor if tensor._array.dtype.kind in "fc" else tensor.double()
@@ -33,7 +33,7 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _of_one(function: Any, counterpart: Callable[..., Any]) -> None:
-    FUNCTIONS[function] = lambda a, *rest, **named: counterpart(_tensor(a), *rest, **named)
+    FUNCTIONS[function] = lambda a, *rest, **named: counterpart(as_tensor(a), *rest, **named)
 
 
 _of_one(np.linalg.inv, solving.inv)
@@ -49,12 +49,12 @@ _of_one(np.linalg.tensorinv, solving.tensorinv)
 
 @answers(np.linalg.cholesky)
 def _cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    return decompositions.cholesky(_tensor(a), upper=upper)
+    return decompositions.cholesky(as_tensor(a), upper=upper)
 
 
 @answers(np.linalg.solve)
 def _solve(a: Any, b: Any) -> Any:
-    A, B = _tensor(a), _tensor(b)
+    A, B = as_tensor(a), as_tensor(b)
     if B.ndim != 1:  # NumPy takes everything but a vector for matrices
         B = B.reshape((1,) * (A.ndim - B.ndim) + tuple(B.shape))
     return solving.solve(A, B)
@@ -62,20 +62,20 @@ def _solve(a: Any, b: Any) -> Any:
 
 @answers(np.linalg.tensorsolve)
 def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
-    return solving.tensorsolve(_tensor(a), _tensor(b), axes)
+    return solving.tensorsolve(as_tensor(a), as_tensor(b), axes)
 
 
 @answers(np.linalg.qr)
 def _qr(a: Any, mode: str = "reduced") -> Any:
-    result = decompositions.qr(_tensor(a), mode)
+    result = decompositions.qr(as_tensor(a), mode)
     return result.R if mode == "r" else result
 
 
 @answers(np.linalg.svd)
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     if not compute_uv:
-        return decompositions.svdvals(_tensor(a))
-    return decompositions.svd(_tensor(a), full_matrices)
+        return decompositions.svdvals(as_tensor(a))
+    return decompositions.svd(as_tensor(a), full_matrices)
 
 
 def _real_if_all_are(a: Tensor, *results: Tensor) -> list[Tensor]:
@@ -87,30 +87,30 @@ def _real_if_all_are(a: Tensor, *results: Tensor) -> list[Tensor]:
 
 @answers(np.linalg.eig)
 def _eig(a: Any) -> Any:
-    x = _tensor(a)
+    x = as_tensor(a)
     return eigenvalues.Eigh(*_real_if_all_are(x, *eigenvalues.eig(x)))
 
 
 @answers(np.linalg.eigvals)
 def _eigvals(a: Any) -> Any:
-    x = _tensor(a)
+    x = as_tensor(a)
     return _real_if_all_are(x, eigenvalues.eigvals(x))[0]
 
 
 @answers(np.linalg.pinv)
 def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     cutoff = 1e-15 if rcond is None and rtol is None else rtol if rcond is None else rcond
-    return pseudo_inverse.pinv(_tensor(a), rtol=cutoff, hermitian=hermitian)
+    return pseudo_inverse.pinv(as_tensor(a), rtol=cutoff, hermitian=hermitian)
 
 
 @answers(np.linalg.matrix_rank)
 def _matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
-    return pseudo_inverse.matrix_rank(_tensor(A), tol, hermitian, rtol=rtol)
+    return pseudo_inverse.matrix_rank(as_tensor(A), tol, hermitian, rtol=rtol)
 
 
 @answers(np.linalg.lstsq)
 def _lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
-    A, B = _tensor(a), _tensor(b)
+    A, B = as_tensor(a), as_tensor(b)
     result = pseudo_inverse.lstsq(A, B.unsqueeze(-1) if B.ndim == 1 else B, rcond, driver="gelsd")
     solution = result.solution.squeeze(-1) if B.ndim == 1 else result.solution
     return solution, result.residuals, int(result.rank), result.singular_values
@@ -118,59 +118,59 @@ def _lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
 
 @answers(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    return norms.norm(_tensor(x), ord, axis, keepdims)
+    return norms.norm(as_tensor(x), ord, axis, keepdims)
 
 
 @answers(np.linalg.vector_norm)
 def _vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Any:
-    return norms.vector_norm(_tensor(x), ord, axis, keepdims)
+    return norms.vector_norm(as_tensor(x), ord, axis, keepdims)
 
 
 @answers(np.linalg.matrix_norm)
 def _matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    return norms.matrix_norm(_tensor(x), ord, (-2, -1), keepdims)
+    return norms.matrix_norm(as_tensor(x), ord, (-2, -1), keepdims)
 
 
 @answers(np.linalg.multi_dot)
 def _multi_dot(arrays: Any) -> Any:
-    return products.multi_dot([_tensor(a) for a in arrays])
+    return products.multi_dot([as_tensor(a) for a in arrays])
 
 
 @answers(np.linalg.matmul)
 def _matmul(x1: Any, x2: Any, /) -> Any:
-    return linear.matmul(_tensor(x1), _tensor(x2))
+    return linear.matmul(as_tensor(x1), as_tensor(x2))
 
 
 @answers(np.linalg.cross)
 def _cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    return products.cross(_tensor(x1), _tensor(x2), dim=axis)
+    return products.cross(as_tensor(x1), as_tensor(x2), dim=axis)
 
 
 @answers(np.linalg.vecdot)
 def _vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    return products.vecdot(_tensor(x1), _tensor(x2), dim=axis)
+    return products.vecdot(as_tensor(x1), as_tensor(x2), dim=axis)
 
 
 @answers(np.linalg.diagonal)
 def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
-    return matrices.diagonal(_tensor(x), offset=offset)
+    return matrices.diagonal(as_tensor(x), offset=offset)
 
 
 @answers(np.linalg.trace)
 def _trace(x: Any, /, *, offset: int = 0) -> Any:
-    return matrices.diagonal(_tensor(x), offset=offset).sum(-1)
+    return matrices.diagonal(as_tensor(x), offset=offset).sum(-1)
 
 
 def _along_one(function: Any, counterpart: Callable[..., Any]) -> None:
     def answer(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Any:
-        return counterpart(_tensor(a), n, axis, norm)
+        return counterpart(as_tensor(a), n, axis, norm)
 
     FUNCTIONS[function] = answer
 
 
 def _along_several(function: Any, counterpart: Callable[..., Any], default: Any) -> None:
     def answer(a: Any, s: Any = None, axes: Any = default, norm: str | None = None) -> Any:
-        return counterpart(_tensor(a), s, axes, norm)
+        return counterpart(as_tensor(a), s, axes, norm)
 
     FUNCTIONS[function] = answer
 
@@ -184,9 +184,9 @@ for _name in ("fft", "ifft", "rfft", "irfft"):
 
 @answers(np.fft.fftshift)
 def _fftshift(x: Any, axes: Any = None) -> Any:
-    return fourier.fftshift(_tensor(x), axes)
+    return fourier.fftshift(as_tensor(x), axes)
 
 
 @answers(np.fft.ifftshift)
 def _ifftshift(x: Any, axes: Any = None) -> Any:
-    return fourier.ifftshift(_tensor(x), axes)
+    return fourier.ifftshift(as_tensor(x), axes)

@@ -20,6 +20,7 @@ from .gathering import scatter_zeros
     outputs=ValuesAndIndices,
     public=False,
     samples=each(on(real(3, 4), 1, False), on(real(5), 0, True)),
+    refuses="c",
 )
 def sort_along(input: Array, dim: int, descending: bool) -> tuple[Array, Array]:
     """The elements in order along *dim*, and where they were; equal ones keep their order."""

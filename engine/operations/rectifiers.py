@@ -53,6 +53,7 @@ def relu_(input: Tensor) -> Tensor:
     public=False,
     node_name="ThresholdBackward0",
     samples=_wide(0.5, -1.5),
+    refuses="c",
 )
 def threshold_values(input: Array, threshold: float, value: float) -> Array:
     """input where it exceeds *threshold*, else *value*."""
@@ -80,6 +81,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     public=False,
     node_name="HardtanhBackward0",
     samples=_wide(-1.0, 1.5),
+    refuses="c",
 )
 def hardtanh_values(input: Array, min_val: float, max_val: float) -> Array:
     """input held between *min_val* and *max_val*."""
@@ -110,6 +112,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     public=False,
     node_name="HardsigmoidBackward0",
     samples=_wide(),
+    refuses="c",
 )
 def hardsigmoid_values(input: Array) -> Array:
     """(input + 3) / 6, held between 0 and 1."""
@@ -127,7 +130,7 @@ def _hardswish_rule(g: Any, input: Any) -> Any:
     return np.where(input <= -3.0, 0.0, np.where(input < 3.0, g * (input / 3.0 + 0.5), g))
 
 
-@operation(_hardswish_rule, public=False, node_name="HardswishBackward0", samples=_wide())
+@operation(_hardswish_rule, public=False, node_name="HardswishBackward0", samples=_wide(), refuses="c")
 def hardswish_values(input: Array) -> Array:
     """input · hardsigmoid(input)."""
     check_floating("hardswish", input)
@@ -148,6 +151,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 @operation(
     lambda g, input, lambd: np.where((input >= -lambd) & (input <= lambd), 0.0, g),
     samples=each(_wide(), on(real(3, 4), 1.2)),
+    refuses="c",
 )
 def hardshrink(input: Array, lambd: float = 0.5) -> Array:
     """input where its absolute value exceeds *lambd*, else 0.
@@ -164,6 +168,7 @@ def hardshrink(input: Array, lambd: float = 0.5) -> Array:
     lambda g, input, lambd: np.where((input >= -lambd) & (input <= lambd), 0.0, g),
     method=False,
     samples=each(_wide(), on(real(3, 4), 1.2)),
+    refuses="c",
 )
 def softshrink(input: Array, lambd: float = 0.5) -> Array:
     """input moved by *lambd* towards 0, and 0 where it would cross it. RuntimeError for a negative *lambd*."""
@@ -178,6 +183,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
     public=False,
     node_name="LeakyReluBackward0",
     samples=_wide(0.2),
+    refuses="c",
 )
 def leaky_relu_values(input: Array, negative_slope: float) -> Array:
     """input where it is positive, else *negative_slope* · input."""
@@ -202,7 +208,7 @@ def _elu_rule(g: Any, input: Any, alpha: float, scale: float, input_scale: float
     return np.where(input <= 0, g * (np.exp(held) * (alpha * scale * input_scale)), g * scale)
 
 
-@operation(_elu_rule, public=False, node_name="EluBackward0", samples=_wide(1.2, 1.1, 0.7))
+@operation(_elu_rule, public=False, node_name="EluBackward0", samples=_wide(1.2, 1.1, 0.7), refuses="c")
 def elu_values(input: Array, alpha: float, scale: float, input_scale: float) -> Array:
     """scale · input where that is positive, else scale · alpha · (exp(input_scale · input) - 1)."""
     check_floating("elu", input)
@@ -256,6 +262,7 @@ def selu_(input: Tensor) -> Tensor:
     public=False,
     node_name="PreluKernelBackward0",
     samples=on(real(2, 3, 2), real(3, 1)),
+    refuses="c",
 )
 def prelu_values(input: Array, weight: Array) -> Array:
     """input where it is positive, else *weight* · input."""

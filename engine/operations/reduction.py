@@ -21,6 +21,11 @@ OVER_DIMS = each(
 )  # fmt: skip
 
 
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; real numbers (and None) as they are."""
+    return np.conjugate(x) if x is not None and np.iscomplexobj(x) else x
+
+
 def spread(g: Any, shape: tuple[int, ...], dim: Dims, keepdim: builtins.bool) -> Any:
     """The gradient *g* of a reduction over *dim*, spread back over *shape* (a view)."""
     if not shape:
@@ -70,8 +75,9 @@ def _count(shape: tuple[int, ...], dim: Dims) -> int:
 def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
     """The sum over *dim*; of bools and integers as int64."""
     kind = input.dtype.kind
-    accumulate = np.int64 if kind in "biu" else None
-    return np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    accumulate = np.int64 if kind in "biu" else np.float32 if kind == "V" else None
+    total = np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    return total.astype(input.dtype) if kind == "V" else total
 
 
 @composite(out=True, samples=OVER_DIMS)
@@ -117,7 +123,7 @@ def _variance_rule(g: Any, input: Any, dim: Dims, correction: Any, keepdim: buil
     shape = tuple(input.shape)
     degrees = _count(shape, dim) - correction
     centred = input - np.mean(input, axis=dims_of(dim, len(shape)), keepdims=True)
-    return spread(g, shape, dim, keepdim) * centred * (2.0 / degrees if degrees > 0 else float("nan"))
+    return spread(g, shape, dim, keepdim) * conjugate(centred) * (2.0 / degrees if degrees > 0 else float("nan"))
 
 
 @operation(
@@ -265,6 +271,8 @@ def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
         return input.copy()
+    if input.dtype.kind == "V":  # of bfloat16, a sum in which 256 + 1 is 256
+        return np.cumsum(input, axis=dim, dtype=np.float32).astype(input.dtype)
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
 
 
@@ -307,21 +315,21 @@ def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtin
     g, norm = spread(g, shape, dim, keepdim), spread(y, shape, dim, keepdim)
     safe = np.where(norm == 0, 1.0, norm)
     if p == 2:
-        return np.where(norm == 0, 0.0, g * input / safe)
+        return np.where(norm == 0, 0.0, g * conjugate(input) / safe)
     if p == 0:
         return np.zeros_like(g)
     if p == 1:
-        return g * np.sign(input)
+        return g * conjugate(np.sign(input))
     if p == float("inf"):
         return _evenly_absolute(g, input, norm, dim)
     scaled = np.absolute(input) / safe
     flat = (norm == 0) | (input == 0) if p < 1 else norm == 0
-    return np.where(flat, 0.0, g * np.sign(input) * scaled ** (p - 1))
+    return np.where(flat, 0.0, g * conjugate(np.sign(input)) * scaled ** (p - 1))
 
 
 def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
     won = np.absolute(input) == norm
-    return g * np.sign(input) * won / count_true(won, dims_of(dim, len(tuple(input.shape))), g)
+    return g * conjugate(np.sign(input)) * won / count_true(won, dims_of(dim, len(tuple(input.shape))), g)
 
 
 @operation(

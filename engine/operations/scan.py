@@ -37,6 +37,7 @@ def _running(best: Any, input: Array, dim: int) -> tuple[Array, Array]:
     lambda g, y1, input_shape, dim: scatter_zeros(g[0], y1, input_shape, dim),
     outputs=ValuesAndIndices,
     samples=ALONG,
+    refuses="c",
 )
 def cummax(input: Array, dim: int) -> tuple[Array, Array]:
     """The pair (values, indices) of the greatest element so far along *dim*; the last of equals, and nan stays.
@@ -52,6 +53,7 @@ def cummax(input: Array, dim: int) -> tuple[Array, Array]:
     lambda g, y1, input_shape, dim: scatter_zeros(g[0], y1, input_shape, dim),
     outputs=ValuesAndIndices,
     samples=ALONG,
+    refuses="c",
 )
 def cummin(input: Array, dim: int) -> tuple[Array, Array]:
     """The pair (values, indices) of the least element so far along *dim*; the last of equals, and nan stays."""
@@ -107,7 +109,10 @@ def logcumsumexp(input: Array, dim: int) -> Array:
     tensor([0.0000, 0.6931])
     """
     d = normal_dim(dim, input.ndim)
-    if input.dtype.kind not in "f":
+    if input.dtype.kind == "c":
+        top = np.max(np.real(input), axis=d, keepdims=True) if input.size else 0.0
+        return np.log(np.cumsum(np.exp(input - top), axis=d)) + top if input.ndim else input.copy()
+    if input.dtype.kind != "f":
         raise NotImplementedError(f"logcumsumexp is not implemented for {input.dtype}: convert it first")
     return np.logaddexp.accumulate(input, axis=d) if input.ndim else input.copy()
 

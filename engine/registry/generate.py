@@ -240,10 +240,10 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
         lines.append(f"    {local} = " + (f"None if {name} is None else {value}" if name in op.optional else value))
     promoted = [arrays[n] for n in op.operands if n not in op.indexes and n not in op.optional]
     promoting = op.promotion is not Promotion.NONE
+    if "c" in op.refuses:
+        lines += [f"    if {promoted[0]}.dtype.kind == 'c':", f"        {fallback}"]
     if promoting:
         lines.append(f"    _dtype = {promoted[0]}.dtype")
-        if "c" in op.refuses:
-            lines += ["    if _dtype.kind == 'c':", f"        {fallback}"]
         others = [f"{x}.dtype is not _dtype" for x in promoted[1:]]
         others += [
             f"({arrays[n]} is not None and {arrays[n]}.dtype is not _dtype)" for n in op.operands if n in op.optional

@@ -131,7 +131,8 @@ def _move_retained(before: Node | None, after: Node | None) -> None:
 
 def title(d: dtypes.dtype) -> str:
     """PyTorch's name of *d* in messages, such as "Float" for float32."""
-    names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool",
+    names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16",
+             "int64": "Long", "int32": "Int", "bool": "Bool",
              "int16": "Short", "int8": "Char", "uint8": "Byte", "complex64": "ComplexFloat",
              "complex128": "ComplexDouble"}  # fmt: skip
     return names.get(d.name, d.name)

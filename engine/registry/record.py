@@ -188,10 +188,33 @@ def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
         with np.errstate(all="ignore"):
             return op.forward(*positional, **named)
     except Exception as error:
+        if any(_is_brain_float(array) for array in arrays.values()):
+            return _rounded(_forward(op, {name: _widened(array) for name, array in arrays.items()}))
         better = errors.translated(op.shown_name, error, [arrays[n] for n in op.operands])
         if better is error:
             raise
         raise better from None
+
+
+def _is_brain_float(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_brain_float, value))
+    return isinstance(value, np.ndarray) and value.dtype.name == "bfloat16"
+
+
+def _widened(value: Any) -> Any:
+    """*value* with float32 for bfloat16, which NumPy's functions know nothing of."""
+    if isinstance(value, list):
+        return [_widened(part) for part in value]
+    return value.astype(np.float32) if _is_brain_float(value) else value
+
+
+def _rounded(result: Any) -> Any:
+    """*result*, computed in float32, as bfloat16 again."""
+    if isinstance(result, tuple):
+        return tuple(map(_rounded, result))
+    array = np.asarray(result)
+    return array.astype(dtypes.bfloat16.numpy) if array.dtype == np.float32 else array
 
 
 def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:

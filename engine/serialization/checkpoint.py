@@ -12,6 +12,7 @@ from ..devices import device
 from ..tensors.tensor import Tensor
 from .atomic import write_atomically
 from .safetensors import SerializationError, map_arrays, read_arrays, read_header, write
+from .sharded import load_folder
 from .structure import Encoder, decode
 
 FileLike = str | os.PathLike[str] | BinaryIO
@@ -62,7 +63,7 @@ def load(f: FileLike, map_location: MapLocation = None, *, weights_only: bool = 
 
     Args:
         f: a path, or a file opened for reading bytes, read from its current position to the end of what was
-            saved.
+            saved; or the folder of a checkpoint that ranks have written together (``dist.Checkpointer``).
         map_location: accepted as PyTorch does; every tensor is on the CPU.
         weights_only: accepted as PyTorch does; False changes nothing.
         mmap: map the file instead of reading it, so that a part is read when it is used; ``f`` must be a
@@ -77,6 +78,8 @@ def load(f: FileLike, map_location: MapLocation = None, *, weights_only: bool = 
         device(map_location)
     if isinstance(f, str | os.PathLike):
         path = Path(f)
+        if path.is_dir():
+            return load_folder(path)
         with path.open("rb") as file:
             return _load(file, str(path), size=os.fstat(file.fileno()).st_size, mapped=bool(mmap))
     if mmap:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from .. import dtypes
 from .foreign import what_else
 
 Array = npt.NDArray[Any]
@@ -73,7 +74,14 @@ class Header:
 
 def storable(dtype: np.dtype[Any]) -> bool:
     """Say whether arrays of this dtype have a name in the format."""
-    return dtype.newbyteorder("<") in _CODES
+    return dtype.name == "bfloat16" or dtype.newbyteorder("<") in _CODES
+
+
+def _little_endian(array: Array) -> Array:
+    """The elements in row-major order as they are written; those of bfloat16 as the whole numbers of their bits."""
+    if array.dtype.name == "bfloat16":
+        return np.ascontiguousarray(array).view(np.uint16).astype("<u2", copy=False)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def write(file: BinaryIO, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -85,14 +93,14 @@ def write(file: BinaryIO, arrays: Mapping[str, Array], metadata: Mapping[str, st
         metadata: further strings for the header.
     """
     ordered = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)  # keeps every array aligned
-    chunks = {name: np.ascontiguousarray(a, a.dtype.newbyteorder("<")) for name, a in ordered}
+    chunks = {name: _little_endian(a) for name, a in ordered}
     crc = 0
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     position = 0
     for name, chunk in chunks.items():
         crc = zlib.crc32(_bytes(chunk), crc)
         header[name] = {
-            "dtype": _CODES[chunk.dtype],
+            "dtype": "BF16" if arrays[name].dtype.name == "bfloat16" else _CODES[chunk.dtype],
             "shape": list(arrays[name].shape),
             "data_offsets": [position, position + chunk.nbytes],
         }
@@ -180,10 +188,18 @@ def _fill(file: BinaryIO, buffer: memoryview) -> int:
     return done
 
 
+def _brain_float() -> np.dtype[Any] | None:
+    try:
+        return dtypes.bfloat16.numpy
+    except ModuleNotFoundError:
+        return None
+
+
 def _native(array: Array, entry: Entry) -> Array:
-    """Return the array in NumPy's terms: bfloat16, which it lacks, becomes the float32 of the same value."""
+    """Return the array in NumPy's terms: bfloat16 without ml_dtypes is the float32 of the same value."""
     if entry.dtype == "BF16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
+        bfloat16 = _brain_float()
+        return (array.astype(np.uint32) << 16).view(np.float32) if bfloat16 is None else array.view(bfloat16)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -99,6 +99,8 @@ def format_tensor(tensor: Tensor) -> str:
         suffixes.append("requires_grad=True")
     prefix = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("
     array = tensor.numpy(force=True)
+    if tensor.dtype.name == "bfloat16":
+        array, suffixes = array.astype(np.float32), ["dtype=torch.bfloat16", *suffixes]
     return format_array(array, suffixes, prefix=prefix, default_dtype=get_default_dtype().numpy)
 
 

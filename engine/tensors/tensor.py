@@ -367,11 +367,16 @@ class Tensor:
                 f"a Tensor with {self._array.size} elements cannot be converted to Scalar, shape {list(self.shape)}: "
                 "item() wants exactly one, tolist() takes any number"
             )
-        return self._array.item()
+        return self._python(self._array.reshape(()))
+
+    @staticmethod
+    def _python(array: Array) -> Any:
+        """The elements as Python numbers; those of bfloat16, which NumPy leaves as they are, as floats."""
+        return array.tolist() if array.dtype.kind != "V" else array.astype(np.float32).tolist()
 
     def tolist(self) -> Any:
         """The elements as nested Python lists, or a number for a 0-d tensor."""
-        return self._array.tolist()
+        return self._python(self._array)
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -430,13 +435,36 @@ class Tensor:
         array = self.numpy()
         return np.array(array, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._array.__dlpack__(**options)
+        return self._array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """``allgrad.array_api``: the functions of the Python array API standard. ValueError for an unknown version."""
+        from .. import array_api
+
+        known = ("2021.12", "2022.12", "2023.12", array_api.__array_api_version__)
+        if api_version is not None and api_version not in known:
+            raise ValueError(f"the array API version {api_version!r} is not one of {', '.join(known)}")
+        return array_api
+
+    def to_device(self, where: Any, /, *, stream: Any = None) -> Self:
+        """This tensor: the CPU is the only device. RuntimeError for another one, ValueError for a *stream*."""
+        if stream is not None:
+            raise ValueError(f"the CPU has no streams, found {stream!r}")
+        device(where)
+        return self
 
     # --- copies
 

@@ -12,10 +12,11 @@ import click
 from ..errors import AllgradError
 from .doctor import doctor
 from .follow import logs, watch
-from .jobs import cancel, list_jobs, show
+from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
 from .run import run
 from .serve import serve
 from .submit import submit
+from .sweeps import sweep, sweeps
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -70,7 +71,10 @@ def allgrad() -> None:
     """
 
 
-for verb in (run, serve, submit, list_jobs, show, watch, logs, cancel, doctor):
+for verb in (
+    *(run, serve, submit, list_jobs, show, why, watch, logs),
+    *(cancel, pause, resume, priority, delete, sweeps, sweep, doctor),
+):
     allgrad.add_command(verb)
 
 

@@ -1,40 +1,78 @@
-"""``allgrad list``, ``show`` and ``cancel``: the jobs a server knows."""
+"""``allgrad list``, ``show``, ``why``, and what is done to jobs: ``cancel``, ``pause``, ``resume``, ``priority``, ``delete``."""
 
 from __future__ import annotations
 
+import json
 import sys
+import time
+from collections.abc import Callable
 from itertools import islice
 
 import click
 
 from ..job import Job, JobState
 from .connection import Connection, connection_options, json_option
+from .lifetimes import Span
 
 STATES = [state.value.lower() for state in JobState]
 
 
 @click.command("list")
-@click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Jobs in this state only.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(STATES, case_sensitive=False),
+    multiple=True,
+    help="In this state; may be repeated.",
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="TERM", help="KEY=VALUE, KEY!=VALUE, KEY, or !KEY; all must hold."
+)
+@click.option("--name", default="", help="With this in their names.")
+@click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
+@click.option("--sweep", default="", metavar="SWEEP", help="Of this sweep.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
-def list_jobs(state: str | None, limit: int, as_json: bool, connection: Connection) -> None:
+def list_jobs(
+    states: tuple[str, ...],
+    labels: tuple[str, ...],
+    name: str,
+    since: float | None,
+    sweep: str,
+    limit: int,
+    as_json: bool,
+    connection: Connection,
+) -> None:
     """List the jobs of the server, newest first."""
-    only = JobState(state.upper()) if state else None
     with connection.open() as client:
-        jobs = list(islice(client.list(state=only, page_size=min(limit, 1000)), limit))
+        found = client.list(
+            [JobState(state.upper()) for state in states],
+            min(limit, 1000),
+            labels=",".join(labels),
+            name=name,
+            since=None if since is None else time.time() - since,
+            sweep=sweep,
+        )
+        jobs = list(islice(found, limit))
     if as_json:
-        from ..display.records import job_record
-
-        for job in jobs:
-            click.echo(job_record(job))
+        print_records(jobs)
     elif jobs:
-        _print_table(jobs)
+        print_table(jobs)
     elif sys.stderr.isatty():
-        click.echo("no jobs yet; submit one with: allgrad submit SCRIPT", err=True)
+        click.echo("no such jobs; submit one with: allgrad submit SCRIPT", err=True)
 
 
-def _print_table(jobs: list[Job]) -> None:
+def print_records(jobs: list[Job]) -> None:
+    """Print one JSON object for each of *jobs*."""
+    from ..display.records import job_record
+
+    for job in jobs:
+        click.echo(job_record(job))
+
+
+def print_table(jobs: list[Job]) -> None:
+    """Print *jobs* as a table."""
     from ..display.colours import COLOURS
     from ..display.tables import job_table
 
@@ -54,9 +92,7 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
     with connection.open() as client:
         job = client.get(job_id)
     if as_json:
-        from ..display.records import job_record
-
-        click.echo(job_record(job))
+        print_records([job])
         return
     from ..display.tables import job_page
 
@@ -66,13 +102,86 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
 
 @click.command(short_help="End a job and all of its processes.")
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@json_option
 @connection_options
-def cancel(job_ids: tuple[str, ...], connection: Connection) -> None:
+def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
     """End each JOB: SIGTERM to all of its processes, SIGKILL to what remains after the grace time.
 
     Returns when the server has accepted that; a job that has already ended stays as it is.
     """
     with connection.open() as client:
+        _change(client.cancel, job_ids, as_json)
+
+
+@click.command(short_help="Take a job off its slots for a while.")
+@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@json_option
+@connection_options
+def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+    """Stop each JOB until it is resumed: SIGTERM, and the grace time for writing a checkpoint.
+
+    A job that waits in the queue is taken off it.
+    """
+    with connection.open() as client:
+        _change(client.pause, job_ids, as_json)
+
+
+@click.command(short_help="Let a paused job go on.")
+@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@json_option
+@connection_options
+def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+    """Put each paused JOB back into the queue; it goes on from its last checkpoint."""
+    with connection.open() as client:
+        _change(client.resume, job_ids, as_json)
+
+
+@click.command(short_help="Change the priority of a job.", context_settings={"ignore_unknown_options": True})
+@click.argument("job_id", metavar="JOB")
+@click.argument("priority", type=click.IntRange(-100, 100))
+@json_option
+@connection_options
+def priority(job_id: str, priority: int, as_json: bool, connection: Connection) -> None:
+    """Give JOB another PRIORITY, from -100 to 100. The highest starts first."""
+    with connection.open() as client:
+        _change(lambda each: client.change_priority(each, priority), (job_id,), as_json)
+
+
+@click.command(short_help="Forget a finished job and its files.")
+@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@json_option
+@connection_options
+def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+    """Forget each JOB, which has ended, with its output, checkpoints, logs and losses."""
+    with connection.open() as client:
         for job_id in job_ids:
-            job = client.cancel(job_id)
+            client.delete(job_id)
+            click.echo(json.dumps({"deleted": job_id}) if as_json else f"{job_id} deleted")
+
+
+@click.command(short_help="Say why a job is not running.")
+@click.argument("job_id", metavar="JOB")
+@json_option
+@connection_options
+def why(job_id: str, as_json: bool, connection: Connection) -> None:
+    """Say why JOB is not running: for what it waits, or how it ended."""
+    with connection.open() as client:
+        told = client.explain(job_id)
+    if as_json:
+        from ..display.records import explanation_record
+
+        click.echo(explanation_record(told))
+        return
+    from ..display.tables import explanation_page
+
+    for line in explanation_page(told):
+        click.echo(line)
+
+
+def _change(ask: Callable[[str], Job], job_ids: tuple[str, ...], as_json: bool) -> None:
+    for job_id in job_ids:
+        job = ask(job_id)
+        if as_json:
+            print_records([job])
+        else:
             click.echo(f"{job.id} {job.state.value.lower()}")

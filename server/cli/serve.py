@@ -29,8 +29,9 @@ from .connection import home_option, quiet_grpc
     metavar="SECONDS",
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
+@click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @home_option
-def serve(host: str, port: int, slots: int | None, grace: float | None, home: Path | None) -> None:
+def serve(host: str, port: int, slots: int | None, grace: float | None, bind: bool, home: Path | None) -> None:
     """Start the server and keep it in the foreground until Ctrl-C.
 
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
@@ -46,5 +47,6 @@ def serve(host: str, port: int, slots: int | None, grace: float | None, home: Pa
         port=port,
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
+        bind=bind,
         announce=partial(print, flush=True),
     )

@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InvalidRequest
 from .connection import Connection, connection_options, json_option
 from .follow import INTERRUPTED, conclude, follow
+from .policies import policy_options
 from .script import SCRIPT_SETTINGS, find_script, ranks_option
+from .sweeps import Sweeping, announce_sweep, grid_options
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..display.progress import Progress
     from ..job import Job
+    from ..options import Options
 
 
 @click.command(short_help="Hand a script to the server.", context_settings=SCRIPT_SETTINGS)
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
 @click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
 @click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
+@policy_options
+@grid_options
 @json_option
 @connection_options
 @click.argument("script")
@@ -44,27 +49,38 @@ def submit(
     env: tuple[str, ...],
     as_torch: bool,
     request_id: str | None,
+    policies: Options,
+    sweep: Sweeping,
     as_json: bool,
     connection: Connection,
 ) -> int:
     """Submit SCRIPT to the server and print the id of the job.
 
     SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder.
-    With --follow, exits with the job's own code, and Ctrl-C cancels the job.
+    With --follow, exits with the job's own code, and Ctrl-C cancels the job. With --grid, makes one job for every
+    combination of values, passed to the script as --NAME VALUE, or in place of {NAME} among its arguments.
     """
     argv = [as_text(argument) for argument in (find_script(script), *arguments)]
     settings = dict(_variable(setting) for setting in env)
+    if following and sweep.grid:
+        raise InvalidRequest("cannot follow a sweep", "it has many jobs", "leave --follow away, then: allgrad sweep ID")
     with connection.open() as client:
-        submit_job = partial(
-            client.submit,
-            argv,
-            ranks=ranks,
-            name=as_text(name),
-            env=settings,
-            workdir=as_text(os.getcwd()),
-            request_id=request_id,
-            as_torch=as_torch,
-        )
+        how: dict[str, Any] = {
+            "ranks": ranks,
+            "name": as_text(name),
+            "env": settings,
+            "workdir": as_text(os.getcwd()),
+            "request_id": request_id,
+            "as_torch": as_torch,
+            **policies,
+        }
+        if sweep.grid:
+            made = client.submit_sweep(
+                argv, sweep.grid, max_parallel=sweep.max_parallel, early_stopping=sweep.early_stopping, **how
+            )
+            announce_sweep(made, as_json)
+            return 0
+        submit_job = partial(client.submit, argv, **how)
         if following:
             return _follow_or_cancel(client, submit_job, as_json)
         _announce(submit_job(), as_json)

@@ -13,4 +13,5 @@ COLOURS = {
     JobState.FAILED: "red",
     JobState.CANCELLED: "yellow",
     JobState.UNKNOWN: "magenta",
+    JobState.PAUSED: "blue",
 }

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ..job import Alert, Checkpoint, Event, Heartbeat, Job, Metrics, StateChanged
+from ..job import Alert, Checkpoint, Event, Explanation, Heartbeat, Job, Metrics, StateChanged, Sweep
 
 KINDS = {
     StateChanged: "state",
@@ -21,7 +21,24 @@ KINDS = {
 def job_record(job: Job) -> str:
     """*job* as one line of JSON: times in seconds since the epoch, state as its name."""
     record = asdict(job)
-    return _line({"id": record.pop("id")} | record.pop("spec") | {"name": job.name} | record)
+    spec = record.pop("spec")
+    policy = {"checkpoint_policy": spec.pop("checkpoint")}
+    del record["stopping"]  # the server's own business
+    return _line({"id": record.pop("id")} | spec | policy | {"name": job.name} | record)
+
+
+def explanation_record(told: Explanation) -> str:
+    """Why a job waits as one line of JSON."""
+    job = told.job
+    causes = {"causes": told.causes, "latest_start": told.latest_start}
+    return _line({"id": job.id, "state": job.state.value, "reason": job.reason} | causes)
+
+
+def sweep_record(sweep: Sweep) -> str:
+    """*sweep* as one line of JSON, with its jobs."""
+    jobs = [{"id": job.id, "state": job.state.value, "name": job.name, "reason": job.reason} for job in sweep.jobs]
+    grid = {name: list(values) for name, values in sweep.spec.grid.items()}
+    return _line({"id": sweep.id, "created": sweep.created, "grid": grid, "jobs": jobs})
 
 
 def event_record(event: Event) -> str:

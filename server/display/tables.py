@@ -6,10 +6,11 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..job import Job
+from ..job import Explanation, Job, Sweep
 from .series import duration
 
 COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
@@ -18,13 +19,7 @@ NAME_WIDTH = 24
 
 def job_table(jobs: Sequence[Job]) -> list[str]:
     """A line of headings and one for each job, cut to the terminal if there is one."""
-    rows = [COLUMNS, *(_row(job) for job in jobs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if not sys.stdout.isatty():
-        return lines
-    room = shutil.get_terminal_size().columns
-    return [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+    return _aligned([COLUMNS, *(_row(job) for job in jobs)])
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -53,16 +48,54 @@ def job_page(job: Job) -> list[str]:
         "reason": job.reason,
         "command": shlex.join(job.argv),
         "ranks": job.ranks,
+        "threads": job.spec.threads or None,
+        "cores": ", ".join(map(str, job.cores)),
+        "priority": job.priority or None,
+        "after": ", ".join(need.job_id for need in job.spec.after),
+        "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.spec.labels.items())),
+        "sweep": job.sweep,
+        "max runtime": duration(job.spec.max_runtime) if job.spec.max_runtime else None,
         "submitted": _clock(job.created),
         "started": _clock(job.started),
         "finished": _clock(job.finished),
         "exit code": job.exit_code,
         "attempt": job.attempt or None,
+        "retried": ", ".join(f"{count} × {kind}" for kind, count in job.failures.items()),
         "output": job.output_dir,
         "checkpoint": job.checkpoint,
         "warning": job.warning,
     }
     return [f"{name:<12}{printable(str(fact))}" for name, fact in facts.items() if fact not in (None, "")]
+
+
+def explanation_page(told: Explanation) -> list[str]:
+    """Why a job is not running, one cause a line."""
+    job = told.job
+    head = f"job {job.id} is {job.state.value.lower()}"
+    if not told.causes:
+        return [f"{head}: {printable(job.reason)}" if job.reason else head]
+    start = [f"  starts at the latest: {_clock(told.latest_start)}"] if told.latest_start else []
+    return [head, *(f"  {printable(cause)}" for cause in told.causes), *start]
+
+
+def sweep_table(sweeps: Sequence[Sweep]) -> list[str]:
+    """A line of headings and one for each sweep."""
+    rows: list[tuple[str, ...]] = [("SWEEP", "SUBMITTED", "JOBS", "GRID")]
+    for sweep in sweeps:
+        counts = Counter(job.state.value.lower() for job in sweep.jobs)
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        grid = " ".join(f"{name}={','.join(values)}" for name, values in sweep.spec.grid.items())
+        rows.append((sweep.id, _ago(sweep.created), states, printable(grid)))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if not sys.stdout.isatty():
+        return lines
+    room = shutil.get_terminal_size().columns
+    return [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
 
 
 def _clock(moment: float | None) -> str:

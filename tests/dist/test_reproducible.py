@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.dist.conftest import Launcher
 
 
+# The number of virtual shards, the processes that load, and what more the program is to do.
+CASES = [("6", "0"), ("8", "0"), ("6", "0", "synchronised")]
 Alone = Callable[..., str]
 
 
@@ -33,13 +35,32 @@ def alone(openmpi: Launcher) -> Alone:
     return run
 
 
-@pytest.mark.parametrize(("ranks", "shards"), [(2, 6), (4, 6), (3, 8)])
+@pytest.mark.parametrize(("ranks", "case"), [(2, CASES[0]), (3, CASES[1]), (4, CASES[2])])
 def test_training_on_any_number_of_ranks_ends_with_the_same_bits(
-    mpi: Launcher, alone: Alone, ranks: int, shards: int
+    mpi: Launcher, alone: Alone, ranks: int, case: tuple[str, ...]
 ) -> None:
-    outcome = mpi.run(ranks, "reproducible.py", str(shards), "0")
+    outcome = mpi.run(ranks, "reproducible.py", *case)
     assert outcome.code == 0, outcome.output
-    assert outcome.output == alone("reproducible.py", str(shards), "0")
+    assert outcome.output == alone("reproducible.py", *case)
+
+
+def test_six_ranks_and_loading_by_workers_change_no_bit(openmpi: Launcher, alone: Alone) -> None:
+    outcome = openmpi.run(6, "reproducible.py", *CASES[0])
+    assert outcome.output == alone("reproducible.py", *CASES[0]) == alone("reproducible.py", "6", "1")
+
+
+def test_shards_that_differ_in_their_synchronised_layers_are_told_apart() -> None:
+    norm = dist.SyncBatchNorm(2)
+    parallel = dist.DataParallel(norm, virtual_shards=3)
+    with pytest.raises(RuntimeError, match=r"shards \[0\] came to their end, while the others wait"):
+        parallel.backward(lambda x: (x * norm.weight).mean() if x[0, 0] == 0 else parallel(x).mean(), batch())
+    with pytest.raises(ZeroDivisionError):
+        parallel.backward(lambda x: parallel(x).mean() if x[0, 0] == 0 else 1 / 0, batch())
+    assert norm.weight.grad is None
+    assert norm.num_batches_tracked.item() == 0
+    expected = (batch(10).numpy() - batch(10).numpy().mean(0)) / batch(10).numpy().std(0)
+    found = parallel.evaluate(lambda x: (parallel(x).mean(), {"first": parallel(x)[0, 0]}), batch())[1]["first"]
+    np.testing.assert_allclose(found, (4 * expected[0, 0] + 3 * expected[4, 0] + 3 * expected[7, 0]) / 10, rtol=1e-4)
 
 
 def quadratic(shards: int | None = 4, **options: object) -> dist.DataParallel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,11 +150,16 @@ class Function:
         if not value.requires_grad:
             return torch.zeros((), dtype=torch.float64)
         found = torch.autograd.grad(value, list(tracked), create_graph=create_graph, allow_unused=True)
-        total = torch.zeros((), dtype=torch.float64)
-        for g, u in zip(found, self.directions, strict=True):
-            if g is not None:
-                total = total + ((g.conj() * u).sum().real if g.is_complex() else (g * u).sum())
-        return total
+        return _along(found, self.directions)
+
+    def curvature(self) -> float:
+        """The second derivative along the directions, by reverse mode twice."""
+        tracked = [t.detach().requires_grad_() for t in self.inputs]
+        first = self.slope(*tracked, create_graph=True)
+        if not first.requires_grad:
+            return 0.0
+        found = torch.autograd.grad(first, tracked, allow_unused=True)
+        return _along(found, self.directions).item()
 
     def precise(self) -> bool:
         """Whether its results are in double precision."""
@@ -167,6 +172,15 @@ class Function:
             return float(function(*(t + h * u for t, u in zip(self.inputs, self.directions, strict=True))).item())
 
         return (at(step) - at(-step)) / (2 * step)
+
+
+def _along(gradients: Sequence[Tensor | None], directions: Sequence[Tensor]) -> Tensor:
+    """The derivative along *directions* that *gradients* say, by PyTorch's convention for complex numbers."""
+    total = torch.zeros((), dtype=torch.float64)
+    for g, u in zip(gradients, directions, strict=True):
+        if g is not None:
+            total = total + ((g.conj() * u).sum().real if g.is_complex() else (g * u).sum())
+    return total
 
 
 def _direction(generator: np.random.Generator, t: Tensor) -> Tensor:
@@ -190,14 +204,7 @@ def _gradient(call: Call) -> None:
 def _second(call: Call) -> None:
     f = Function(call)
     assert f.inputs, "nothing to differentiate"
-    tracked = [t.detach().requires_grad_() for t in f.inputs]
-    first = f.slope(*tracked, create_graph=True)
-    found = 0.0
-    if first.requires_grad:
-        for g, u in zip(torch.autograd.grad(first, tracked, allow_unused=True), f.directions, strict=True):
-            if g is not None:
-                found += ((g.conj() * u).sum().real if g.is_complex() else (g * u).sum()).item()
-    np.testing.assert_allclose(found, f.numerically(f.slope, 1e-5), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(f.curvature(), f.numerically(f.slope, 1e-5), rtol=1e-3, atol=1e-4)
 
 
 def _forward(call: Call) -> None:

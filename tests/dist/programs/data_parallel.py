@@ -90,6 +90,28 @@ def check_buffers_follow_rank_0() -> None:
         assert model.module.seen.tolist() == [start + 3.0 * (RANK + 1)] * 2
 
 
+def check_batch_norm_over_all_ranks_is_that_of_the_whole_batch() -> None:
+    samples = torch.from_numpy(np.random.default_rng(0).normal(size=(3 * SIZE, 2)).astype("float32"))
+    scale = torch.arange(3.0 * SIZE).reshape(-1, 1)
+    plain = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    parallel = dist.DataParallel(dist.SyncBatchNorm.convert_sync_batchnorm(model), broadcast_buffers=False)
+    plain.load_state_dict(model.state_dict())
+    mine = slice(3 * RANK, 3 * RANK + 3)
+    (parallel(samples[mine]) * scale[mine]).sum().backward()
+    (plain(samples) * scale).sum().backward()
+    for found, expected in zip(model.parameters(), plain.parameters(), strict=True):
+        np.testing.assert_allclose(found.grad.numpy() * SIZE, expected.grad.numpy(), rtol=2e-4, atol=1e-3)
+    for name, buffer in plain.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[name].numpy(), buffer.numpy(), rtol=1e-5, atol=1e-6)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    assert len(set(dist.gather_objects(float(norm)))) == 1
+    np.testing.assert_allclose(float(nn.utils.get_total_norm([p.grad for p in model.parameters()])), 0.1, rtol=1e-4)
+    model.eval()
+    plain.eval()
+    np.testing.assert_allclose(model(samples).detach().numpy(), plain(samples).detach().numpy(), rtol=1e-3, atol=1e-5)
+
+
 def check_rank_0_may_evaluate_alone() -> None:
     model = dist.DataParallel(Branches())
     if RANK == 0:

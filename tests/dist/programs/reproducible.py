@@ -51,9 +51,9 @@ class Network(nn.Module):
 def main() -> None:
     dist.init()
     torch.manual_seed(1 + dist.rank())
-    model = Network()
-    if SHARDS > BATCH // 2:
-        model.norm.eval()
+    model: Any = Network()
+    if len(sys.argv) > 3:
+        model = dist.SyncBatchNorm.convert_sync_batchnorm(model)
     parallel = dist.DataParallel(model, virtual_shards=SHARDS, seed=5)
     data = Noisy()
     sampler = dist.DistributedBatchSampler(data, batch_size=BATCH, virtual_shards=SHARDS, seed=3)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allgrad.dtypes import DTYPES, float32
+from allgrad.dtypes import DTYPES, bfloat16, float32
 from allgrad.serialization import SerializationError, load, save
 from allgrad.serialization.safetensors import write
 from allgrad.tensors.parameter import Parameter
@@ -340,6 +340,14 @@ def test_structures_that_make_no_sense_are_reported(structure: str, version: str
 
 def test_a_file_that_came_from_elsewhere_gives_tensors_by_name() -> None:
     header = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    found = load(headed(header, b"\x80\x3f\x00\xc0"))
+    assert found["w"].tolist() == [1.0, -2.0]
+    assert found["w"].dtype is bfloat16
+
+
+def test_bfloat16_without_its_extra_gives_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    header = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    monkeypatch.setattr("allgrad.serialization.safetensors._brain_float", lambda: None)
     found = load(headed(header, b"\x80\x3f\x00\xc0"))
     assert found["w"].tolist() == [1.0, -2.0]
     assert found["w"].dtype is float32

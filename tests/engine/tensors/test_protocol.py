@@ -85,8 +85,6 @@ def test_an_array_is_added_in_place() -> None:
 
 
 PLAIN: dict[str, Callable[[Tensor], Any]] = {
-    "split": lambda x: np.split(x, 3)[0],
-    "diff": np.diff,
     "median": np.median,
     "histogram": lambda x: np.histogram(x, bins=2)[0],
     "percentile": lambda x: np.percentile(x, 50),

@@ -1,0 +1,100 @@
+"""``allgrad submit`` with all its policies, and ``list``, ``why``, ``pause``, ``resume``, ``priority``, ``delete``, ``sweep``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from allgrad.server.cli.lifetimes import Span
+
+from .conftest import CommandLine
+
+
+def record(text: str) -> dict[str, Any]:
+    (line,) = text.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def submitted(server: CommandLine, *arguments: str) -> str:
+    done = server("submit", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_policy_reaches_the_server(server: CommandLine) -> None:
+    first = submitted(server, "true")
+    server("watch", first)
+    told = server(
+        *("submit", "--json", "--priority", "-3", "--after", first, "--after-any", first, "--retries", "2"),
+        *("--retries", "oom=0", "--backoff", "5", "--max-runtime", "1.5h", "--threads", "1", "--label", "team=vision"),
+        *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "true"),
+    )
+    job = record(told.stdout)
+    assert job["priority"] == -3
+    assert [need["condition"] for need in job["after"]] == ["success", "end"]
+    assert [(rule["kind"], rule["limit"], rule["backoff"]) for rule in job["retries"]] == [
+        (None, 2, 5.0),
+        ("oom", 0, 5.0),
+    ]
+    assert (job["max_runtime"], job["threads"], job["labels"]) == (5400.0, 1, {"team": "vision"})
+    assert job["checkpoint_policy"] == {"preemptible": True, "grace": 120.0, "interval": 3600.0}
+    assert server("watch", job["id"]).returncode == 0
+    assert "labels      team=vision" in server("show", job["id"]).stdout
+    assert server("list", "--label", "team=vision", "--state", "succeeded").stdout.count(job["id"]) == 1
+    assert job["id"] not in server("list", "--label", "!team").stdout
+
+
+def test_a_job_is_paused_explained_raised_resumed_and_deleted(server: CommandLine) -> None:
+    job = submitted(server, "sleep", "60")
+    assert server("pause", job).stdout.split()[0] == job
+    server("pause", job)
+    done = server("why", job)
+    assert "allgrad resume" in done.stdout or "stopping" in done.stdout
+    assert record(server("priority", job, "-5", "--json").stdout)["priority"] == -5
+    assert server("resume", job).returncode == 0
+    refused = server("delete", job)
+    assert refused.returncode == 2
+    assert f"first: allgrad cancel {job}" in refused.stderr
+    server("cancel", job)
+    server("watch", job)
+    assert record(server("why", job, "--json").stdout)["causes"] == []
+    assert server("delete", job).stdout == f"{job} deleted\n"
+    assert server("show", job).returncode == 5
+
+
+def test_a_grid_makes_a_sweep(server: CommandLine) -> None:
+    grid = ["--grid", "lr=0.1,0.01", "--grid", "depth=2", "--max-parallel", "1", "--stop-early", "-accuracy"]
+    sweep = submitted(server, *grid, "sh", "-c", "echo {lr}")
+    found = record(server("sweep", sweep, "--json").stdout)
+    assert found["grid"] == {"lr": ["0.1", "0.01"], "depth": ["2"]}
+    for job in found["jobs"]:
+        server("watch", job["id"])
+    table = server("sweep", sweep).stdout.splitlines()
+    assert [line.split()[1] for line in table[1:]] == ["succeeded", "succeeded"]
+    assert "lr=0.1,0.01 depth=2" in server("sweeps").stdout
+    assert server("sweep", sweep, "--cancel").returncode == 0
+    assert server("submit", "--follow", *grid, "true").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--retries", "cosmic=2"], "kinds are exit, signal, oom, lost, timeout"),
+        (["--max-runtime", "soon"], "write 90, 90s, 15m, 2h or 7d"),
+        (["--label", "vision"], "write KEY=VALUE"),
+        (["--priority", "101"], "-100<=x<=100"),
+        (["--after", "nonsense"], "there is no such job"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(server: CommandLine, arguments: list[str], says: str) -> None:
+    done = server("submit", *arguments, "true")
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15 m", 900), ("2h", 7200), ("0.5d", 43200)])
+def test_lengths_of_time_have_units(text: str, seconds: float) -> None:
+    assert Span().convert(text, None, None) == seconds
