@@ -1,7 +1,7 @@
 """Convolution with 3×3 filters at every place by Winograd's minimal filtering: 2.25 times fewer multiplications.
 
-What it computes is said by ``convolution``, from which it differs by rounding; and where an infinity or nan lies in a
-tile of 4×4, all results of that tile are nan.
+What it computes is said by ``convolution``, from which it differs by rounding. An infinity or nan would spread over its
+tile of 4×4, so images that have one are left to ``convolution``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _BLOCK_BYTES = 1 << 19
 
 
 def fit(images: Array, filters: tuple[int, ...], geometry: Geometry) -> Any:
-    """The loops for filters of shape *filters*, or None where they cannot or should not be used."""
+    """The loops for *images* and filters of shape *filters*, or None where they cannot or should not be used."""
     plain = geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
     if not plain or min(filters[:2]) < _FEWEST_CHANNELS or max(geometry.padding) > 2 or min(geometry.counts) < 1:
         return None
-    return loops("winograd", images)
+    by = loops("winograd", images)
+    return by if by is not None and np.isfinite(images.sum()) else None
 
 
 def _tiles(counts: Sizes) -> tuple[int, int]:

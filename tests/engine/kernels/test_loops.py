@@ -51,6 +51,18 @@ def test_winograds_filtering_is_the_convolution(size: tuple[int, int], padding: 
         np.testing.assert_allclose(f, e, rtol=0, atol=16 * np.finfo(dtype).eps * np.abs(e).max())
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_an_odd_number_stays_within_the_windows_that_hold_it(odd: float) -> None:
+    images = np.ones((2, 16, 24, 24), np.float32)
+    images[1, 3, 10, 10] = odd
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (24, 24))
+    result = convolution.correlate(images, np.ones((16, 16, 3, 3), np.float32), geometry, 1)
+    touched = np.zeros((2, 16, 24, 24), bool)
+    touched[1, :, 9:12, 9:12] = True
+    np.testing.assert_array_equal(np.isfinite(result), ~touched)
+    np.testing.assert_array_equal(result[touched], odd)
+
+
 def by_columns(images: Array, filters: Array, grad: Array, geometry: Geometry) -> tuple[Array, Array, Array]:
     """The convolution and its gradients by the ways that use no loop: with filters too few for one."""
     few = winograd._FEWEST_CHANNELS
