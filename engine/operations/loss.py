@@ -111,9 +111,14 @@ def reduced(loss: Any, reduction: str) -> Any:
         return loss.mean()
     if reduction == "sum":
         return loss.sum()
-    if reduction != "none":
-        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'mean', 'sum' or 'none'")
+    expect_reduction(reduction)
     return loss
+
+
+def expect_reduction(reduction: str) -> None:
+    """ValueError for what is neither "mean", "sum" nor "none"."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'mean', 'sum' or 'none'")
 
 
 @operation(

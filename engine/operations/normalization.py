@@ -195,7 +195,7 @@ def _follow(
             running_var.mul_(1 - momentum).add_(Tensor._wrap(variance * (count / (count - 1))), alpha=momentum)
 
 
-@composite(method=False, samples=on(real(3, 4)))
+@composite(out=True, method=False, samples=on(real(3, 4)))
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """input divided by its norm along *dim*, or by *eps* where that is smaller."""
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)

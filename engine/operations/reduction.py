@@ -262,7 +262,7 @@ def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
 
 
 @operation(
-    lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim),
+    lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim) if np.ndim(g) else g,
     node_name="CumsumBackward0",
     public=False,
     samples=each(on(real(3, 4), 1), on(real(3, 4), 0)),
@@ -270,7 +270,7 @@ def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
 def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
-        return input.copy()
+        return np.sum(input, dtype=np.int64 if input.dtype.kind in "biu" else None, keepdims=True)
     if input.dtype.kind == "V":  # of bfloat16, a sum in which 256 + 1 is 256
         return np.cumsum(input, axis=dim, dtype=np.float32).astype(input.dtype)
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
@@ -295,6 +295,8 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
     """d y_k / d x_i is the product of x_0..x_k without x_i, for k >= i: summed pair by pair, exact at zeros."""
+    if not np.ndim(g):
+        return g
     x, h = np.moveaxis(input, dim, 0), np.moveaxis(g, dim, 0)
     n = x.shape[0]
     rows = []
@@ -307,7 +309,7 @@ def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
 @operation(_cumprod_rule, node_name="CumprodBackward0", public=False, samples=each(on(real(3, 4), 1), on(real(4), 0)))
 def cumprod_along(input: Array, dim: int) -> Array:
     """The product of the elements so far, along *dim*."""
-    return np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
+    return np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None).reshape(input.shape)
 
 
 def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtins.bool) -> Any:
