@@ -270,7 +270,7 @@ def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
 def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
-        return np.sum(input, dtype=np.int64 if input.dtype.kind in "biu" else None, keepdims=True)
+        return input.astype(np.int64 if input.dtype.kind in "biu" else input.dtype)
     if input.dtype.kind == "V":  # of bfloat16, a sum in which 256 + 1 is 256
         return np.cumsum(input, axis=dim, dtype=np.float32).astype(input.dtype)
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
