@@ -102,7 +102,10 @@ def normal_dim(dim: int, ndim: int) -> int:
 
 
 def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
-    """The dimensions *dim* names, counted from the front: all of them for None; RuntimeError if one comes twice."""
+    """The dimensions *dim* names, counted from the front: all of them for None; RuntimeError if one comes twice.
+
+    A number, without dimensions, takes 0 and -1, which name nothing.
+    """
     if dim is None:
         return tuple(range(ndim))
     dims = tuple(normal_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else tuple(dim)))
@@ -110,4 +113,4 @@ def normal_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
         raise RuntimeError(
             f"dim {next(d for d in dims if dims.count(d) > 1)} appears multiple times in the list of dims"
         )
-    return dims
+    return dims if ndim else ()

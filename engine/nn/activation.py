@@ -298,7 +298,7 @@ class GELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function to every element."""
-        return activation.gelu(input, self.approximate)
+        return activation.gelu(input, self.approximate)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -314,7 +314,7 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function to every element."""
-        return activation.softplus(input, self.beta, self.threshold)
+        return activation.softplus(input, self.beta, self.threshold)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, threshold={self.threshold}"

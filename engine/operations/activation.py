@@ -47,7 +47,7 @@ def gelu_exactly(input: Array) -> Array:
     return gelu_values(input)
 
 
-@composite(method=False, samples=each(unary(), on(real(3, 4), approximate="tanh")))
+@composite(out=True, method=False, samples=each(unary(), on(real(3, 4), approximate="tanh")))
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """input times the normal distribution function of input (Hendrycks and Gimpel 2016); or "tanh"'s approximation.
 
@@ -119,7 +119,7 @@ def softplus_values(input: Array, beta: float, threshold: float) -> Array:
     return np.where(scaled > threshold, input, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
 
 
-@composite(method=False, samples=each(unary(), on(real(3, 4), 2.0, 1.5)))
+@composite(out=True, method=False, samples=each(unary(), on(real(3, 4), 2.0, 1.5)))
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta · input)) / beta, a smooth relu; input itself where beta · input exceeds *threshold*."""
     return softplus_values(input, float(beta), float(threshold))

@@ -37,6 +37,15 @@ def _target(input: Tensor, output_size: OutputSize, operation: str) -> Sizes:
     return target
 
 
+def _images(input: Tensor, dims: int, operation: str, output_size: OutputSize) -> tuple[Tensor, bool]:
+    """*input* as a batch, and whether it was none; ValueError where *output_size* lists more than its dimensions hold."""
+    if dims > 1 and isinstance(output_size, (tuple, list)) and input._array.ndim <= len(output_size):
+        raise ValueError(
+            f"Input dimension should be at least {len(output_size) + 1}, in {operation}(): found shape {list(input.shape)}"
+        )
+    return batched(input, dims, operation)
+
+
 def _ranges(length: int, count: int) -> tuple[Sizes, Sizes]:
     """Where *count* evenly spread windows of a dimension of that *length* start and stop."""
     starts = tuple(i * length // count for i in range(count))
@@ -70,7 +79,7 @@ def _lengths(input: Array, dim: int, starts: Sizes, stops: Sizes) -> Array:
 
 def _adaptive_avg_pool(dims: int, input: Tensor, output_size: OutputSize) -> Tensor:
     name = f"adaptive_avg_pool{dims}d"
-    input, alone = batched(input, dims, name)
+    input, alone = _images(input, dims, name, output_size)
     refuse(input, name, "biuc")
     check_not_empty(input, name, channels_may_be_empty=True)
     target = _target(input, output_size, name)
@@ -144,7 +153,7 @@ def adaptive_max_pool(input: Array, target: Sizes) -> tuple[Array, Array]:
 
 def _adaptive_max_pool(dims: int, input: Tensor, output_size: OutputSize) -> tuple[Tensor, Tensor]:
     name = f"adaptive_max_pool{dims}d"
-    input, alone = batched(input, dims, name)
+    input, alone = _images(input, dims, name, output_size)
     refuse(input, name, "biuc")
     check_not_empty(input, name)
     values, indices = adaptive_max_pool(input, _target(input, output_size, name))

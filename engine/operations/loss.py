@@ -111,9 +111,14 @@ def reduced(loss: Any, reduction: str) -> Any:
         return loss.mean()
     if reduction == "sum":
         return loss.sum()
-    if reduction != "none":
-        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'mean', 'sum' or 'none'")
+    expect_reduction(reduction)
     return loss
+
+
+def expect_reduction(reduction: str) -> None:
+    """ValueError for what is neither "mean", "sum" nor "none"."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'mean', 'sum' or 'none'")
 
 
 @operation(
@@ -305,6 +310,7 @@ def cross_entropy(
     if not input._array.ndim:
         raise RuntimeError("cross_entropy: expected logits (N, C, …) or (C), found a tensor without dimensions")
     axis = 0 if input._array.ndim == 1 else 1
+    _check_kind(input, target, ignore_index)
     if axis and not label_smoothing and not target.is_floating_point():
         classes, weights = _classes_and_weights(input, target, weight, ignore_index)
         return _averaged(class_cross_entropy(input, classes, weights), weights, reduction)
@@ -324,6 +330,16 @@ def cross_entropy(
         even = reduced(even, reduction)
     classes = input._array.shape[axis]
     return loss * (1 - label_smoothing) + even * (label_smoothing / classes)
+
+
+def _check_kind(input: Tensor, target: Tensor, ignore_index: int) -> None:
+    """RuntimeError for probabilities that are whole numbers, or of which one is to be ignored."""
+    if target.is_floating_point():
+        if ignore_index >= 0:
+            raise RuntimeError(f"ignore_index is not supported for floating point target, found {ignore_index}")
+    elif target._array.shape == input._array.shape:
+        found = "Long" if target._array.dtype == np.int64 else target.dtype
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {found}")
 
 
 def _soft_cross_entropy(

@@ -14,7 +14,7 @@ from .activation import logsigmoid
 from .comparison import choose, minimum
 from .distances import pairwise_distance
 from .gathering import gather
-from .loss import chosen_reduction, reduced
+from .loss import chosen_reduction, expect_reduction, reduced
 
 
 def _signs(*shape: int) -> Any:
@@ -154,11 +154,14 @@ def multi_margin_loss(
 
     input (N, C) or (C), target (N) or one class, int64; *p* 1 or 2; *weight* (C) weighs the targets' classes.
     """
+    expect_reduction(reduction)
+    if p not in (1, 2):
+        raise ValueError(f"only p == 1 and p == 2 supported, found {p}")
+    if weight is not None and weight._array.ndim != 1:
+        raise ValueError(f"weight must be one-dimensional, found shape {list(weight.shape)}")
     rows = _rows_of("multi_margin_loss", input)
     batch, classes = rows._array.shape
     _expect_index("multi_margin_loss", target)
-    if p not in (1, 2):
-        raise ValueError(f"only p == 1 and p == 2 supported, found {p}")
     if target._array.size != batch or target._array.ndim > 1:
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
@@ -194,6 +197,7 @@ def multilabel_margin_loss(
 
     input (N, C) or (C); target of the same shape, int64, lists the right classes, ended by -1.
     """
+    expect_reduction(reduction)
     rows = _rows_of("multilabel_margin_loss", input)
     _expect_index("multilabel_margin_loss", target)
     if target._array.shape != input._array.shape:

@@ -166,9 +166,11 @@ def batch_norm(
     """
     column = (1, -1) + (1,) * (input._array.ndim - 2)
     if training:
-        count = input._array.size // max(input._array.shape[1], 1)
-        if count <= 1:
+        count = math.prod(input._array.shape[:1] + input._array.shape[2:])
+        if count == 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        if not input._array.size:
+            return _of_nothing(input, weight, bias, column)
         _follow(running_mean, running_var, input, count, momentum)
         shape = (1, input._array.shape[1]) + column[2:]
         return _over(input, (0, *range(2, input._array.ndim)), shape, weight, bias, eps)
@@ -179,6 +181,12 @@ def batch_norm(
         scale = scale * weight
     shift = -running_mean * scale if bias is None else bias - running_mean * scale
     return input * scale.reshape(column) + shift.reshape(column)
+
+
+def _of_nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None, column: tuple[int, ...]) -> Tensor:
+    """An empty batch as it is, with gradients of 0 for *weight* and *bias*; it tells no statistics."""
+    result = input * 1 if weight is None else input * weight.reshape(column)
+    return result if bias is None else result + bias.reshape(column)
 
 
 def _follow(
@@ -195,7 +203,7 @@ def _follow(
             running_var.mul_(1 - momentum).add_(Tensor._wrap(variance * (count / (count - 1))), alpha=momentum)
 
 
-@composite(method=False, samples=on(real(3, 4)))
+@composite(out=True, method=False, samples=on(real(3, 4)))
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """input divided by its norm along *dim*, or by *eps* where that is smaller."""
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)

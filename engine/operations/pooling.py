@@ -291,6 +291,7 @@ def avg_pool1d(
 
 
 @composite(
+    out=True,
     method=False,
     samples=each(
         on(real(2, 3, 6, 6), 2),
@@ -335,6 +336,7 @@ def avg_pool2d(
 
 
 @composite(
+    out=True,
     method=False,
     samples=each(on(real(1, 2, 2, 4, 2), 2), on(real(1, 3, 3, 2), (2, 3, 1), 2, (1, 0, 0), True, False)),
 )

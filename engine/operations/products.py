@@ -214,7 +214,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     RuntimeError for an *N* below 2.
     """
     if not x.ndim:
-        raise RuntimeError("linalg.vander: The input tensor x must have at least 1 dimension, found a number")
+        x = x.reshape(1)
     columns = x.shape[-1] if N is None else N
     if columns <= 1:
         raise RuntimeError(f"N must be greater than 1, found {columns}")

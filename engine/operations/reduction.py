@@ -272,7 +272,7 @@ def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
 def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
     if not input.ndim:
-        return input.copy()
+        return input.astype(np.int64 if input.dtype.kind in "biu" else input.dtype)
     if input.dtype.kind == "V":  # of bfloat16, a sum in which 256 + 1 is 256
         return np.cumsum(input, axis=dim, dtype=np.float32).astype(input.dtype)
     return np.cumsum(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
@@ -308,7 +308,12 @@ def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
     return np.moveaxis(np.stack(rows), 0, dim) if n else np.zeros_like(g)
 
 
-@operation(_cumprod_rule, node_name="CumprodBackward0", public=False, samples=each(on(real(3, 4), 1), on(real(), 0)))
+@operation(
+    _cumprod_rule,
+    node_name="CumprodBackward0",
+    public=False,
+    samples=each(on(real(3, 4), 1), on(real(4), 0), on(real(), 0)),
+)
 def cumprod_along(input: Array, dim: int) -> Array:
     """The product of the elements so far, along *dim*."""
     product = np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)

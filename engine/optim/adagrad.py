@@ -62,7 +62,9 @@ class Adagrad(Optimizer):
         super().__init__(params, defaults)
         for group in self.param_groups:
             for parameter in group["params"]:
-                start = np.full(parameter.shape, group["initial_accumulator_value"], parameter.dtype.numpy)
+                value = group["initial_accumulator_value"]
+                both = complex(value, value) if parameter.is_complex() else value
+                start = np.full(parameter.shape, both, parameter.dtype.numpy)
                 self.state[parameter] = {
                     "step": step_count(),
                     "sum": Tensor._wrap(start),

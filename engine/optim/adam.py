@@ -15,6 +15,7 @@ from .optimizer import (
     Optimizer,
     Parameters,
     check_at_least_zero,
+    check_betas,
     step_count,
     zeros_beside,
 )
@@ -57,9 +58,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_at_least_zero(lr=float(lr), eps=eps, weight_decay=weight_decay)
-        for index, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+        check_betas(betas)
         options = {"foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused}
         own = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         rest = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay}

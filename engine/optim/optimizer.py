@@ -120,6 +120,9 @@ class Optimizer:
         assert parameter._grad is not None
         values, gradient = parameter._array, parameter._grad._array
         beside = {name: kept._array for name, kept in state.items() if isinstance(kept, Tensor)}
+        if values.dtype.kind == "c":
+            values, gradient = _parts(values), _parts(gradient)
+            beside = {name: _parts(array) if array.dtype.kind == "c" else array for name, array in beside.items()}
         if values.size <= _PIECE or not all(array.flags.c_contiguous for array in (values, gradient, *beside.values())):
             self.update(values, gradient, beside, options)
             return
@@ -289,14 +292,39 @@ def _fitting(name: str, value: Any, owner: Any) -> Any:
     return deepcopy(value)
 
 
+def _parts(array: Array) -> Array:
+    """Return a view of a complex array as (…, 2) real ones: rules treat the parts as numbers of their own."""
+    return np.lib.stride_tricks.as_strided(array.real, (*array.shape, 2), (*array.strides, array.itemsize // 2))
+
+
 def check_at_least_zero(**options: float) -> None:
     """ValueError for an option that is negative, by PyTorch's words."""
     titles = {"lr": "learning rate", "eps": "epsilon value", "momentum": "momentum value", "alpha": "alpha value",
               "weight_decay": "weight_decay value", "lr_decay": "lr_decay value",
+              "momentum_decay": "momentum_decay value",
               "initial_accumulator_value": "initial_accumulator_value value"}  # fmt: skip
     for name, value in options.items():
         if not float(value) >= 0.0:
             raise ValueError(f"Invalid {titles[name]}: {value}")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """ValueError for betas that are not in [0, 1)."""
+    for index, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+
+
+def descent(values: Array, gradient: Array, options: Any) -> Array:
+    """Return the gradient turned round to maximize and with the weight decay in it, or take that from *values*."""
+    if options["maximize"]:
+        gradient = -gradient
+    decay = options["weight_decay"]
+    if decay and options.get("decoupled_weight_decay"):
+        values *= 1 - options["lr"] * decay
+    elif decay:
+        gradient = gradient + decay * values
+    return gradient
 
 
 def zeros_beside(parameter: Tensor) -> Tensor:

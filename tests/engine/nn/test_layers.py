@@ -210,3 +210,10 @@ def test_a_whole_network_trains_as_pytorchs_does() -> None:
             losses.setdefault(library.__name__, []).append(loss.item())
     np.testing.assert_allclose(losses["allgrad"], losses["torch"], rtol=2e-3, atol=1e-4)
     assert losses["allgrad"][-1] < losses["allgrad"][0] / 2
+
+
+def test_an_empty_batch_is_normalised_and_changes_no_statistics() -> None:
+    layer = nn.BatchNorm1d(2)
+    layer(allgrad.zeros(0, 2, 3)).sum().backward()
+    assert layer.weight.grad.tolist() == layer.bias.grad.tolist() == layer.running_mean.tolist() == [0.0, 0.0]
+    assert layer.num_batches_tracked.item() == 1

@@ -85,3 +85,14 @@ def test_a_batch_of_which_all_is_ignored_has_no_mean_and_no_gradient(smoothing: 
     assert loss.isnan()
     assert x.grad is not None
     assert x.grad.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_probabilities_are_floating_and_none_of_them_is_ignored() -> None:
+    with pytest.raises(
+        RuntimeError, match="Expected floating point type for target with class probabilities, got Long"
+    ):
+        F.cross_entropy(torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.int64))
+    with pytest.raises(RuntimeError, match="ignore_index is not supported for floating point target"):
+        F.cross_entropy(torch.zeros(2, 3), torch.zeros(2, 3), ignore_index=1)
+    with pytest.raises(TypeError, match="delta must be a float or int"):
+        F.huber_loss(torch.zeros(2), torch.zeros(2), delta=1j)  # type: ignore[arg-type]

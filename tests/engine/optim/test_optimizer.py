@@ -31,6 +31,21 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"maximize": True, "eps": 1e-3}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "maximize": True}),
+    ("Adadelta", {"lr": 0.5}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "momentum_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (1e-3, 0.3), "maximize": True}),
+    ("ASGD", {"lr": 0.1, "weight_decay": 0.1}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 2, "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.1, "eps": (1e-2, 1e-2), "weight_decay": 0.1, "maximize": True}),
 ]
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value).replace(" ", ""))
 
@@ -75,7 +90,7 @@ def test_steps_equal_pytorchs(name: str, options: dict[str, Any]) -> None:
                 np.testing.assert_allclose(found[key].numpy(), value.numpy(), rtol=1e-4, atol=1e-5)
 
 
-@every_case
+@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] != "Adafactor"])
 def test_large_parameters_are_changed_piece_by_piece_as_small_ones(name: str, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     values, gradient = rng.normal(size=(2, 70_001)).astype(np.float32)
@@ -121,7 +136,33 @@ def test_neither_gradients_nor_types_change(name: str, options: dict[str, Any]) 
         assert weight.dtype is allgrad.float64
         assert weight.is_leaf
         assert (weight.grad == 1).all()
-        assert all(v.dtype is allgrad.float64 for k, v in optimizer.state[weight].items() if k != "step")
+        kept = optimizer.state[weight].items()
+        assert all(v.dtype is allgrad.float64 for k, v in kept if k not in ("step", "eta", "mu", "mu_product"))
+
+
+@every_case
+def test_the_parts_of_a_complex_parameter_are_numbers_of_their_own(name: str, options: dict[str, Any]) -> None:
+    values, gradient = np.random.default_rng(0).normal(size=(2, 5, 2))
+    real, whole = nn.Parameter(allgrad.tensor(values)), nn.Parameter(allgrad.tensor(values @ [1, 1j]))
+    real.grad, whole.grad = allgrad.tensor(gradient), allgrad.tensor(gradient @ [1, 1j])
+    optimizer = getattr(optim, name)([real, whole], **options)
+    if name == "Adafactor":
+        with pytest.raises(RuntimeError, match="does not support complex parameters"):
+            optimizer.step()
+        return
+    optimizer.step()
+    optimizer.step()
+    np.testing.assert_array_equal(allgrad.view_as_real(whole.detach()).numpy(), real.detach().numpy())
+
+
+def test_muon_brings_the_singular_values_of_its_steps_near_one() -> None:
+    weight = nn.Parameter(allgrad.zeros(3, 5))
+    weight.grad = allgrad.tensor(np.diag([1.0, 10.0, 100.0]) @ np.eye(3, 5)).float()
+    optim.Muon([weight], lr=1.0, weight_decay=0).step()
+    sizes = np.linalg.svd(weight.detach().numpy(), compute_uv=False)
+    assert ((sizes > 0.1) & (sizes < 1.3)).all()
+    with pytest.raises(ValueError, match="only supports 2D parameters"):
+        optim.Muon([nn.Parameter(allgrad.zeros(3))])
 
 
 def quadratic(optimizer: Any, weight: Any) -> float:
@@ -136,7 +177,8 @@ def quadratic(optimizer: Any, weight: Any) -> float:
 @pytest.mark.parametrize(
     ("name", "options"),
     [("SGD", {"lr": 0.1}), ("SGD", {"lr": 0.05, "momentum": 0.8}), ("Adam", {"lr": 0.1}), ("AdamW", {"lr": 0.1, "weight_decay": 0}),
-     ("RMSprop", {"lr": 0.02}), ("Adagrad", {"lr": 1.0})],
+     ("RMSprop", {"lr": 0.02}), ("Adagrad", {"lr": 1.0}), ("Rprop", {}), ("Adadelta", {"lr": 50.0}), ("NAdam", {"lr": 0.1}),
+     ("Adamax", {"lr": 0.2}), ("RAdam", {"lr": 0.2}), ("ASGD", {"lr": 0.1})],
 )  # fmt: skip
 def test_the_bottom_of_a_bowl_is_found(name: str, options: dict[str, Any]) -> None:
     weight = nn.Parameter(allgrad.zeros(2))

@@ -105,3 +105,11 @@ def test_resize_keeps_the_first_elements() -> None:
     assert a.resize_as_(torch.zeros(3)).shape == (3,)
     with pytest.raises(RuntimeError, match="cannot resize variables that require grad"):
         torch.ones(2, requires_grad=True).resize_(1)
+
+
+def test_a_real_out_takes_the_norm_of_complex_numbers() -> None:
+    x, out = torch.tensor([3 + 4j, 12j]), torch.empty(())
+    assert torch.linalg.vector_norm(x, out=out) is out
+    assert out.item() == 13
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        torch.sum(x, 0, out=out)
