@@ -43,6 +43,8 @@ class Settings:
     """Seconds between SIGTERM and SIGKILL."""
     log_limit: int = DEFAULT_LOG_LIMIT
     """Bytes of each rank's log that are kept, beside its beginning."""
+    keep_finished: float | None = None
+    """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
@@ -25,6 +26,7 @@ from .journal import Line
 from .lifecycle import Action, Happening
 from .policies import check_priority, check_sweep
 from .requests import check_request_id, check_spec
+from .retention import Retention
 from .spec import After, JobSpec, SweepSpec
 from .store import JobFilter, Store
 from .sweeping import EarlyStopper
@@ -73,6 +75,9 @@ class Control:
             await self._dispatcher.learn(tracked.job)
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
+        if self.settings.keep_finished is not None:
+            old = functools.partial(self.read, reader.finished)
+            self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
         return alive
 
     async def submit(self, spec: JobSpec, request_id: str) -> Job:

@@ -64,6 +64,7 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
+    keep_finished: float | None = None,
     bind: bool = True,
     announce: Callable[[str], None] = _say,
 ) -> None:
@@ -71,7 +72,8 @@ def serve(
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *bind*: whether each job gets cores of its own,
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
+    a finished job is deleted with its metrics, logs and outputs (default: never). *bind*: whether each job gets cores of its own,
     where there are at least as many cores as slots. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
@@ -82,7 +84,7 @@ def serve(
     if count < 1:
         raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
     dealt = cores if bind and count <= len(cores) else ()
-    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, dealt)
+    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, keep_finished, dealt)
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):
