@@ -342,4 +342,4 @@ class Control:
 
 
 def _new_id() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))
