@@ -240,6 +240,11 @@ class Control:
         """Return the folder of an attempt, by default the present one."""
         return self._attempts.run_dir(job, attempt)
 
+    @property
+    def sound(self) -> bool:
+        """Whether the disk has done all that it was asked to."""
+        return self._store.broken is None
+
     def free_slots(self) -> int:
         """Return how many slots no attempt holds."""
         return self._dispatcher.plan.free

@@ -36,6 +36,12 @@ from .lifetimes import Span
     metavar="TIME",
     help="Delete finished jobs, with metrics, logs and outputs, after this time, as in 30d.  [default: never]",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Of this machine, where Prometheus may ask /metrics with the server's token.  [default: none]",
+)
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @home_option
 def serve(
@@ -44,6 +50,7 @@ def serve(
     slots: int | None,
     grace: float | None,
     keep_finished: float | None,
+    metrics_port: int | None,
     bind: bool,
     home: Path | None,
 ) -> None:
@@ -63,6 +70,7 @@ def serve(
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
         keep_finished=keep_finished,
+        metrics_port=metrics_port,
         bind=bind,
         announce=partial(print, flush=True),
     )
