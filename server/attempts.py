@@ -43,6 +43,10 @@ class Settings:
     """Seconds between SIGTERM and SIGKILL."""
     log_limit: int = DEFAULT_LOG_LIMIT
     """Bytes of each rank's log that are kept, beside its beginning."""
+    keep_finished: float | None = None
+    """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
+    metrics_port: int | None = None
+    """Where Prometheus may ask; None: nowhere."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 

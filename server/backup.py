@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ def _unpack(file: Path, folder: Path) -> Backup:
             return Backup(float(manifest["created"]), int(manifest["jobs"]), sum(sizes))
     except FileNotFoundError:
         raise BackupFailed(f"cannot read {file}", "there is no such file", "") from None
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError) as error:
         raise BackupFailed(f"cannot read {file}", f"it is no whole backup: {error}", "use another one") from error
 
 

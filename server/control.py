@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
@@ -25,6 +26,7 @@ from .journal import Line
 from .lifecycle import Action, Happening
 from .policies import check_priority, check_sweep
 from .requests import check_request_id, check_spec
+from .retention import Retention
 from .spec import After, JobSpec, SweepSpec
 from .store import JobFilter, Store
 from .sweeping import EarlyStopper
@@ -73,6 +75,9 @@ class Control:
             await self._dispatcher.learn(tracked.job)
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
+        if self.settings.keep_finished is not None:
+            old = functools.partial(self.read, reader.finished)
+            self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
         return alive
 
     async def submit(self, spec: JobSpec, request_id: str) -> Job:
@@ -235,6 +240,11 @@ class Control:
         """Return the folder of an attempt, by default the present one."""
         return self._attempts.run_dir(job, attempt)
 
+    @property
+    def sound(self) -> bool:
+        """Whether the disk has done all that it was asked to."""
+        return self._store.broken is None
+
     def free_slots(self) -> int:
         """Return how many slots no attempt holds."""
         return self._dispatcher.plan.free
@@ -337,4 +347,4 @@ class Control:
 
 
 def _new_id() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))

@@ -21,8 +21,10 @@ _START_TIME = 5.0
 """Seconds that an attempt may take to start and to be ended, beside its max_runtime and its grace."""
 _AFTER_FAILURE = 1.0
 _LONG = 100
-"""The plan of a longer line explains jobs for _REUSE times as long as it took to make, though things have changed since."""
+"""The plan of more jobs than that explains them for _REUSE times as long as it took to make, though things have changed since."""
 _REUSE = 20.0
+_REST = 4.0
+"""Times as long as deciding took that others have before the next decision."""
 log = logging.getLogger(__name__)
 
 
@@ -104,7 +106,7 @@ class Dispatcher:
             self._plan, self._stale = Plan(self._situation()), False
             self._plan_ends = self._plan.decision.look_again
             took = time.monotonic() - begun
-            self._plan_serves_until = begun + (_REUSE * took if len(self._plan.line) > _LONG else 0.0)
+            self._plan_serves_until = begun + (_REUSE * took if len(self._tracked) > _LONG else 0.0)
         return self._plan
 
     def slots_of(self, job: Job) -> int:
@@ -137,7 +139,7 @@ class Dispatcher:
                 log.exception("scheduling failed; it goes on in %g s", _AFTER_FAILURE)
                 await asyncio.sleep(_AFTER_FAILURE)
                 continue
-            await asyncio.sleep(min(took, 0.1))  # leave at least half of the time to others
+            await asyncio.sleep(min(_REST * took, 0.1))
             try:
                 async with asyncio.timeout(max(0.0, min(self._plan_ends - time.time(), 3600.0))):
                     await self._woken.wait()

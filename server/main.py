@@ -64,6 +64,8 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
+    keep_finished: float | None = None,
+    metrics_port: int | None = None,
     bind: bool = True,
     announce: Callable[[str], None] = _say,
 ) -> None:
@@ -71,8 +73,10 @@ def serve(
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *bind*: whether each job gets cores of its own,
-    where there are at least as many cores as slots. *announce* is called with lines for people.
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
+    a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
+    may ask, with the same token (default: nowhere). *bind*: whether each job gets cores of its own, where there are
+    at least as many cores as slots. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
     """
@@ -82,7 +86,7 @@ def serve(
     if count < 1:
         raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
     dealt = cores if bind and count <= len(cores) else ()
-    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, dealt)
+    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, keep_finished, metrics_port, dealt)
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):
@@ -105,11 +109,12 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
         announce(f"allgrad serves at {bound} with {settings.slots} slots; its folder is {home.path}")
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
-        await _until(stop, lambda: store.broken is not None)
-        await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
-        if store.broken:
-            announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
-            await stop.wait()
+        async with _metrics(control, token, announce):
+            await _until(stop, lambda: store.broken is not None)
+            await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+            if store.broken:
+                announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
+                await stop.wait()
         home.address_file.unlink(missing_ok=True)
         await server.stop(STOP_GRACE)
         if running := control.count(running=True):
@@ -127,6 +132,19 @@ async def _control(home: Home, settings: Settings) -> AsyncIterator[tuple[Contro
     finally:
         await control.close()
         store.close()
+
+
+@asynccontextmanager
+async def _metrics(control: Control, token: str, announce: Callable[[str], None]) -> AsyncIterator[None]:
+    """Serve figures for Prometheus, if that is wanted."""
+    if control.settings.metrics_port is None:
+        yield
+        return
+    from .metrics_page import metrics_page  # who does not want it does not wait for its library
+
+    async with metrics_page(control, control.settings.metrics_port, token) as port:
+        announce(f"Prometheus may ask http://127.0.0.1:{port}/metrics, with the token")
+        yield
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:

@@ -10,6 +10,7 @@ import click
 
 from ..home import DEFAULT_PORT
 from .connection import home_option, quiet_grpc
+from .lifetimes import Span
 
 
 @click.command(short_help="Start the server.")
@@ -29,9 +30,30 @@ from .connection import home_option, quiet_grpc
     metavar="SECONDS",
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
+@click.option(
+    "--keep-finished",
+    type=Span(),
+    metavar="TIME",
+    help="Delete finished jobs, with metrics, logs and outputs, after this time, as in 30d.  [default: never]",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Of this machine, where Prometheus may ask /metrics with the server's token.  [default: none]",
+)
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @home_option
-def serve(host: str, port: int, slots: int | None, grace: float | None, bind: bool, home: Path | None) -> None:
+def serve(
+    host: str,
+    port: int,
+    slots: int | None,
+    grace: float | None,
+    keep_finished: float | None,
+    metrics_port: int | None,
+    bind: bool,
+    home: Path | None,
+) -> None:
     """Start the server and keep it in the foreground until Ctrl-C.
 
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
@@ -47,6 +69,8 @@ def serve(host: str, port: int, slots: int | None, grace: float | None, bind: bo
         port=port,
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
+        keep_finished=keep_finished,
+        metrics_port=metrics_port,
         bind=bind,
         announce=partial(print, flush=True),
     )

@@ -87,6 +87,13 @@ class Reader:
         message = sweeps_pb2.SweepSpec.FromString(spec)
         return Sweep(identity, sweep_messages.sweep_spec_value(message), created, jobs)
 
+    def finished(self, before: float, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return number and id of the first jobs numbered above *after* that ended before a time."""
+        ended = [state.value for state in JobState if state.terminal]
+        marks = ", ".join("?" * len(ended))
+        sql = f"SELECT number, id FROM jobs WHERE number > ? AND finished < ? AND state IN ({marks}) ORDER BY number LIMIT ?"
+        return list(self._state().execute(sql, (after, before, *ended, limit)))
+
     def last_cursor(self, job: int) -> int:
         """Return the cursor of the last event of job number *job*."""
         sql = "SELECT coalesce(max(cursor), 0) FROM events WHERE job = ?"

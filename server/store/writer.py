@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 URGENT_AT_ONCE = 256
 """Changes of jobs in one commit."""
 ROWS_AT_ONCE = 2000
-"""Rows of metrics in one commit, about: so a flood of them delays a submit by one commit, not more."""
+"""Rows of metrics in one commit, about."""
 
 
 class Transaction:
@@ -90,6 +90,7 @@ class Writer:
         self._urgent: deque[_Change] = deque()
         self._bulk: deque[tuple[int, _Change]] = deque()
         self._wake = threading.Condition()
+        self._urgent_last = False
         self._closing = False
         self.broken: Exception | None = None
         """The I/O error after which nothing may be acknowledged: what is on disk is uncertain."""
@@ -131,7 +132,12 @@ class Writer:
         self._transaction.close()
 
     def _next_batch(self) -> list[_Change]:
-        batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), URGENT_AT_ONCE))]
+        """Take changes of jobs or else metrics, in turn if both wait: neither is held up by more than one commit."""
+        if self._urgent and not (self._bulk and self._urgent_last):
+            self._urgent_last = True
+            return [self._urgent.popleft() for _ in range(min(len(self._urgent), URGENT_AT_ONCE))]
+        self._urgent_last = False
+        batch: list[_Change] = []
         rows = 0
         while self._bulk and rows < ROWS_AT_ONCE:
             count, change = self._bulk.popleft()

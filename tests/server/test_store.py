@@ -196,3 +196,34 @@ def test_a_message_tells_the_job_and_the_job_the_message() -> None:
     assert messages.job_value(messages.job_message(job)) == job
     bare = Job("j", JobSpec(("true",)))
     assert messages.job_value(messages.job_message(bare)) == bare
+
+
+def test_a_flood_of_metrics_holds_up_a_submit_by_one_commit_at_most(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, job = insert(store, "j1")
+    commits: list[str] = []
+    transaction = store._writer._transaction
+    commit = transaction.commit
+
+    def note() -> None:
+        changed = transaction.state.total_changes()
+        commit()
+        commits.append("submit" if changed > note_changes[0] else "metrics")
+        note_changes[0] = changed
+
+    note_changes = [transaction.state.total_changes()]
+    monkeypatch.setattr(transaction, "commit", note)
+
+    async def flood() -> None:
+        event = StateChanged(0, 1.0, JobState.QUEUED)
+        reports = [store.append(number, job, losses(*range(n * 2000 + 1, n * 2000 + 2001)), alert_of) for n in range(8)]
+        tasks = [asyncio.ensure_future(report) for report in reports]
+        await asyncio.sleep(0)
+        await store.insert(Job("j2", SPEC, created=1.5), "", event)
+        assert commits.index("submit") <= 1
+        await asyncio.gather(*tasks)
+
+    asyncio.run(flood())
+    assert commits.count("submit") == 1
+    assert cursors(store, number)[:3] == [1, 2, 3]
