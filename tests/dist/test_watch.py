@@ -103,3 +103,15 @@ def test_a_timeout_that_is_no_time_is_refused(wrong: str, monkeypatch: pytest.Mo
 def test_init_refuses_a_timeout_of_zero() -> None:
     with pytest.raises(ValueError, match=r"dist.init\(timeout=0\): expected a number of seconds"):
         dist.init(timeout=0)
+
+
+@pytest.mark.parametrize("missing", [0, 2])
+def test_a_monitored_barrier_raises_on_every_rank_that_came_and_names_the_one_that_did_not(
+    mpi: Launcher, missing: int
+) -> None:
+    outcome = mpi.run(3, "monitored.py", str(missing))
+    assert outcome.code == 1
+    for rank in range(3):
+        assert f"rank {rank} has passed" in outcome.output
+        heard = f"rank {rank} heard: monitored_barrier: rank {missing} did not come within"
+        assert (heard in outcome.output) == (rank != missing)
