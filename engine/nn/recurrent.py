@@ -151,7 +151,7 @@ class RNNBase(Module):
         if not steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         rows, last = self._through_layers(input.reshape(steps * batch, features), (batch,) * steps, states, widths)
-        output = rows.reshape(steps, batch, -1)
+        output = rows.reshape(steps, batch, rows.shape[-1])
         if not batched:
             return output.squeeze(1), tuple(s.squeeze(1) for s in last)
         return (output.transpose(0, 1) if self.batch_first else output), last

@@ -114,7 +114,7 @@ def multi_head_attention_forward(
     made, weights = _attend(heads_of(q), k, v, mask, dropout_p if training else 0.0, need_weights)
     length, batch, width = query._array.shape
     result = linear(made.transpose(0, 1).reshape(length * batch, width), out_proj_weight, out_proj_bias)
-    result = result.reshape(length, batch, -1)
+    result = result.reshape(length, batch, result._array.shape[-1])
     if weights is not None:
         weights = weights.reshape(batch, num_heads, *weights._array.shape[1:])
         weights = weights.mean(1) if average_attn_weights else weights

@@ -188,3 +188,10 @@ def test_static_keys_must_be_divided_into_the_heads() -> None:
     learned = (layer.in_proj_weight, layer.in_proj_bias, None, None, False, 0.0, layer.out_proj.weight, None)
     with pytest.raises(AssertionError, match=r"expecting static_k of shape \[6, S, 2\], but got \[1, 2, 2\]"):
         multi_head_attention_forward(Q, Q, Q, 4, 2, *learned, static_k=allgrad.ones(1, 2, 2))
+
+
+def test_attention_of_no_queries_is_empty() -> None:
+    nothing = allgrad.ones(0, 1, 4)
+    result, weights = nn.MultiheadAttention(4, 2)(nothing, nothing, nothing)
+    assert result.shape == (0, 1, 4)
+    assert weights.shape == (1, 0, 0)

@@ -140,3 +140,14 @@ def test_dropout_in_a_single_layer_warns() -> None:
 def test_wrong_options_and_inputs_are_refused(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(("layer", "cell", "states"), KINDS)
+def test_a_batch_without_sequences_gives_one_without_outputs(layer: str, cell: str, states: int) -> None:
+    net = getattr(nn, layer)(2, 3, bidirectional=True)
+    x = allgrad.ones(4, 0, 2, requires_grad=True)
+    output, _ = net(x)
+    assert output.shape == (4, 0, 6)
+    output.sum().backward()
+    assert x.grad is not None
+    assert x.grad.shape == (4, 0, 2)
