@@ -42,6 +42,7 @@ class Announcement:
         self._group, self._what, self._then = group, what, then
         self._request: MPI.Request | None = None
         self._settled = False
+        group.line.begin(what)
         group.announced.append(self)
         if group.control is None:
             self.settle()

@@ -15,6 +15,7 @@ from .collectives import (
 from .data_parallel import DataParallel, DistributedDataParallel
 from .exchange import all_to_all, all_to_all_single, gather, reduce_scatter, reduce_scatter_tensor, scatter
 from .groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
+from .monitored import monitored_barrier
 from .objects import (
     all_gather_object,
     broadcast_object,
@@ -69,6 +70,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "get_group_rank",
     # collectives: everybody gets the same
     "barrier",
+    "monitored_barrier",
     "all_reduce",
     "ReduceOp",
     "mean",

@@ -65,6 +65,17 @@ def deal(slots: Sequence[Slot], first_bytes: int = MIB, bytes_: int = 25 * MIB) 
     return buckets
 
 
+def bucket_name(number: int, slots: Sequence[Slot], members: Sequence[int]) -> str:
+    """Return what people call bucket *number*, of which *members* says which *slots* lie in it.
+
+    >>> bucket_name(0, [Slot("fc.weight", (4,), np.dtype("float32"))], [0])
+    'bucket 0 (fc.weight)'
+    """
+    names = [slots[i].name for i in members]
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"bucket {number} ({shown})"
+
+
 class Bucket:
     """The gradients of some parameters in one row of memory, and the reduction of it that is under way.
 

@@ -58,15 +58,21 @@ def exit_code(error: BaseException) -> int:
     return error.code & 0xFF or int(error.code != 0)
 
 
-def end_world(error: BaseException, *, first_frame: str | None = None) -> NoReturn:
+def is_rank_process() -> bool:
+    """Return whether this process is the rank itself, and not a forked child of it."""
+    return os.getpid() == _rank_pid
+
+
+def end_world(error: BaseException, *, first_frame: str | None = None, linger: float = 0.0) -> NoReturn:
     """Tell once that this rank failed with *error*, then end it and every other rank with its exit code.
 
-    Frames outside of *first_frame*'s file are left out of the head of the traceback. Within a world of one rank the
-    process just exits; under a launcher MPI aborts, or, where MPI was never started, the launcher notices the exit.
+    The others are given *linger* seconds to tell what they know. Frames outside of *first_frame*'s file are left out of
+    the head of the traceback. Within a world of one rank the process just exits; under a launcher MPI aborts, or,
+    where MPI was never started, the launcher notices the exit.
     """
     code = exit_code(error)
     text = _traceback(error, first_frame)
-    if os.getpid() != _rank_pid:
+    if not is_rank_process():
         sys.stderr.write(text)
         sys.stderr.flush()
         os._exit(code)
@@ -77,8 +83,7 @@ def end_world(error: BaseException, *, first_frame: str | None = None) -> NoRetu
     _print(error, text, first=first, alone=alone)
     if alone and not _mpi_is_running():
         sys.exit(code)
-    if not first:
-        time.sleep(_SECONDS_FOR_THE_FIRST)
+    time.sleep(linger if first else _SECONDS_FOR_THE_FIRST)
     _abort(code)
 
 
@@ -111,7 +116,7 @@ def _watch_sys_exit() -> None:
 
 
 def _leave(outermost: FrameType, position: int, error: SystemExit) -> None:
-    if outermost.f_lasti == position and exit_code(error) != 0 and os.getpid() == _rank_pid:
+    if outermost.f_lasti == position and exit_code(error) != 0 and is_rank_process():
         end_world(error)
 
 
@@ -130,7 +135,7 @@ def _one_line(error: BaseException) -> str:
         return error.message
     if isinstance(error, SystemExit):
         return f"SystemExit: {error.code}"
-    return traceback.format_exception_only(error)[-1].strip()
+    return traceback.format_exception_only(error)[-1].strip().partition("\n")[0]
 
 
 def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None:
@@ -213,6 +218,8 @@ def _mpi_is_running() -> bool:
 
 def _abort(code: int) -> NoReturn:
     if _mpi_is_running():
+        # MPI may be what hangs; and what the launcher then sees is a rank that has died.
+        threading.Thread(target=_exit_soon, args=(code,), daemon=True).start()
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     seen = launch()
     if seen is not None and seen.launcher == OPEN_MPI:
@@ -222,6 +229,11 @@ def _abort(code: int) -> NoReturn:
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
         time.sleep(_SECONDS_FOR_THE_FIRST)
     # No clean-up on the way out: a thread that waits for another rank would wait for ever.
+    os._exit(code)
+
+
+def _exit_soon(code: int) -> NoReturn:
+    time.sleep(_SECONDS_FOR_THE_FIRST)
     os._exit(code)
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from .agreement import agree
+from .progress import new_line
 from .world import Group, current, forget, mpi, remember
+
+# All ranks make all groups, in the same order.
+_number_of_group = count(1)
 
 
 def new_group(ranks: Sequence[int] | None = None) -> Group:
@@ -33,6 +38,7 @@ def new_group(ranks: Sequence[int] | None = None) -> Group:
 
 
 def _joined(world: Group, ranks: tuple[int, ...]) -> Group:
+    made = next(_number_of_group)
     number = ranks.index(world.rank) if world.rank in ranks else -1
     if world.comm is None:
         return Group(number, len(ranks), ranks)
@@ -42,7 +48,8 @@ def _joined(world: Group, ranks: tuple[int, ...]) -> Group:
     if len(ranks) == 1:
         comm.Free()
         return Group(number, len(ranks), ranks)
-    return Group(number, len(ranks), ranks, comm, comm.Dup())
+    line = new_line(f"group {made}", ranks)
+    return Group(number, len(ranks), ranks, comm, comm.Dup(), line=line)
 
 
 def shutdown(group: Group | None = None) -> None:

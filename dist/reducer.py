@@ -12,7 +12,8 @@ import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
 from .agreement import Announcement, DisagreementError, agree, by_rank
-from .buckets import Bucket, Slot, deal
+from .buckets import Bucket, Slot, bucket_name, deal
+from .progress import new_line
 from .world import World
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Reducer:
         self._dealt = deal(slots, first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
-        self._announced = f"the gradients of model {next(_number_of_model)}, {name}"
+        model = f"model {next(_number_of_model)}, {name}"
+        self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
+        self._line = new_line(f"gradients of {model}", world.ranks)
+        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
         # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
         # communicator it could be taken for something that the script does.
         self._comm = world.comm.Dup()
@@ -140,6 +144,7 @@ class Reducer:
                 return
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
+            self._line.begin(self._what[self._started])
             self._buckets[self._started].start()
             self._started += 1
 

@@ -6,12 +6,15 @@ import os
 import socket
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .failure import guard
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
+from .progress import Line, new_line
+from .watch import seconds_of, watch, watch_no_longer
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -39,6 +42,8 @@ class Group:
     control: MPI.Intracomm | None = None
     announced: deque[Any] = field(default_factory=deque, compare=False, repr=False)
     """What has been announced and not yet answered, in order."""
+    line: Line = field(default_factory=lambda: Line("alone", (0,)), compare=False, repr=False)
+    """All that has been announced, counted."""
 
     def free(self) -> None:
         """Give both communicators back, which all members do at the same time."""
@@ -60,15 +65,18 @@ _world: World | None = None
 _groups: list[Group] = []
 
 
-def init() -> None:
+def init(timeout: float | timedelta | None = None) -> None:
     """Join the world of ranks that mpirun, mpiexec or srun started; every rank calls it once, before training.
 
     Started by hand the world has one rank, and no MPI is needed or loaded. From here on an exception that a rank
     does not catch ends all ranks, and so does ``sys.exit`` with a code other than 0. Calling it again changes
     nothing.
 
-    Raises RuntimeError when the launcher started several ranks but MPI connects none of them (each would train
-    alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
+    A rank that others have waited for *timeout* seconds long is named on all of them, with the operation and the line
+    of its script where it is, and all ranks end with code 1 (default: ALLGRAD_TIMEOUT, or half an hour).
+
+    Raises ValueError for a *timeout* that is not above 0, RuntimeError when the launcher started several ranks but
+    MPI connects none of them (each would train alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
 
     >>> from allgrad import dist
     >>> dist.init()
@@ -78,30 +86,32 @@ def init() -> None:
     global _world
     if _world is not None:
         return
+    seconds = seconds_of(timeout)
     seen = launch()
     if seen is None or seen.size == 1:
         _world = _ALONE
         return
     guard()
     _world = _connect(seen)
+    watch(_world, seconds)
 
 
 def init_process_group(
     backend: str | None = None,
     init_method: str | None = None,
-    timeout: object = None,
+    timeout: float | timedelta | None = None,
     world_size: int = -1,
     rank: int = -1,
     **ignored: object,
 ) -> None:
     """Join the world under torch.distributed's name for it; see `init`.
 
-    MPI carries every *backend*, and the launcher knows what *init_method*, *timeout* and the rest would say. A
+    MPI carries every *backend*, and the launcher knows what *init_method* and the rest would say. A
     *world_size* or *rank* that is not the launcher's raises ValueError.
     """
     if backend is not None and backend.lower() not in BACKENDS:
         raise ValueError(f"init_process_group(backend={backend!r}): expected one of {', '.join(BACKENDS)}")
-    init()
+    init(timeout)
     for name, asked, found in (("world_size", world_size, current().size), ("rank", rank, current().rank)):
         if asked not in (-1, found):
             raise ValueError(
@@ -176,6 +186,7 @@ def forget(group: Group | None = None) -> None:
         _groups.remove(group)
     else:
         _groups.clear()
+        watch_no_longer()
         _world = None
 
 
@@ -191,8 +202,16 @@ def _connect(seen: Launch) -> World:
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
     comm = library.COMM_WORLD.Dup()
     host = comm.Split_type(library.COMM_TYPE_SHARED, key=comm.rank)
+    ranks = tuple(range(comm.size))
     world = World(
-        comm.rank, comm.size, tuple(range(comm.size)), comm, comm.Dup(), local_rank=host.rank, local_size=host.size
+        comm.rank,
+        comm.size,
+        ranks,
+        comm,
+        comm.Dup(),
+        line=new_line("all ranks", ranks),
+        local_rank=host.rank,
+        local_size=host.size,
     )
     host.Free()
     return world
