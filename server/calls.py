@@ -8,8 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from . import statuses
-from .errors import AllgradError, ServerBusy
+from . import access, statuses
+from .errors import AllgradError, ServerBusy, Unauthenticated
 
 Context = Any
 """grpc.aio's and the generated code's ideas of it differ."""
@@ -29,11 +29,25 @@ async def _refuse(context: Context, error: Exception) -> None:
     await context.abort_with_status(statuses.status_of(error))
 
 
+def _describe(request: object, context: Context) -> None:
+    """Say for the audit log what the call is about, and from where it comes."""
+    if act := access.current():
+        act.peer = context.peer() or ""
+        named = (getattr(request, field, "") for field in ("job_id", "sweep_id", "token_id"))
+        act.target = next(filter(None, named), "")
+
+
+def _check_valid(caller: access.Caller) -> None:
+    if caller.revoked:
+        raise Unauthenticated("the stream has ended", "its token was revoked", "use another one")
+
+
 def unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any, Request, Context], Any]:
     """Turn a coroutine into a call: with a deadline, and errors as statuses."""
 
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> Answer | None:
+        _describe(request, context)
         try:
             async with asyncio.timeout(DEADLINE):
                 return await method(self, request)
@@ -53,8 +67,10 @@ def stream(
 
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> AsyncIterator[Answer]:
+        caller = access.caller()
         try:
             async for answer in method(self, request):
+                _check_valid(caller)
                 yield answer
         except Exception as error:  # noqa: BLE001 -- the client gets to know it
             await _refuse(context, error)

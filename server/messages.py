@@ -177,6 +177,7 @@ def job_message(job: Job) -> pb.Job:
         cores=job.cores,
         sweep_id=job.sweep,
         failures=job.failures,
+        user=job.owner,
     )
 
 
@@ -201,6 +202,7 @@ def job_value(message: pb.Job) -> Job:
         cores=tuple(message.cores),
         sweep=message.sweep_id,
         failures=dict(message.failures),
+        owner=message.user,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import AllgradError
+from .access import audit, quota, token
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
@@ -73,7 +74,8 @@ def allgrad() -> None:
 
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
-    *(cancel, pause, resume, priority, delete, sweeps, sweep, doctor),
+    *(cancel, pause, resume, priority, delete, sweeps, sweep),
+    *(token, quota, audit, doctor),
 ):
     allgrad.add_command(verb)
 

@@ -30,8 +30,21 @@ from .connection import home_option, quiet_grpc
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
+@click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
+@click.option("--tls-key", metavar="FILE", help="Its key.")
+@click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
 @home_option
-def serve(host: str, port: int, slots: int | None, grace: float | None, bind: bool, home: Path | None) -> None:
+def serve(
+    host: str,
+    port: int,
+    slots: int | None,
+    grace: float | None,
+    bind: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
+    home: Path | None,
+) -> None:
     """Start the server and keep it in the foreground until Ctrl-C.
 
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
@@ -48,5 +61,8 @@ def serve(host: str, port: int, slots: int | None, grace: float | None, bind: bo
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
         bind=bind,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
         announce=partial(print, flush=True),
     )

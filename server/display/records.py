@@ -46,6 +46,11 @@ def event_record(event: Event) -> str:
     return _line({"event": KINDS[type(event)]} | asdict(event))
 
 
+def plain_record(value: Any, **further: object) -> str:
+    """A dataclass without nested ones as one line of JSON, with *further* fields."""
+    return _line(asdict(value) | further)
+
+
 def _line(record: dict[str, Any]) -> str:
     return json.dumps(_plain(record), allow_nan=False)
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..job import Explanation, Job, Sweep
+from ..access import AuditRecord, Quota, Token
+from ..job import ADMIN, Explanation, Job, Sweep
 from .series import duration
 
 COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
@@ -52,6 +53,7 @@ def job_page(job: Job) -> list[str]:
         "cores": ", ".join(map(str, job.cores)),
         "priority": job.priority or None,
         "after": ", ".join(need.job_id for need in job.spec.after),
+        "user": job.owner if job.owner != ADMIN else None,
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.spec.labels.items())),
         "sweep": job.sweep,
         "max runtime": duration(job.spec.max_runtime) if job.spec.max_runtime else None,
@@ -87,6 +89,24 @@ def sweep_table(sweeps: Sequence[Sweep]) -> list[str]:
         grid = " ".join(f"{name}={','.join(values)}" for name, values in sweep.spec.grid.items())
         rows.append((sweep.id, _ago(sweep.created), states, printable(grid)))
     return _aligned(rows)
+
+
+def token_table(tokens: Sequence[Token]) -> list[str]:
+    """A line of headings and one for each token."""
+    rows = [(each.id, each.user, each.scope.value, _clock(each.created), _clock(each.revoked)) for each in tokens]
+    return _aligned([("TOKEN", "USER", "SCOPE", "MADE", "REVOKED"), *rows])
+
+
+def quota_table(quotas: Sequence[Quota]) -> list[str]:
+    """A line of headings and one for each user."""
+    rows = [(each.user, *(str(limit or "-") for limit in (each.queued, each.running, each.slots))) for each in quotas]
+    return _aligned([("USER", "QUEUED", "RUNNING", "SLOTS"), *rows])
+
+
+def audit_table(records: Sequence[AuditRecord]) -> list[str]:
+    """A line of headings and one for each change."""
+    rows = [(_clock(each.time), each.user, each.token, each.peer, each.action, each.target) for each in records]
+    return _aligned([("TIME", "USER", "TOKEN", "FROM", "ACTION", "TARGET"), *rows])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
