@@ -126,6 +126,12 @@ RULES: Mapping[str, Rule] = {
             "ListQuotas": Rule(Scope.ADMIN),
             "ListAuditRecords": Rule(Scope.ADMIN),
         },
+        "allgrad.v1.FileService": {
+            "GetUpload": Rule(Scope.SUBMIT),
+            "UploadArchive": _CHANGE,
+            "ListArtifacts": _SEE,
+            "DownloadArtifact": _SEE,
+        },
         "allgrad.v1.ReportingService": {"ReportRecords": Rule(Scope.ADMIN)},
         "grpc.health.v1.Health": {"Check": _SEE, "List": _SEE, "Watch": _SEE},
         "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _SEE},

@@ -60,6 +60,28 @@ def unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any,
     return call
 
 
+def receiving(method: Callable[[Any, AsyncIterator[Request]], Awaitable[Answer]]) -> Callable[..., Any]:
+    """Turn a coroutine that takes a stream into a call; it lasts as long as the stream does."""
+
+    @functools.wraps(method)
+    async def call(self: object, requests: AsyncIterator[Request], context: Context) -> Answer | None:
+        _describe(requests, context)
+        caller = access.caller()
+
+        async def valid() -> AsyncIterator[Request]:
+            async for request in requests:
+                _check_valid(caller)
+                yield request
+
+        try:
+            return await method(self, valid())
+        except Exception as error:  # noqa: BLE001 -- the client gets to know it
+            await _refuse(context, error)
+        return None
+
+    return call
+
+
 def stream(
     method: Callable[[Any, Request], AsyncIterator[Answer]],
 ) -> Callable[[Any, Request, Context], Any]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from .errors import ServerUnreachable, Unauthenticated
+from .files import Files
 from .governance import Governance
 from .home import Home
 from .job import Event, Explanation, Heartbeat, Job, JobState, LogChunk, ServerInfo, StateChanged, Sweep, Wanted
@@ -65,6 +66,8 @@ class Client:
         self._answered = False
         self.access = Governance(self._call)
         """Tokens, quotas and the audit log."""
+        self.files = Files(self._call, self._stream)
+        """Folders up, artifacts down."""
 
     def submit(
         self,

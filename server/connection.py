@@ -15,6 +15,7 @@ from allgrad.proto.sweeps_pb2_grpc import SweepServiceStub
 from . import messages, statuses, sweep_messages, tls
 from .access_calls import AccessCalls
 from .errors import AllgradError
+from .file_calls import FileCalls
 from .job import Event, Explanation, Job, LogChunk, ServerInfo, Sweep, Wanted
 from .spec import JobSpec, SweepSpec
 from .tls import ClientFiles
@@ -46,7 +47,9 @@ class Connection:
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._stub = JobServiceStub(self._channel)
         self._sweeps = SweepServiceStub(self._channel)
-        self.access = AccessCalls(self._channel, {"timeout": DEADLINE, "metadata": self._metadata})
+        how = {"timeout": DEADLINE, "metadata": self._metadata}
+        self.access = AccessCalls(self._channel, how)
+        self.files = FileCalls(self._channel, how)
 
     def explain(self, error: grpc.RpcError) -> AllgradError:
         """Return the error that a failed call tells."""

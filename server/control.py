@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from . import access, lifecycle, trash
@@ -30,6 +31,7 @@ from .store import JobFilter, Store
 from .sweeping import EarlyStopper
 from .sweeps import job_specs
 from .tracked import Tracked
+from .uploads import Uploads
 from .work import Work
 
 Answer = TypeVar("Answer")
@@ -49,6 +51,7 @@ class Control:
         self._store = store
         self._tracked: dict[str, Tracked] = {}
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
+        self.uploads = Uploads(home)
         self._work = Work()
         self._attempts = Attempts(home, store, settings, self._apply, self.report)
         self.quotas = {quota.user: quota for quota in store.reader.quotas()}
@@ -64,6 +67,7 @@ class Control:
     async def adopt(self) -> int:
         """Take up the unfinished jobs of the server before; return how many attempts are alive."""
         reader = self._store.reader
+        await self.read(self.uploads.clean)
         await self.read(trash.finish, self._home, lambda job_id: reader.state(job_id) is not None)
         for number, job in await self.read(reader.unfinished):
             cursor = await self.read(reader.last_cursor, number)
@@ -240,6 +244,14 @@ class Control:
         """Return the last cursor of job *number*."""
         return await self.read(self._store.reader.last_cursor, number)
 
+    def output_dir(self, job: Job) -> Path:
+        """Return where a job keeps what should remain."""
+        return self._home.output_dir(job.id)
+
+    async def keep_upload(self, digest: str) -> None:
+        """Check an archive of which all has arrived, and keep it. Raises InvalidRequest."""
+        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest))
+
     def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
         """Return the folder of an attempt, by default the present one."""
         return self._attempts.run_dir(job, attempt)
@@ -267,7 +279,7 @@ class Control:
         if request_id and self._store.reader.knows(request_id):
             return
         for spec in specs:
-            check_spec(spec, self.settings.slots, self.settings.threads)
+            check_spec(spec, self.settings.slots, self.settings.threads, self.uploads)
             for need in spec.after:
                 state = self._store.reader.state(need.job_id)
                 hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)

@@ -16,8 +16,9 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from allgrad.proto import access_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
+from allgrad.proto import access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
 from allgrad.proto.access_pb2_grpc import add_AccessServiceServicer_to_server
+from allgrad.proto.files_pb2_grpc import add_FileServiceServicer_to_server
 from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
 from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
@@ -28,6 +29,7 @@ from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
 from .control import Control
 from .errors import CannotServe
+from .file_service import FileService
 from .home import DEFAULT_PORT, Home, read_json, write_json
 from .report_service import ReportingService
 from .service import JobService, mpi_name
@@ -43,6 +45,7 @@ _SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     reporting_pb2.DESCRIPTOR.services_by_name["ReportingService"].full_name,
     sweeps_pb2.DESCRIPTOR.services_by_name["SweepService"].full_name,
+    files_pb2.DESCRIPTOR.services_by_name["FileService"].full_name,
     access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 _OPTIONS = (
@@ -83,7 +86,8 @@ def serve(
     they change; supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from
     elsewhere needs a certificate signed by it. *announce* is called with lines for people.
 
-    Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a server has the folder.
+    Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
+    server has the folder.
     """
     files = ServerFiles.of(tls_cert, tls_key, tls_client_ca)
     _check_reach(host, files)
@@ -165,6 +169,7 @@ async def _add_services(server: grpc.aio.Server, control: Control, tokens: Token
     add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
     add_ReportingServiceServicer_to_server(ReportingService(control), server)
     add_SweepServiceServicer_to_server(SweepService(control), server)
+    add_FileServiceServicer_to_server(FileService(control), server)
     add_AccessServiceServicer_to_server(AccessService(control, tokens), server)
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

@@ -108,6 +108,7 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         threads_per_rank=spec.threads,
         labels=spec.labels,
         checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        archive=spec.archive,
     )
 
 
@@ -135,6 +136,7 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
             span(policy.grace) if policy.HasField("grace") else None,
             span(policy.interval) if policy.HasField("interval") else None,
         ),
+        archive=message.archive,
     )
 
 

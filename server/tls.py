@@ -81,8 +81,8 @@ def server_credentials(files: ServerFiles) -> grpc.ServerCredentials:
         log.warning("the certificate was replaced: %s", files.certificate)
         return fresh
 
-    asks_clients = files.client_ca is not None
-    return grpc.dynamic_ssl_server_credentials(files.read(), fetch, asks_clients)  # type: ignore[arg-type] -- None is allowed
+    changes: Any = fetch  # its stub forgets that None is allowed
+    return grpc.dynamic_ssl_server_credentials(files.read(), changes, files.client_ca is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import click
 
 from ..errors import AllgradError
 from .access import audit, quota, token
+from .artifacts import artifacts, download
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
@@ -74,7 +75,7 @@ def allgrad() -> None:
 
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
-    *(cancel, pause, resume, priority, delete, sweeps, sweep),
+    *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
     *(token, quota, audit, doctor),
 ):
     allgrad.add_command(verb)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..access import AuditRecord, Quota, Token
+from ..artifacts import Artifact
 from ..job import ADMIN, Explanation, Job, Sweep
 from .series import duration
 
@@ -89,6 +90,12 @@ def sweep_table(sweeps: Sequence[Sweep]) -> list[str]:
         grid = " ".join(f"{name}={','.join(values)}" for name, values in sweep.spec.grid.items())
         rows.append((sweep.id, _ago(sweep.created), states, printable(grid)))
     return _aligned(rows)
+
+
+def artifact_table(artifacts: Sequence[Artifact]) -> list[str]:
+    """A line of headings and one for each file."""
+    rows = [(str(each.size), _clock(each.modified), printable(each.path)) for each in artifacts]
+    return _aligned([("BYTES", "CHANGED", "PATH"), *rows])
 
 
 def token_table(tokens: Sequence[Token]) -> list[str]:

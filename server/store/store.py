@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -129,6 +130,13 @@ class Store:
     async def set_quota(self, quota: Quota) -> None:
         """Write down what a user may have."""
         await self._writer.write(lambda transaction: grants.set_quota(transaction.state, quota))
+
+    async def note_upload(self, digest: str, size: int) -> None:
+        """Write down that an archive is here."""
+        sql = "INSERT OR IGNORE INTO uploads (digest, size, created) VALUES (?, ?, ?)"
+        await self._writer.write(
+            lambda transaction: transaction.state.execute(sql, (digest, size, time.time())) and None
+        )
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write the job as it is now and the events that made it so; return the last cursor, or 0."""

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from allgrad.proto import access_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
+from allgrad.proto import access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
 from allgrad.server import Client, JobState
 from allgrad.server.access import RULES, Scope
 from allgrad.server.errors import Forbidden, InvalidRequest, QuotaExceeded, Unauthenticated
@@ -28,7 +28,7 @@ TRUE = [sys.executable, "-c", ""]
 
 def methods() -> list[str]:
     """Every method of every service that the server itself says it has."""
-    files = (jobs_pb2, sweeps_pb2, access_pb2, reporting_pb2, health_pb2, reflection_pb2)
+    files = (jobs_pb2, sweeps_pb2, access_pb2, files_pb2, reporting_pb2, health_pb2, reflection_pb2)
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     return [f"/{service.full_name}/{method.name}" for service in services for method in service.methods]
 
@@ -79,7 +79,7 @@ def test_the_server_offers_no_service_that_the_rules_do_not_know(server: ServerP
     with grpc.insecure_channel(home.address() or "") as channel:
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         metadata = (("authorization", f"Bearer {home.token()}"),)
-        stub: Any = ServerReflectionStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = ServerReflectionStub(channel)
         answer = next(iter(stub.ServerReflectionInfo(asked, metadata=metadata, timeout=5)))
     offered = {service.name for service in answer.list_services_response.service}
     assert offered == {method.split("/")[1] for method in RULES}
