@@ -10,8 +10,11 @@ from typing import Any
 import click
 
 from ..errors import AllgradError
+from . import settings
 from .access import audit, quota, token
 from .artifacts import artifacts, download
+from .completion import completion
+from .diff import diff
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
@@ -76,7 +79,7 @@ def allgrad() -> None:
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
     *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
-    *(token, quota, audit, doctor),
+    *(diff, token, quota, audit, completion, doctor),
 ):
     allgrad.add_command(verb)
 
@@ -96,7 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcome(arguments: list[str]) -> int:
     try:
-        code = allgrad.main(arguments, prog_name="allgrad", standalone_mode=False, color=_colour())
+        code = allgrad.main(
+            arguments,
+            prog_name="allgrad",
+            standalone_mode=False,
+            color=_colour(),
+            default_map=settings.defaults(allgrad),
+        )
     except click.Abort:
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:

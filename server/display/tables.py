@@ -21,7 +21,7 @@ NAME_WIDTH = 24
 
 def job_table(jobs: Sequence[Job]) -> list[str]:
     """A line of headings and one for each job, cut to the terminal if there is one."""
-    return _aligned([COLUMNS, *(_row(job) for job in jobs)])
+    return aligned([COLUMNS, *(_row(job) for job in jobs)])
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -31,10 +31,15 @@ def _row(job: Job) -> tuple[str, ...]:
         printable(job.name)[:NAME_WIDTH] or "-",
         str(job.ranks),
         _ago(job.created),
-        duration((job.finished or time.time()) - job.started) if job.started else "-",
+        running_time(job),
         "-" if job.exit_code is None else str(job.exit_code),
         printable(job.reason),
     )
+
+
+def running_time(job: Job) -> str:
+    """How long *job* has run, or ran."""
+    return duration((job.finished or time.time()) - job.started) if job.started else "-"
 
 
 def _ago(moment: float) -> str:
@@ -89,34 +94,35 @@ def sweep_table(sweeps: Sequence[Sweep]) -> list[str]:
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
         grid = " ".join(f"{name}={','.join(values)}" for name, values in sweep.spec.grid.items())
         rows.append((sweep.id, _ago(sweep.created), states, printable(grid)))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def artifact_table(artifacts: Sequence[Artifact]) -> list[str]:
     """A line of headings and one for each file."""
     rows = [(str(each.size), _clock(each.modified), printable(each.path)) for each in artifacts]
-    return _aligned([("BYTES", "CHANGED", "PATH"), *rows])
+    return aligned([("BYTES", "CHANGED", "PATH"), *rows])
 
 
 def token_table(tokens: Sequence[Token]) -> list[str]:
     """A line of headings and one for each token."""
     rows = [(each.id, each.user, each.scope.value, _clock(each.created), _clock(each.revoked)) for each in tokens]
-    return _aligned([("TOKEN", "USER", "SCOPE", "MADE", "REVOKED"), *rows])
+    return aligned([("TOKEN", "USER", "SCOPE", "MADE", "REVOKED"), *rows])
 
 
 def quota_table(quotas: Sequence[Quota]) -> list[str]:
     """A line of headings and one for each user."""
     rows = [(each.user, *(str(limit or "-") for limit in (each.queued, each.running, each.slots))) for each in quotas]
-    return _aligned([("USER", "QUEUED", "RUNNING", "SLOTS"), *rows])
+    return aligned([("USER", "QUEUED", "RUNNING", "SLOTS"), *rows])
 
 
 def audit_table(records: Sequence[AuditRecord]) -> list[str]:
     """A line of headings and one for each change."""
     rows = [(_clock(each.time), each.user, each.token, each.peer, each.action, each.target) for each in records]
-    return _aligned([("TIME", "USER", "TOKEN", "FROM", "ACTION", "TARGET"), *rows])
+    return aligned([("TIME", "USER", "TOKEN", "FROM", "ACTION", "TARGET"), *rows])
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """*rows* in columns, cut to the terminal if there is one."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not sys.stdout.isatty():

@@ -6,7 +6,7 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,11 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", link: st
 
 
 def both(*builds: Build) -> Build:
-    return lambda file: [build(file) for build in builds] and None
+    def add(file: tarfile.TarFile) -> None:
+        for build in builds:
+            build(file)
+
+    return add
 
 
 def patched(raw: bytes, at: int, to: bytes) -> bytes:
@@ -167,7 +171,7 @@ def packed(folder: Path) -> bytes:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     made = tmp_path / "source"
     for name, text in {
         "train.py": "print('x')\n",

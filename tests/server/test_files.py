@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import grpc
 import pytest
@@ -90,7 +91,12 @@ def test_an_upload_that_broke_off_goes_on_where_it_stood(
     assert connection is not None
     offsets: list[int] = []
     send = connection.files.upload
-    monkeypatch.setattr(connection.files, "upload", lambda *how: (offsets.append(how[-1]), send(*how)))
+
+    def noted(name: str, file: BinaryIO, size: int, offset: int) -> None:
+        offsets.append(offset)
+        send(name, file, size, offset)
+
+    monkeypatch.setattr(connection.files, "upload", noted)
     assert client.files.upload(folder) == digest
     assert offsets == [1 << 20]
 
