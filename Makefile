@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made
 
-.PHONY: help setup mpich demo test lint format coverage bench proto clean
+.PHONY: help setup mpich demo test chaos lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -46,6 +46,9 @@ demo: $(RUN_STAMP) ## train a small network on two ranks through the server, wat
 test: $(DEV_STAMP) mpich ## run the whole suite
 	$(BIN)/python -m pytest $(ARGS)
 
+chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
+	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
+
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -69,6 +72,7 @@ coverage: $(DEV_STAMP) ## measure what works of each operation, and write docs/c
 
 bench: $(DEV_STAMP) ## measure the engine beside PyTorch (where it is installed), and the server
 	$(BIN)/python benchmarks/engine_overhead.py
+	$(BIN)/python benchmarks/engine_training.py
 	$(BIN)/python benchmarks/server_start.py
 
 clean: ## remove what the targets made

@@ -78,6 +78,7 @@ from .dtypes import (
     int64 as long,
 )
 from .func import vmap
+from .kernels.memory import keep_freed_memory as _keep_freed_memory
 from .operations.adaptive_pooling import adaptive_avg_pool1d
 from .operations.adaptive_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from .operations.angles import (
@@ -589,3 +590,5 @@ from .threads import get_num_interop_threads, get_num_threads, set_num_interop_t
 from .torch_names import as_torch
 
 newaxis = None
+
+_keep_freed_memory()

@@ -25,6 +25,7 @@ DEADLINE = 15.0
 RENEWAL = 120.0
 """Seconds after which a stream is opened anew where it stands, so that none can hang unnoticed."""
 
+_PLAIN = ClientFiles()
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     # The client itself repeats calls and resumes streams. gRPC's own retries, met with a server that was killed,
     # have been seen to leave a stream waiting for ever on a channel that has failed.
@@ -41,7 +42,7 @@ CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
 class Connection:
     """A channel, with the token that every call bears. Methods raise grpc.RpcError: see explain()."""
 
-    def __init__(self, address: str, token: str, files: ClientFiles) -> None:
+    def __init__(self, address: str, token: str, files: ClientFiles = _PLAIN) -> None:
         self.address = address
         self._channel = tls.channel(address, files, CHANNEL_OPTIONS)
         self._metadata = (("authorization", f"Bearer {token}"),)

@@ -27,6 +27,7 @@ from . import tls
 from .access_service import AccessService
 from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
+from .calls import Readable
 from .control import Control
 from .errors import CannotServe
 from .file_service import FileService
@@ -116,7 +117,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _control(home, settings) as (control, store):
         tokens = Tokens(store, token)
-        server = grpc.aio.server(interceptors=[TokenRequired(tokens)], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[TokenRequired(tokens), Readable()], options=_OPTIONS)
         bound = _bind(server, address, files)
         local = _bind(server, "127.0.0.1:0", None) if files else bound
         servicer = await _add_services(server, control, tokens)
@@ -128,8 +129,11 @@ async def _serve(
         announce(f"allgrad serves at {bound} {how}{settings.slots} slots; its folder is {home.path}")
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
-        await _until(stop, store)
+        await _until(stop, lambda: store.broken is not None)
         await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+        if store.broken:
+            announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
+            await stop.wait()
         home.address_file.unlink(missing_ok=True)
         await server.stop(STOP_GRACE)
         if running := control.count(running=True):
@@ -182,9 +186,9 @@ async def _set_health(servicer: health.HealthServicer, status: int) -> None:
         await servicer.set(service, status)
 
 
-async def _until(stop: asyncio.Event, store: Store) -> None:
-    """Wait for the signal to stop, or for a disk that fails: then nothing may be acknowledged any more."""
-    while not stop.is_set() and store.broken is None:
+async def _until(stop: asyncio.Event, broken: Callable[[], bool]) -> None:
+    """Wait for the signal to stop, or for a disk that fails."""
+    while not stop.is_set() and not broken():
         try:
             async with asyncio.timeout(_WATCH_DISK):
                 await stop.wait()

@@ -18,6 +18,7 @@ from .calls import stream, unary
 from .cause_messages import cause_message
 from .control import Control
 from .errors import CursorAhead, InvalidRequest
+from .failpoints import reach
 from .job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
 from .logs import read_log
 from .policies import label_terms
@@ -131,6 +132,7 @@ class JobService(JobServiceServicer):
             events = await self._control.events(number, cursor, upto, EVENTS_AT_ONCE)
             if events:
                 yield pb.WatchJobResponse(events=[pb.JobEvent.FromString(event) for _, event in events])
+                reach("watch-sent")
                 cursor = events[-1][0]
             elif tracked is None or over:
                 return

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from . import processes
+from . import failpoints, processes
 from .attempt import Order, RunDir
 
-_KEPT_BACK = ("ALLGRAD_TOKEN",)
+_KEPT_BACK = ("ALLGRAD_TOKEN", failpoints.VARIABLE)
 """What jobs do not inherit from the server's environment."""
 
 

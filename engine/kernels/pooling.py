@@ -1,4 +1,4 @@
-"""Pooling of images of any number of dimensions: one pass over the image for each place in the window."""
+"""Pooling of images of any number of dimensions, and where in them its results came from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .loops import loops
 from .windows import Geometry, Sizes, image_blocks, padded, sum_windows_back
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +29,18 @@ def max_windows(images: Array, geometry: Geometry) -> tuple[Array, Array]:
 
     The first of equal elements counts; nan is greater than all, and the last nan counts.
     """
+    faster = loops("pooling", images) if images.ndim == 4 else None
+    if faster is not None:
+        best = np.empty((*images.shape[:2], *geometry.counts), images.dtype)
+        place = np.empty(best.shape, np.int64)
+        faster.max_windows(images, best, place, geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
+        if not any(geometry.padding) or place.min(initial=0) >= 0:
+            return best, place
+    return max_windows_by_passes(images, geometry)
+
+
+def max_windows_by_passes(images: Array, geometry: Geometry) -> tuple[Array, Array]:
+    """``max_windows`` by NumPy: one pass over the images for each place in the window."""
     lowest = -np.inf if images.dtype.kind == "f" else np.iinfo(images.dtype).min
     wide = padded(images, geometry, lowest)
     n, c, *size = images.shape
@@ -74,6 +87,24 @@ def _avoid_padding(number: Array, lowest: Array, size: Sizes, geometry: Geometry
         )
     for k in range(len(inside) - 1, -1, -1):
         np.copyto(number, k, where=lowest & inside[k])
+
+
+def add_at(values: Array, place: Array, shape: tuple[int, ...]) -> Array:
+    """Images of *shape* (N, C, ...) with *values* (N, C, ...) added at the flat *place* into each image."""
+    faster, images, size = loops("pooling", values), shape[0] * shape[1], math.prod(shape[2:])
+    if faster is None or place.min() < 0 or place.max() >= size:
+        return add_at_by_counting(values, place, shape)
+    result = np.zeros((images, size), values.dtype)
+    faster.add_at(values.reshape(images, -1), place.reshape(images, -1), result)
+    return result.reshape(shape)
+
+
+def add_at_by_counting(values: Array, place: Array, shape: tuple[int, ...]) -> Array:
+    """``add_at`` by NumPy."""
+    images, size = shape[0] * shape[1], math.prod(shape[2:])
+    base = (np.arange(images) * size).reshape(*shape[:2], *(1,) * (place.ndim - 2))
+    total = np.bincount((place + base).ravel(), values.ravel(), images * size)
+    return total.reshape(shape).astype(values.dtype, copy=False)
 
 
 def window_sums(images: Array, geometry: Geometry) -> Array:

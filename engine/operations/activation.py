@@ -9,15 +9,42 @@ import numpy as np
 
 from ..dtypes import float64
 from ..errors import normal_dim
+from ..kernels.activation import gelu as gelu_values
+from ..kernels.activation import gelu_backward as gelu_gradient
 from ..random import numpy_generator
 from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary
 from ..tensors.tensor import Tensor
 from .elementwise import sigmoid, tanh
 from .loss import softmax
 from .rectifiers import applied, check_floating
 from .shape import narrow
-from .special import erf
+
+
+@operation(
+    lambda g, input: gelu_backward(g, input),
+    lambda g, grad, input: (
+        g * grad * (2.0 - input * input) * (np.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi)))
+    ),
+    public=False,
+    samples=on(real(3, 4), real(3, 4)),
+)
+def gelu_backward(grad: Array, input: Array) -> Array:
+    """grad · (Φ(input) + input · φ(input)), the gradient through the exact GELU."""
+    return gelu_gradient(grad, input)
+
+
+@operation(
+    lambda g, input: gelu_backward(g, input),
+    promotion=Promotion.FLOATING,
+    public=False,
+    node_name="GeluBackward0",
+    samples=unary(),
+)
+def gelu_exactly(input: Array) -> Array:
+    """input times the normal distribution function of input."""
+    return gelu_values(input)
 
 
 @composite(method=False, samples=each(unary(), on(real(3, 4), approximate="tanh")))
@@ -30,7 +57,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     check_floating("GeluKernelImpl", input._array)
     if approximate == "none":
-        return input * 0.5 * (erf(input * (1 / math.sqrt(2.0))) + 1.0)
+        return gelu_exactly(input)
     if approximate != "tanh":
         raise RuntimeError(f"approximate argument must be either none or tanh, but found {approximate!r}")
     cubic = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)

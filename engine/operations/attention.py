@@ -6,17 +6,18 @@ import math
 
 import numpy as np
 
+from ..kernels.activation import softmax
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real, truth
 from ..tensors.tensor import Tensor
 from .copies import repeat_interleave
 from .dropouts import dropout as drop_out
 from .linear import matrix_product
-from .loss import softmax_rule
+from .loss import softmax_backward
 
 
 @operation(
-    lambda g, y, scale: scale * softmax_rule(g, y, -1),
+    lambda g, y, scale: softmax_backward(g, y, -1, scale),
     public=False,
     node_name="SafeSoftmaxBackward0",
     samples=each(
@@ -30,6 +31,8 @@ def attention_weights(scores: Array, mask: Index | None, causal: bool, scale: fl
 
     *mask* is True for those that do; *causal*: no key later than the query does. Without any, the weights are 0.
     """
+    if mask is None and not causal and scores.size:
+        return softmax(scores, scores.ndim - 1, scale)
     powers = scores * scores.dtype.type(scale)
     if mask is not None:
         powers = np.where(mask, powers, -np.inf).astype(scores.dtype, copy=False)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..kernels.activation import relu_backward as relu_gradient
+from ..kernels.activation import tanh_backward as tanh_gradient
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary, unit
@@ -208,7 +210,18 @@ def cosh(input: Array) -> Array:
     return np.cosh(input)
 
 
-@operation(lambda g, y: g * (1 - y * y), ufunc=np.tanh, promotion=FLOATING, inplace=True, samples=unary())
+@operation(
+    lambda g, result: tanh_backward(g, result),
+    lambda g, grad, result: -2.0 * g * grad * result,
+    public=False,
+    samples=on(real(3, 4), real(3, 4)),
+)
+def tanh_backward(grad: Array, result: Array) -> Array:
+    """grad · (1 - result²): the gradient through tanh."""
+    return tanh_gradient(grad, result)
+
+
+@operation(lambda g, y: tanh_backward(g, y), ufunc=np.tanh, promotion=FLOATING, inplace=True, samples=unary())
 def tanh(input: Array) -> Array:
     """The hyperbolic tangent."""
     return np.tanh(input)
@@ -247,7 +260,13 @@ def round(input: Array, *, decimals: int = 0) -> Array:
     return np.round(input, decimals)
 
 
-@operation(lambda g, input: g * (input > 0), inplace=True, samples=unary(), refuses="c")
+@operation(lambda g, input: relu_backward(g, input), None, public=False, samples=on(real(3, 4), real(3, 4)))
+def relu_backward(grad: Array, input: Array) -> Array:
+    """0 where input is not positive, else grad: the gradient through relu."""
+    return relu_gradient(grad, input)
+
+
+@operation(lambda g, input: relu_backward(g, input), inplace=True, samples=unary(), refuses="c")
 def relu(input: Array) -> Array:
     """input where it is positive, else 0. Its derivative at 0 is 0.
 

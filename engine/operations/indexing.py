@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import normal_dim
+from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import check_may_change, rewrite_history, write
 from ..registry.nodes import reduce_to
@@ -69,8 +70,17 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     return tuple(basic), tuple(rest)
 
 
+def _add_part(whole: Array, g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> None:
+    """Add to *whole* what ``index_zeros`` gives."""
+    if _is_basic(index):
+        whole[index] += g
+    else:
+        whole += index_zeros(g, shape, index)
+
+
 @operation(
     lambda g, input_shape, index: index_zeros(g, input_shape, index),
+    adding=_add_part,
     view=True,
     node_name=lambda node: _index_name(node._saved_index),
     public=False,
@@ -117,12 +127,18 @@ def _is_basic(index: tuple[Any, ...]) -> bool:
 )
 def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array:
     """Zeros of *shape* with *g* added at *index*: what getting by index sends back."""
+    if len(index) == 1 and _picks_rows(index[0]) and len(shape) > 1:
+        return add_rows(g.reshape(-1, *shape[1:]), index[0].reshape(-1), shape)
     result = np.zeros(shape, dtype=g.dtype)
     if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
         np.add.at(result, index, g)
     else:
         result[index] = g
     return result
+
+
+def _picks_rows(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype.kind in "iu" and item.size > 0
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:

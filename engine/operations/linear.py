@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.products import rows_times
 from ..registry import Array, Arrays, composite, operation
 from ..registry.nodes import reduce_to
 from ..registry.operation import Promotion
@@ -203,9 +204,7 @@ def linear_rows(input: Array, weight: Array, bias: Array | None = None) -> Array
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and {weight.shape[1]}x{weight.shape[0]})"
         )
-    product = np.matmul(input.reshape(-1, input.shape[-1]), weight.T)
-    if bias is not None:
-        product += bias
+    product = rows_times(input.reshape(-1, input.shape[-1]), weight.T, bias)
     return product.reshape(*input.shape[:-1], weight.shape[0])
 
 

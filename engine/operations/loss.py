@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import normal_dim
+from ..kernels.activation import softmax as softmax_values
+from ..kernels.activation import softmax_backward as softmax_gradient
 from ..registry import Array, Index, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, whole
@@ -14,13 +16,25 @@ from ..tensors.tensor import Tensor
 from .indexing import masked_fill
 
 
-def softmax_rule(g: Any, y: Any, dim: int) -> Any:
-    weighted = g * y
-    return weighted - y * np.sum(weighted, axis=dim, keepdims=True)
+def _softmax_slope(g: Any, grad: Any, result: Any, dim: int, scale: float) -> Any:
+    """The gradient of ``softmax_backward`` with respect to *result*."""
+    by_grad, by_g = (np.sum(x * result, axis=dim, keepdims=True) for x in (grad, g))
+    return (g * (grad - by_grad) - grad * by_g) * scale
 
 
 @operation(
-    softmax_rule,
+    lambda g, result, dim, scale: softmax_backward(g, result, dim, scale),
+    _softmax_slope,
+    public=False,
+    samples=each(on(real(3, 4), real(3, 4), 1, 1.0), on(real(2, 3, 4), real(2, 3, 4), 0, 0.5)),
+)
+def softmax_backward(grad: Array, result: Array, dim: int, scale: float) -> Array:
+    """scale · (result · grad - result · sum(result · grad)): the gradient through the softmax of scale · x along *dim*."""
+    return softmax_gradient(grad, result, normal_dim(dim, result.ndim), scale)
+
+
+@operation(
+    lambda g, y, dim: softmax_backward(g, y, dim, 1.0),
     promotion=Promotion.NONE,
     node_name="SoftmaxBackward0",
     public=False,
@@ -32,9 +46,7 @@ def softmax_along(input: Array, dim: int) -> Array:
     dim = normal_dim(dim, input.ndim)
     if not input.size:
         return input.copy()
-    powers = np.exp(input - np.max(input, axis=dim if input.ndim else None, keepdims=True))
-    powers /= np.sum(powers, axis=dim if input.ndim else None, keepdims=True)
-    return powers
+    return softmax_values(input, dim)
 
 
 @operation(
@@ -165,7 +177,9 @@ def class_cross_entropy(input: Array, target: Index, weights: Any) -> Array:
     lambda g, input, target, weights: (
         weights * np.sum(g * (_probabilities(input) - _one_hot(target, tuple(input.shape), g)), axis=1)
     ),
-    lambda g, grad, input, weights: softmax_rule(g * np.expand_dims(grad * weights, 1), _probabilities(input), 1),
+    lambda g, grad, input, weights: softmax_backward(
+        g * np.expand_dims(grad * weights, 1), _probabilities(input), 1, 1.0
+    ),
     public=False,
     samples=on(real(4), real(4, 3), whole(4, below=3), np.array([0.5, 1.0, 2.0, 1.0], np.float32)),
 )

@@ -2,18 +2,123 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..registry import composite
+from ..kernels import normalization as kernels
+from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, real
 from ..tape.mode import no_grad
 from ..tensors.tensor import Tensor
+from .rectifiers import check_floating
+
+Dims = tuple[int, ...]
 
 
-def _standardized(input: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
-    return (input - mean) * (variance + eps).rsqrt()
+def _mean(x: Any, dims: Dims) -> Any:
+    return np.sum(x, axis=dims, keepdims=True) * (1 / math.prod(tuple(x.shape)[d] for d in dims))
+
+
+def _unit(input: Any, dims: Dims, eps: float) -> tuple[Any, Any]:
+    """input with mean 0 and variance 1, and 1 / sqrt(variance + eps)."""
+    centered = input - _mean(input, dims)
+    scale = 1 / np.sqrt(_mean(centered * centered, dims) + eps)
+    return centered * scale, scale
+
+
+def _through(u: Any, unit: Any, scale: Any, dims: Dims) -> Any:
+    """The gradient with respect to what *unit* was made of, if *u* is that of unit; the same is so for their tangents."""
+    return (u - _mean(u, dims) - unit * _mean(u * unit, dims)) * scale
+
+
+def _slope_by_input(g: Any, grad: Any, input: Any, weight: Any, dims: Dims, eps: float) -> Any:
+    """The gradient of ``standardize_input`` with respect to input."""
+    unit, scale = _unit(input, dims, eps)
+    inner = grad * weight
+    by_g, by_inner = _mean(g * unit, dims), _mean(inner * unit, dims)
+    by_unit = -(g * by_inner + inner * by_g) * scale
+    by_scale = _mean(g * (inner - _mean(inner, dims) - unit * by_inner), dims)
+    return _through(by_unit, unit, scale, dims) - unit * scale * scale * by_scale
+
+
+def _slope_by_weight(g: Any, grad: Any, input: Any, dims: Dims, eps: float) -> Any:
+    return grad * _through(g, *_unit(input, dims, eps), dims)
+
+
+def _slope_by_grad(g: Any, input: Any, weight: Any, dims: Dims, eps: float) -> Any:
+    return weight * _through(g, *_unit(input, dims, eps), dims)
+
+
+@operation(
+    _slope_by_grad,
+    _slope_by_input,
+    _slope_by_weight,
+    broadcasts=True,
+    promotion=Promotion.ARITHMETIC,
+    public=False,
+    samples=each(
+        on(real(2, 3, 4), real(2, 3, 4), real(4), (2,), 0.1),
+        on(real(4, 2, 3), real(4, 2, 3), real(1, 2, 1), (0, 2), 0.1),
+    ),
+)
+def standardize_input(grad: Array, input: Array, weight: Array, dims: Dims, eps: float) -> Array:
+    """The gradient of ``standardized`` with respect to input, from *grad*, that of its result."""
+    return kernels.standardize_input(grad, input, weight, dims, eps)
+
+
+@operation(
+    lambda g, input, dims, eps: g * _unit(input, dims, eps)[0],
+    lambda g, grad, input, dims, eps: standardize_input(grad, input, g, dims, eps),
+    promotion=Promotion.ARITHMETIC,
+    public=False,
+    samples=each(
+        on(real(2, 3, 4), real(2, 3, 4), (4,), (2,), 0.1),
+        on(real(4, 2, 3), real(4, 2, 3), (1, 2, 1), (0, 2), 0.1),
+    ),
+)
+def standardize_weight(grad: Array, input: Array, shape: tuple[int, ...], dims: Dims, eps: float) -> Array:
+    """The gradient of ``standardized`` with respect to a weight of *shape*, from *grad*, that of its result."""
+    return kernels.standardize_weight(grad, input, shape, dims, eps)
+
+
+def _norm_name(node: Any) -> str:
+    by_layer = tuple(node._saved_weight_shape) == () or node._saved_weight_shape[0] != 1 or 1 in node._saved_dims
+    return "NativeLayerNormBackward0" if by_layer else "NativeBatchNormBackward0"
+
+
+@operation(
+    lambda g, input, weight, dims, eps: standardize_input(g, input, weight, dims, eps),
+    lambda g, input, weight_shape, dims, eps: standardize_weight(g, input, weight_shape, dims, eps),
+    lambda g: g,
+    broadcasts=True,
+    promotion=Promotion.ARITHMETIC,
+    node_name=_norm_name,
+    public=False,
+    samples=each(
+        on(real(2, 3, 4), real(4), real(4), (2,), 0.1),
+        on(real(4, 2, 3), real(1, 2, 1), real(1, 2, 1), (0, 2), 0.1),
+    ),
+)
+def standardized(input: Array, weight: Array, bias: Array, dims: Dims, eps: float) -> Array:
+    """input with mean 0 and variance 1 over *dims*, times weight, plus bias; both broadcast to input."""
+    return kernels.standardize(input, weight, bias, dims, eps)
+
+
+def _over(
+    input: Tensor, dims: Dims, shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """``standardized`` with a weight and a bias seen in *shape*, 1 and 0 where there is none."""
+    scale, shift = (
+        Tensor._wrap(np.full(shape, missing, input._array.dtype))
+        if given is None
+        else given if given._array.shape == shape else given.reshape(shape)
+        for given, missing in ((weight, 1), (bias, 0))
+    )  # fmt: skip
+    return standardized(input, scale, shift, dims, float(eps))
 
 
 @composite(method=False, samples=each(on(real(2, 3, 4), [4]), on(real(2, 3, 4), [3, 4], real(3, 4), real(3, 4))))
@@ -31,11 +136,9 @@ def layer_norm(
             f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
             f"but got input of size{list(input.shape)}"
         )
-    dims = tuple(range(-len(shape), 0))
-    result = _standardized(input, input.mean(dims, keepdim=True), input.var(dims, correction=0, keepdim=True), eps)
-    if weight is not None:
-        result = result * weight
-    return result if bias is None else result + bias
+    check_floating("LayerNormKernelImpl", input._array)
+    ndim = input._array.ndim
+    return _over(input, tuple(range(ndim - len(shape), ndim)), shape, weight, bias, eps)
 
 
 @composite(
@@ -66,22 +169,30 @@ def batch_norm(
         count = input._array.size // max(input._array.shape[1], 1)
         if count <= 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
-        dims = (0, *range(2, input._array.ndim))
-        mean, variance = input.mean(dims, keepdim=True), input.var(dims, correction=0, keepdim=True)
-        with no_grad():
-            if running_mean is not None:
-                running_mean.mul_(1 - momentum).add_(mean.detach().reshape(-1), alpha=momentum)
-            if running_var is not None:
-                unbiased = variance.detach().reshape(-1) * (count / (count - 1))
-                running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
-    elif running_mean is None or running_var is None:
+        _follow(running_mean, running_var, input, count, momentum)
+        shape = (1, input._array.shape[1]) + column[2:]
+        return _over(input, (0, *range(2, input._array.ndim)), shape, weight, bias, eps)
+    if running_mean is None or running_var is None:
         raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
-    else:
-        mean, variance = running_mean.reshape(column), running_var.reshape(column)
-    result = _standardized(input, mean, variance, eps)
+    scale = (running_var + eps).rsqrt()
     if weight is not None:
-        result = result * weight.reshape(column)
-    return result if bias is None else result + bias.reshape(column)
+        scale = scale * weight
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    return input * scale.reshape(column) + shift.reshape(column)
+
+
+def _follow(
+    running_mean: Tensor | None, running_var: Tensor | None, input: Tensor, count: int, momentum: float
+) -> None:
+    """Move the running statistics towards those of *input*, which has *count* values in each channel."""
+    if running_mean is None and running_var is None:
+        return
+    mean, variance = kernels.channel_moments(input._array)
+    with no_grad():
+        if running_mean is not None:
+            running_mean.mul_(1 - momentum).add_(Tensor._wrap(mean), alpha=momentum)
+        if running_var is not None:
+            running_var.mul_(1 - momentum).add_(Tensor._wrap(variance * (count / (count - 1))), alpha=momentum)
 
 
 @composite(method=False, samples=on(real(3, 4)))

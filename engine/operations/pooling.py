@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.pooling import max_windows, spread_sums, window_sums
+from ..kernels.pooling import add_at, max_windows, spread_sums, window_sums
 from ..kernels.windows import Geometry
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, positive, real
@@ -51,10 +51,7 @@ def max_pool(input: Array, geometry: Geometry) -> tuple[Array, Array]:
 )
 def scatter_flat(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
     """Images of *shape* with *input* (N, C, …) added at the flat *index* into each image."""
-    images, size = shape[0] * shape[1], int(np.prod(shape[2:]))
-    base = (np.arange(images) * size).reshape(*shape[:2], *(1,) * (index.ndim - 2))
-    total = np.bincount((index + base).ravel(), input.ravel(), images * size)
-    return total.reshape(shape).astype(input.dtype, copy=False)
+    return add_at(input, index, shape)
 
 
 @operation(

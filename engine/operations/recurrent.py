@@ -56,7 +56,12 @@ def _over_time(
     cell: Cell, rows: Tensor, sizes: Sequence[int], state: State, weights: Weights, backwards: bool
 ) -> tuple[Tensor, State]:
     """One layer in one direction: its outputs in rows, in order of time, and its last state."""
-    inputs = pieces_of(cell.project(rows, weights), tuple(sizes), 0)
+    projected = cell.project(rows, weights)
+    if cell.run is not None and weights.projection is None and sizes[0] == sizes[-1]:
+        stacked = projected.reshape(len(sizes), sizes[0], projected.shape[-1])
+        output, final = cell.run(stacked.flip(0) if backwards else stacked, state, weights)
+        return (output.flip(0) if backwards else output).reshape(rows._array.shape[0], output.shape[-1]), final
+    inputs = pieces_of(projected, tuple(sizes), 0)
     steps = range(len(sizes))
     outputs: list[Any] = [None] * len(sizes)
     active = _first(state, sizes[-1]) if backwards else state

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..registry import Array, composite, operation
+from ..kernels import recurrent as kernels
+from ..registry import Array, Arrays, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
 from .elementwise import relu, tanh
@@ -52,9 +53,9 @@ def _parts(x: Any, count: int) -> list[Any]:
 
 
 def _total(*gradients: Any) -> Any:
-    """The sum of those *gradients* that are there."""
+    """The sum of those *gradients* that are there, or None."""
     there = [g for g in gradients if g is not None]
-    return sum(there[1:], there[0])
+    return sum(there[1:], there[0]) if there else None
 
 
 def _cell_gradient(g: Sequence[Any], cell: Any, gates: Any) -> Any:
@@ -95,13 +96,48 @@ def lstm_gates(gates: Array, cell: Array) -> tuple[Array, Array, Array]:
     return o * np.tanh(following), following, activated
 
 
+class LSTMRun(NamedTuple):
+    """The hidden and cell states of an LSTM at all steps (steps, n, width), and its activated gates."""
+
+    hidden: Any
+    cell: Any
+    gates: Any
+
+
+def _lstm_run_rule(g: Sequence[Any], parts: Sequence[Any], y0: Any, y1: Any, y2: Any) -> Sequence[Any]:
+    _, hidden, cell, weight = parts
+    if isinstance(y0, np.ndarray) and g[2] is None:
+        return kernels.lstm_backward((g[0], g[1]), (hidden, cell), weight, (y0, y1, y2))
+    steps = y0.shape[0]
+    by_gates: list[Any] = [None] * steps
+    by_hidden, by_cell, by_weight = np.zeros_like(hidden), np.zeros_like(cell), np.zeros_like(weight)
+    for t in range(steps - 1, -1, -1):
+        before = (y0[t - 1], y1[t - 1]) if t else (hidden, cell)
+        arrived = [
+            _total(kept, None if x is None else x[t]) for kept, x in zip((by_hidden, by_cell, None), g, strict=True)
+        ]
+        by_gates[t] = _lstm_gates_rule(arrived, before[1], y1[t], y2[t])
+        by_cell = _cell_gradient(arrived, y1[t], y2[t]) * _parts(y2[t], 4)[1]
+        by_hidden = np.matmul(by_gates[t], weight)
+        by_weight = by_weight + np.matmul(np.swapaxes(by_gates[t], 0, 1), before[0])
+    return np.stack(by_gates), by_hidden, by_cell, by_weight
+
+
+@operation(
+    _lstm_run_rule,
+    outputs=LSTMRun,
+    public=False,
+    node_name="MkldnnRnnLayerBackward0",
+    samples=on([real(3, 2, 8), real(2, 2), real(2, 2), real(8, 2)]),
+)
+def lstm_run(parts: Arrays) -> tuple[Array, Array, Array]:
+    """An LSTM over all steps: *parts* are the projected inputs, hidden and cell state before, and the hidden weight."""
+    return kernels.lstm(*parts)
+
+
 def _sigmoid(x: Array) -> Array:
-    """The logistic function, by the hyperbolic tangent, which cannot overflow."""
-    result = x * x.dtype.type(0.5)
-    np.tanh(result, out=result)
-    result *= 0.5
-    result += 0.5
-    return result
+    """The logistic function."""
+    return kernels.sigmoid(x.copy())
 
 
 def _gru_slopes(g: Sequence[Any], projected: Any, hidden: Any, gates: Any) -> tuple[Any, Any, Any]:
@@ -158,6 +194,7 @@ class Cell(NamedTuple):
     project: Callable[[Tensor, Weights], Tensor]
     step: Callable[[Tensor, State, Weights], State]
     gates: int  # rows of a weight for each hidden unit
+    run: Callable[[Tensor, State, Weights], tuple[Tensor, State]] | None = None  # all steps at once
 
 
 def _with_both_biases(input: Tensor, weights: Weights) -> Tensor:
@@ -174,6 +211,11 @@ def _lstm_step(projected: Tensor, state: State, weights: Weights) -> State:
     return (hidden if weights.projection is None else linear_rows(hidden, weights.projection)), cell
 
 
+def _lstm_all_steps(projected: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+    hidden, cell, _ = lstm_run([projected, *state, weights.hidden])
+    return hidden, (hidden[-1], cell[-1])
+
+
 def _gru_step(projected: Tensor, state: State, weights: Weights) -> State:
     return (gru_gates(projected, linear_rows(state[0], weights.hidden, weights.hidden_bias), state[0])[0],)
 
@@ -186,7 +228,7 @@ def _plain_step(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Sta
 
 
 CELLS = {
-    "LSTM": Cell(_with_both_biases, _lstm_step, 4),
+    "LSTM": Cell(_with_both_biases, _lstm_step, 4, _lstm_all_steps),
     "GRU": Cell(_with_one_bias, _gru_step, 3),
     "RNN_TANH": Cell(_with_both_biases, _plain_step(tanh), 1),
     "RNN_RELU": Cell(_with_both_biases, _plain_step(relu), 1),

@@ -82,6 +82,7 @@ class Operation:
         self.node_name: str | Callable[[Any], str] = _camel(self.name) + "Backward0"
         self.aliases: tuple[str, ...] = ()
         self.public = True
+        self.adding: Callable[..., None] | None = None  # adds the first operand's gradient to an array
         self.refuses = ""
         self.takes_out = False
         self.called = ""  # what users know it as, where only other operations call it
@@ -147,6 +148,7 @@ def operation(
     refuses: str = "",
     called: str = "",
     namespace: str = "",
+    adding: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
 
@@ -157,7 +159,8 @@ def operation(
     *reflected* Python's operators; *inplace* adds the variant with a trailing underscore. *method*: it is also
     a Tensor method. *public*: it is a name of ``allgrad`` or, if not, only other operations use it. *refuses*:
     the kinds of operands that raise, "b" for bool and "c" for complex. *called*: the name for it in messages.
-    *node_name* is what its nodes are called, or a function of the node.
+    *node_name* is what its nodes are called, or a function of the node. *adding* takes an array before what the first
+    rule takes, and adds that gradient to it: for an operand much larger than the result, of which many parts are taken.
     *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
@@ -168,7 +171,7 @@ def operation(
         op.forward = ufunc or forward
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
-        op.refuses, op.called = refuses, called
+        op.refuses, op.called, op.adding = refuses, called, adding
         op.node_name = node_name or op.node_name
         op.takes_out = not view
         op.call = wrapper(op)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..tape.nodes import RELEASED
 from .nodes import OperationNode, check_output, check_unchanged, is_result, reduce_to, released
-from .operation import Operation
+from .operation import Operation, Rule
 from .source import compiled, tuple_of
 
 
@@ -21,7 +21,7 @@ def node_type(op: Operation) -> type[OperationNode]:
     if op.outputs is None and not op.several and op.differentiable:
         names = {
             "_RELEASED": RELEASED, "_released": released, "_check": check_unchanged, "_check_output": check_output,
-            "_reduce_to": reduce_to, "__name__": "allgrad.operations", "__package__": "allgrad.operations",
+            "_reduce_to": reduce_to, "_adding": op.adding, "__name__": "allgrad.operations", "__package__": "allgrad.operations",
             **{f"_rule{i}": rule.function for i, rule in enumerate(op.rules) if rule is not None},
         }  # fmt: skip
         members["step"] = compiled("\n".join(_step_lines(op)), f"{op.name} step", names)
@@ -60,7 +60,18 @@ def _edge_lines(op: Operation, i: int) -> list[str]:
         elif name == "y":
             lines += ["if y is _RELEASED:", "    _released(self)"]
             lines += ["if self.version is not None:", "    _check_output(self)"]
-    lines.append(f"_r = _rule{i}(g, {', '.join(rule.saved)})" if rule.saved else f"_r = _rule{i}(g)")
+    if op.adding is None or i:
+        return lines + _deliver_lines(op, i, rule)
+    lines += [
+        f"_held = grads.owned(_e{i})",
+        "if _held is not None and _held.dtype == g.dtype:",
+        f"    _adding(_held, g, {', '.join(rule.saved)})",
+    ]
+    return [*lines, "else:", *("    " + line for line in _deliver_lines(op, i, rule))]
+
+
+def _deliver_lines(op: Operation, i: int, rule: Rule) -> list[str]:
+    lines = [f"_r = _rule{i}(g, {', '.join(rule.saved)})" if rule.saved else f"_r = _rule{i}(g)"]
     if op.broadcasts and len(op.operands) > 1:
         lines += ["if _shapes is not None:", f"    _r = _reduce_to(_r, _shapes[{i}])"]
     return [

@@ -49,13 +49,26 @@ class Gradients(dict["Node", Any]):
         """Add *g* to what *node* will receive."""
         if node not in self:
             self[node] = g
-        elif node in self.summed:
-            self[node] += g
+        elif type(g) is np.ndarray and (held := self.owned(node)) is not None and _alike(held, g):
+            held += g
         else:
             self[node] = self[node] + g
             if type(self[node]) is np.ndarray:
                 self.summed.add(node)
             self.shared.discard(node)
+
+    def owned(self, node: Node) -> Array | None:
+        """The gradient that *node* has so far, if it is an array that may be added to in place."""
+        held = self.get(node)
+        if type(held) is not np.ndarray:
+            return None
+        if node in self.summed:
+            return held
+        return held if node not in self.shared and held.base is None and held.flags.writeable else None
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return bool(a.shape == b.shape and a.dtype == b.dtype)
 
 
 def conjugated(g: Any) -> Any:

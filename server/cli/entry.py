@@ -13,6 +13,7 @@ from ..errors import AllgradError
 from . import settings
 from .access import audit, quota, token
 from .artifacts import artifacts, download
+from .backup import backup, restore
 from .completion import completion
 from .diff import diff
 from .doctor import doctor
@@ -79,7 +80,7 @@ def allgrad() -> None:
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
     *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
-    *(diff, token, quota, audit, completion, doctor),
+    *(diff, token, quota, audit, completion, backup, restore, doctor),
 ):
     allgrad.add_command(verb)
 

@@ -13,6 +13,7 @@ import apsw
 
 from ..access import Act, current
 from ..errors import AllgradError, ServerBusy
+from ..failpoints import reach
 from ..home import Home
 from . import grants
 from .schema import METRICS, STATE, open_to_write
@@ -53,8 +54,11 @@ class Transaction:
 
     def commit(self) -> None:
         """Make both durable. What is derived (a job's last checkpoint) comes before what it derives from."""
+        reach("before-commit")
         self.state.execute("COMMIT")
+        reach("between-commits")
         self.metrics.execute("COMMIT")
+        reach("after-commit")
 
     def rollback(self) -> None:
         """Take back what is not committed."""
@@ -176,7 +180,8 @@ def _explain(error: Exception) -> Exception:
     if isinstance(error, apsw.FullError):
         return ServerBusy("the server cannot write this down", "its disk is full", "make room and try again")
     if isinstance(error, apsw.IOError | apsw.CorruptError):
-        return ServerBusy("the server cannot write this down", f"its disk fails: {error}", "see to the disk")
+        found, fix = f"its disk fails: {error}", "see to the disk, and start the server again"
+        return ServerBusy("the server cannot write this down", found, fix)
     return error
 
 

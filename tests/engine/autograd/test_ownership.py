@@ -137,3 +137,23 @@ def test_a_gradient_is_a_tensor_whatever_class_its_leaf_is_of() -> None:
     w = Weight([1.0, 2.0]).requires_grad_()
     (w * 2).sum().backward()
     assert type(w.grad) is Tensor
+
+
+def test_many_parts_of_one_tensor_send_their_gradients_into_one_array() -> None:
+    x = torch.arange(12.0).reshape(4, 3).requires_grad_()
+    parts = [*x, x[1:3], x[..., 0], x[[0, 0, 2]]]
+    loss = sum((k + 1) * part.sum() for k, part in enumerate(parts))
+    loss.backward()
+    expected = np.array([[1.0] * 3, [2.0] * 3, [3.0] * 3, [4.0] * 3])
+    expected[1:3] += 5
+    expected[:, 0] += 6
+    np.add.at(expected, [0, 0, 2], 7)
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
+def test_a_gradient_that_two_tensors_receive_is_not_changed_for_one_of_them() -> None:
+    x, y = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    total = (x * 1) + (y * 1)
+    (total.sum() + (x * 2).sum() + y[0]).backward()
+    assert x.grad.tolist() == [3.0, 3.0, 3.0]
+    assert y.grad.tolist() == [2.0, 1.0, 1.0]
