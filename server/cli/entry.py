@@ -23,6 +23,7 @@ from .run import run
 from .serve import serve
 from .submit import submit
 from .sweeps import sweep, sweeps
+from .top import top
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -80,7 +81,7 @@ def allgrad() -> None:
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
     *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
-    *(diff, token, quota, audit, completion, backup, restore, doctor),
+    *(top, diff, token, quota, audit, completion, backup, restore, doctor),
 ):
     allgrad.add_command(verb)
 
