@@ -89,7 +89,7 @@ class CheckpointPolicy(_message.Message):
     def __init__(self, preemptible: _Optional[bool] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint")
+    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint", "archive")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,7 @@ class JobSpec(_message.Message):
     THREADS_PER_RANK_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     argv: _containers.RepeatedScalarFieldContainer[str]
     ranks: int
     name: str
@@ -130,10 +131,11 @@ class JobSpec(_message.Message):
     threads_per_rank: int
     labels: _containers.ScalarMap[str, str]
     checkpoint: CheckpointPolicy
-    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ...) -> None: ...
+    archive: str
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., archive: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning", "priority", "queue_time", "not_before_time", "cores", "sweep_id", "failures")
+    __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning", "priority", "queue_time", "not_before_time", "cores", "sweep_id", "failures", "user")
     class FailuresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +161,7 @@ class Job(_message.Message):
     CORES_FIELD_NUMBER: _ClassVar[int]
     SWEEP_ID_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     id: str
     spec: JobSpec
     state: JobState
@@ -177,7 +180,8 @@ class Job(_message.Message):
     cores: _containers.RepeatedScalarFieldContainer[int]
     sweep_id: str
     failures: _containers.ScalarMap[str, int]
-    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., attempt: _Optional[int] = ..., output_directory: _Optional[str] = ..., checkpoint: _Optional[str] = ..., warning: _Optional[str] = ..., priority: _Optional[int] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cores: _Optional[_Iterable[int]] = ..., sweep_id: _Optional[str] = ..., failures: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    user: str
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., attempt: _Optional[int] = ..., output_directory: _Optional[str] = ..., checkpoint: _Optional[str] = ..., warning: _Optional[str] = ..., priority: _Optional[int] = ..., queue_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cores: _Optional[_Iterable[int]] = ..., sweep_id: _Optional[str] = ..., failures: _Optional[_Mapping[str, int]] = ..., user: _Optional[str] = ...) -> None: ...
 
 class SubmitJobRequest(_message.Message):
     __slots__ = ("request_id", "spec")
@@ -448,7 +452,7 @@ class ExplainJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., causes: _Optional[_Iterable[_Union[WaitCause, _Mapping]]] = ..., latest_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WaitCause(_message.Message):
-    __slots__ = ("description", "slots", "turn", "job", "time", "sweep", "person", "server")
+    __slots__ = ("description", "slots", "turn", "job", "time", "sweep", "person", "server", "quota")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
@@ -457,6 +461,7 @@ class WaitCause(_message.Message):
     SWEEP_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     description: str
     slots: WaitForSlots
     turn: WaitForTurn
@@ -465,7 +470,8 @@ class WaitCause(_message.Message):
     sweep: WaitForSweep
     person: WaitForPerson
     server: WaitForServer
-    def __init__(self, description: _Optional[str] = ..., slots: _Optional[_Union[WaitForSlots, _Mapping]] = ..., turn: _Optional[_Union[WaitForTurn, _Mapping]] = ..., job: _Optional[_Union[WaitForJob, _Mapping]] = ..., time: _Optional[_Union[WaitForTime, _Mapping]] = ..., sweep: _Optional[_Union[WaitForSweep, _Mapping]] = ..., person: _Optional[_Union[WaitForPerson, _Mapping]] = ..., server: _Optional[_Union[WaitForServer, _Mapping]] = ...) -> None: ...
+    quota: WaitForQuota
+    def __init__(self, description: _Optional[str] = ..., slots: _Optional[_Union[WaitForSlots, _Mapping]] = ..., turn: _Optional[_Union[WaitForTurn, _Mapping]] = ..., job: _Optional[_Union[WaitForJob, _Mapping]] = ..., time: _Optional[_Union[WaitForTime, _Mapping]] = ..., sweep: _Optional[_Union[WaitForSweep, _Mapping]] = ..., person: _Optional[_Union[WaitForPerson, _Mapping]] = ..., server: _Optional[_Union[WaitForServer, _Mapping]] = ..., quota: _Optional[_Union[WaitForQuota, _Mapping]] = ...) -> None: ...
 
 class WaitForSlots(_message.Message):
     __slots__ = ("needed", "free", "total")
@@ -500,6 +506,16 @@ class WaitForTime(_message.Message):
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     until: _timestamp_pb2.Timestamp
     def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WaitForQuota(_message.Message):
+    __slots__ = ("user", "running_jobs", "slots")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    running_jobs: int
+    slots: int
+    def __init__(self, user: _Optional[str] = ..., running_jobs: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class WaitForSweep(_message.Message):
     __slots__ = ("sweep_id", "max_parallel")

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
@@ -100,7 +101,8 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
@@ -260,7 +262,8 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
@@ -64,7 +65,8 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """
@@ -97,7 +99,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """Says why a job that waits is not running."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`. Errors carry a
+    """Jobs of one server. Every call needs the metadata `authorization: Bearer TOKEN`, of a token whose scope allows it:
+    see access.proto; only an owner or an administrator changes a job. Errors carry a
     google.rpc.Status with an ErrorInfo (domain "allgrad") and, besides, for bad input a BadRequest, for what the
     state of a job forbids a PreconditionFailure, for an unknown job a ResourceInfo, for a busy server a RetryInfo.
     """

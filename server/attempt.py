@@ -40,6 +40,9 @@ class Order:
     """Path of the checkpoint to go on from."""
     checkpoint_interval: float | None = None
     """Seconds between checkpoints that the script is asked for."""
+    archive: str = ""
+    """Path of an archive to unpack into *root*, unless an earlier attempt has."""
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)

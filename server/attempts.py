@@ -133,6 +133,7 @@ class Attempts:
     def _order(self, job: Job) -> Order:
         spec, settings = job.spec, self._settings
         grace = spec.checkpoint.grace
+        root = self._home.job_dir(job.id) / "workdir"
         return Order(
             job_id=job.id,
             attempt=job.attempt,
@@ -140,7 +141,7 @@ class Attempts:
             ranks=job.ranks,
             as_torch=spec.as_torch,
             env=spec.env,
-            workdir=spec.workdir,
+            workdir=str(root / spec.workdir) if spec.archive else spec.workdir,
             output_dir=job.output_dir,
             home=str(self._home.path),
             threads=spec.threads or settings.threads,
@@ -150,6 +151,8 @@ class Attempts:
             max_runtime=spec.max_runtime,
             resume=job.checkpoint,
             checkpoint_interval=spec.checkpoint.interval,
+            archive=str(self._home.archive(spec.archive)) if spec.archive else "",
+            root=str(root) if spec.archive else "",
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:

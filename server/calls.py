@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 
-from . import statuses
-from .errors import AllgradError, InvalidRequest, ServerBusy
+from . import access, statuses
+from .errors import AllgradError, InvalidRequest, ServerBusy, Unauthenticated
 
 Context = Any
 """grpc.aio's and the generated code's ideas of it differ."""
@@ -55,6 +55,19 @@ async def _refuse(context: Context, error: Exception) -> None:
     await context.abort_with_status(statuses.status_of(error))
 
 
+def _describe(request: object, context: Context) -> None:
+    """Say for the audit log what the call is about, and from where it comes."""
+    if act := access.current():
+        act.peer = context.peer() or ""
+        named = (getattr(request, field, "") for field in ("job_id", "sweep_id", "token_id"))
+        act.target = next(filter(None, named), "")
+
+
+def _check_valid(caller: access.Caller) -> None:
+    if caller.revoked:
+        raise Unauthenticated("the stream has ended", "its token was revoked", "use another one")
+
+
 def _check_readable(request: object) -> None:
     if isinstance(request, InvalidRequest):
         raise request
@@ -65,12 +78,35 @@ def unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any,
 
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> Answer | None:
+        _describe(request, context)
         try:
             _check_readable(request)
             async with asyncio.timeout(DEADLINE):
                 return await method(self, request)
         except TimeoutError:
             await _refuse(context, ServerBusy("the server did not answer", f"within {DEADLINE:g} s", "try again"))
+        except Exception as error:  # noqa: BLE001 -- the client gets to know it
+            await _refuse(context, error)
+        return None
+
+    return call
+
+
+def receiving(method: Callable[[Any, AsyncIterator[Request]], Awaitable[Answer]]) -> Callable[..., Any]:
+    """Turn a coroutine that takes a stream into a call; it lasts as long as the stream does."""
+
+    @functools.wraps(method)
+    async def call(self: object, requests: AsyncIterator[Request], context: Context) -> Answer | None:
+        _describe(requests, context)
+        caller = access.caller()
+
+        async def valid() -> AsyncIterator[Request]:
+            async for request in requests:
+                _check_valid(caller)
+                yield request
+
+        try:
+            return await method(self, valid())
         except Exception as error:  # noqa: BLE001 -- the client gets to know it
             await _refuse(context, error)
         return None
@@ -85,9 +121,11 @@ def stream(
 
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> AsyncIterator[Answer]:
+        caller = access.caller()
         try:
             _check_readable(request)
             async for answer in method(self, request):
+                _check_valid(caller)
                 yield answer
         except Exception as error:  # noqa: BLE001 -- the client gets to know it
             await _refuse(context, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allgrad.proto import jobs_pb2 as pb
 
-from .causes import Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn, OnHold
+from .causes import Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn, OnHold, OverQuota
 from .messages import condition_message, state_message, timestamp
 
 
@@ -24,6 +24,9 @@ def cause_message(cause: Cause) -> pb.WaitCause:
             return pb.WaitCause(description=told, time=pb.WaitForTime(until=timestamp(until)))
         case Crowded(sweep, limit):
             return pb.WaitCause(description=told, sweep=pb.WaitForSweep(sweep_id=sweep, max_parallel=limit))
+        case OverQuota(quota):
+            limits = pb.WaitForQuota(user=quota.user, running_jobs=quota.running, slots=quota.slots)
+            return pb.WaitCause(description=told, quota=limits)
         case OnHold():
             return pb.WaitCause(description=told, person=pb.WaitForPerson())
         case NeedsServer(needed, total):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from .access import Quota
 from .job import JobState
 from .spec import After, Dependency
 
@@ -76,6 +77,18 @@ class Crowded:
 
 
 @dataclass(frozen=True, slots=True)
+class OverQuota:
+    """Its user has as much running as allowed."""
+
+    quota: Quota
+
+    def __str__(self) -> str:
+        limits = ((self.quota.running, "running job"), (self.quota.slots, "slot"))
+        allowed = " and ".join(_count(limit, noun) for limit, noun in limits if limit)
+        return f"user {self.quota.user} may have {allowed} at once, and has them"
+
+
+@dataclass(frozen=True, slots=True)
 class OnHold:
     """It is paused."""
 
@@ -99,7 +112,7 @@ class NeedsServer:
         )
 
 
-Cause = AboutToStart | NeedsSlots | NeedsTurn | NeedsJob | Backoff | Crowded | OnHold | NeedsServer
+Cause = AboutToStart | NeedsSlots | NeedsTurn | NeedsJob | Backoff | Crowded | OverQuota | OnHold | NeedsServer
 
 
 def _count(number: int, noun: str) -> str:

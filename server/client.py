@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from .errors import ServerUnreachable, Unauthenticated
+from .files import Files
+from .governance import Governance
 from .home import Home
 from .job import Event, Explanation, Heartbeat, Job, JobState, LogChunk, ServerInfo, StateChanged, Sweep, Wanted
 from .options import Options, job_spec
@@ -31,6 +33,9 @@ class Client:
 
     *address* is `host:port`; if None, `$ALLGRAD_SERVER`, then what the server wrote into its folder, *home*
     (if None, `$ALLGRAD_HOME`, then `~/.allgrad`). *token*: if None, `$ALLGRAD_TOKEN`, then the folder's.
+    *tls_ca*, *tls_cert*, *tls_key*: PEM files: who signed the server's certificate (default: whom this machine trusts), and
+    the client's own certificate, if the server wants one; if None, `$ALLGRAD_TLS_CA`, `_CERT`, `_KEY`. They count for an
+    address that was given; one beyond this machine is always spoken to with TLS.
     *patience*: for how many seconds a broken stream tries to reconnect before ServerUnreachable is raised.
 
         with Client() as client:
@@ -47,13 +52,22 @@ class Client:
         token: str | None = None,
         home: str | os.PathLike[str] | None = None,
         patience: float = 60.0,
+        *,
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
     ) -> None:
         self._address = address or os.environ.get("ALLGRAD_SERVER")
         self._token = token or os.environ.get("ALLGRAD_TOKEN")
         self._home = Home.find(home)
         self._patience = patience
+        self._tls = (tls_ca, tls_cert, tls_key)
         self._connection: Connection | None = None
         self._answered = False
+        self.access = Governance(self._call)
+        """Tokens, quotas and the audit log."""
+        self.files = Files(self._call, self._stream)
+        """Folders up, artifacts down."""
 
     def submit(
         self,
@@ -294,8 +308,10 @@ class Client:
                     "set ALLGRAD_TOKEN to what the server's token file holds",
                 )
             from .connection import Connection  # gRPC takes 0.1 s to load: only when it is needed
+            from .tls import ClientFiles
 
-            self._connection = Connection(address, token)
+            files = ClientFiles.find(*self._tls) if self._address else ClientFiles()
+            self._connection = Connection(address, token, files)
         return self._connection
 
     def _call(self, call: Callable[[Connection], Answer]) -> Answer:

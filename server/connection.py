@@ -12,16 +12,20 @@ from allgrad.proto import sweeps_pb2 as sweeps_pb
 from allgrad.proto.jobs_pb2_grpc import JobServiceStub
 from allgrad.proto.sweeps_pb2_grpc import SweepServiceStub
 
-from . import messages, statuses, sweep_messages
+from . import messages, statuses, sweep_messages, tls
+from .access_calls import AccessCalls
 from .errors import AllgradError
+from .file_calls import FileCalls
 from .job import Event, Explanation, Job, LogChunk, ServerInfo, Sweep, Wanted
 from .spec import JobSpec, SweepSpec
+from .tls import ClientFiles
 
 DEADLINE = 15.0
 """Seconds after which a call without an answer is given up."""
 RENEWAL = 120.0
 """Seconds after which a stream is opened anew where it stands, so that none can hang unnoticed."""
 
+_PLAIN = ClientFiles()
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     # The client itself repeats calls and resumes streams. gRPC's own retries, met with a server that was killed,
     # have been seen to leave a stream waiting for ever on a channel that has failed.
@@ -38,12 +42,15 @@ CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
 class Connection:
     """A channel, with the token that every call bears. Methods raise grpc.RpcError: see explain()."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, files: ClientFiles = _PLAIN) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = tls.channel(address, files, CHANNEL_OPTIONS)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._stub = JobServiceStub(self._channel)
         self._sweeps = SweepServiceStub(self._channel)
+        how = {"timeout": DEADLINE, "metadata": self._metadata}
+        self.access = AccessCalls(self._channel, how)
+        self.files = FileCalls(self._channel, how)
 
     def explain(self, error: grpc.RpcError) -> AllgradError:
         """Return the error that a failed call tells."""

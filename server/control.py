@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
-from . import lifecycle, trash
+from . import access, lifecycle, trash
+from .access import AuditRecord, Quota
 from .alerts import alert_of
 from .attempt import RunDir
 from .attempts import Attempts, Settings
 from .causes import Cause
 from .dispatch import Dispatcher
-from .errors import InvalidRequest, JobNotFound, JobStateConflict, ServerBusy, SweepNotFound
+from .errors import InvalidRequest, JobNotFound, JobStateConflict, QuotaExceeded, ServerBusy, SweepNotFound
 from .failpoints import reach
 from .home import Home
 from .job import Alert, Event, Job, JobState, StateChanged, Sweep
@@ -32,6 +34,7 @@ from .store import JobFilter, Store
 from .sweeping import EarlyStopper
 from .sweeps import job_specs
 from .tracked import Tracked
+from .uploads import Uploads
 from .work import Work
 
 Answer = TypeVar("Answer")
@@ -53,9 +56,14 @@ class Control:
         self._store = store
         self._tracked: dict[str, Tracked] = {}
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
+        self.uploads = Uploads(home)
         self._work = Work()
         self._attempts = Attempts(home, store, settings, self._apply, self.report)
-        self._dispatcher = Dispatcher(self._tracked, settings, self._apply, self._state_of, self._sweep_spec)
+        self.quotas = {quota.user: quota for quota in store.reader.quotas()}
+        """By user; no entry: no limit."""
+        self._dispatcher = Dispatcher(
+            self._tracked, settings, self._apply, self._state_of, self._sweep_spec, self.quotas
+        )
         self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
 
     def __repr__(self) -> str:
@@ -64,6 +72,7 @@ class Control:
     async def adopt(self) -> int:
         """Take up the unfinished jobs of the server before; return how many attempts are alive."""
         reader = self._store.reader
+        await self.read(self.uploads.clean)
         await self.read(trash.finish, self._home, lambda job_id: reader.state(job_id) is not None)
         for number, job in await self.read(reader.unfinished):
             cursor = await self.read(reader.last_cursor, number)
@@ -85,6 +94,8 @@ class Control:
         check_request_id(request_id)
         await self.read(self._check, [spec], request_id)
         job = self._new_job(spec)
+        self._check_quota([job])
+        access.about(job.id)
         number, made = await self._store.insert(job, request_id, StateChanged(0, job.created, job.state))
         reach("submit-stored")
         if made.id == job.id:
@@ -99,7 +110,9 @@ class Control:
         specs = job_specs(identity, spec)
         await self.read(self._check, specs, request_id)
         jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
+        self._check_quota(jobs)
         sweep = Sweep(identity, spec, time.time(), jobs)
+        access.about(identity)
         made, numbers = await self._store.insert_sweep(sweep, request_id)
         for number, job in zip(numbers, jobs, strict=False):
             await self._track(number, job)
@@ -112,6 +125,7 @@ class Control:
         """
         tracked = self._tracked.get(job_id)
         if tracked is not None:
+            access.check_own(tracked.job.owner, f"job {job_id}")
             asked = self._work.spawn(self._apply(tracked, lifecycle.CancelAsked(time.time())))
             done, _ = await asyncio.wait({asked}, timeout=_CANCEL_PATIENCE)
             if not done:
@@ -143,6 +157,7 @@ class Control:
     async def delete(self, job_id: str) -> None:
         """Forget a finished job and its files. Raises JobNotFound, JobStateConflict."""
         number, job, tracked = await self.find(job_id)
+        access.check_own(job.owner, f"job {job_id}")
         if tracked is not None:
             raise JobStateConflict(
                 f"cannot delete job {job_id}", f"it is {job.state}", f"first: allgrad cancel {job_id}", job_id=job_id
@@ -205,6 +220,19 @@ class Control:
         """Return up to *limit* sweeps whose number is under *below*, newest first."""
         return await self.read(self._store.reader.sweeps, below, limit)
 
+    async def set_quota(self, quota: Quota) -> Quota:
+        """Limit what a user may have at once. Raises InvalidRequest."""
+        access.check_quota(quota)
+        access.about(quota.user)
+        await self._store.set_quota(quota)
+        self.quotas[quota.user] = quota
+        self._dispatcher.wake()
+        return quota
+
+    async def audit(self, below: int, limit: int) -> list[AuditRecord]:
+        """Return up to *limit* records of the audit log whose number is under *below*, newest first."""
+        return await self.read(self._store.reader.audit, below, limit)
+
     async def report(self, job_id: str, attempt: int, lines: Sequence[Line]) -> int:
         """Write down journal lines of an attempt; return up to which number all are on disk.
 
@@ -235,6 +263,14 @@ class Control:
     async def last_cursor(self, number: int) -> int:
         """Return the last cursor of job *number*."""
         return await self.read(self._store.reader.last_cursor, number)
+
+    def output_dir(self, job: Job) -> Path:
+        """Return where a job keeps what should remain."""
+        return self._home.output_dir(job.id)
+
+    async def keep_upload(self, digest: str) -> None:
+        """Check an archive of which all has arrived, and keep it. Raises InvalidRequest."""
+        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest))
 
     def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
         """Return the folder of an attempt, by default the present one."""
@@ -268,7 +304,7 @@ class Control:
         if request_id and self._store.reader.knows(request_id):
             return
         for spec in specs:
-            check_spec(spec, self.settings.slots, self.settings.threads)
+            check_spec(spec, self.settings.slots, self.settings.threads, self.uploads)
             for need in spec.after:
                 state = self._store.reader.state(need.job_id)
                 hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)
@@ -278,10 +314,22 @@ class Control:
                         f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
                     )
 
+    def _check_quota(self, jobs: Sequence[Job]) -> None:
+        """Raise QuotaExceeded if one of *jobs* could never run for its user."""
+        quota = self.quotas.get(jobs[0].owner)
+        most = max(map(self._dispatcher.slots_of, jobs))
+        if quota and 0 < quota.slots < most:
+            raise QuotaExceeded(
+                f"the job takes {most} slots",
+                f"user {quota.user} may have {quota.slots} at once",
+                "ask for fewer ranks or threads, or an administrator for more",
+            )
+
     def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
         now, identity = self._dispatcher.now(), _new_id()
         output = str(self._home.output_dir(identity))
-        return Job(identity, spec, created=now, output_dir=output, priority=spec.priority, queued=now, sweep=sweep)
+        made = Job(identity, spec, created=now, output_dir=output, priority=spec.priority, queued=now, sweep=sweep)
+        return replace(made, owner=access.caller().user)
 
     async def _track(self, number: int, job: Job) -> None:
         self._tracked[job.id] = Tracked(number, job, 1)
@@ -290,6 +338,7 @@ class Control:
     async def _ask(self, job_id: str, happening: Happening, verb: str) -> Job:
         """Let *happening* happen to a job; raise JobStateConflict if it cannot."""
         _, job, tracked = await self.find(job_id)
+        access.check_own(job.owner, f"job {job_id}")
         if tracked is None or not lifecycle.possible(job, type(happening)):
             fix = "" if job.state.terminal else f"see: allgrad why {job_id}"
             raise JobStateConflict(f"cannot {verb} job {job_id}", f"it is {job.state}", fix, job_id=job_id)

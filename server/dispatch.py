@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
 from . import cores, lifecycle
+from .access import Quota
 from .attempts import Apply, Settings
 from .causes import Cause, NeedsTurn, OnHold
 from .job import Job, JobState
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Decides over the jobs in *tracked*, which others change; wake() tells it when they have.
 
-    *state_of* returns the state of a job that is not tracked, or None; *sweep_spec* the spec of a sweep.
+    *state_of* returns the state of a job that is not tracked, or None; *sweep_spec* the spec of a sweep;
+    *quotas* is what users may have.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Dispatcher:
         apply: Apply,
         state_of: Callable[[str], Awaitable[JobState | None]],
         sweep_spec: Callable[[str], Awaitable[SweepSpec | None]],
+        quotas: Mapping[str, Quota],
     ) -> None:
         self._tracked = tracked
         self._settings = settings
         self._apply = apply
         self._state_of = state_of
         self._sweep_spec = sweep_spec
+        self._quotas = quotas
         self._ended: dict[str, JobState] = {}
         self._needed: set[str] = set()
         self._parallel: dict[str, int] = {}
@@ -182,7 +186,7 @@ class Dispatcher:
                 running.append(self._running(tracked.job, now))
         parallel = {sweep: limit for sweep, limit in self._parallel.items() if limit}
         states = dict(self._states()) if self._needed else {}
-        return Situation(now, self._settings.slots, waiting, running, states, parallel)
+        return Situation(now, self._settings.slots, waiting, running, states, parallel, self._quotas)
 
     def _states(self) -> Iterator[tuple[str, JobState]]:
         for job_id in self._needed:
@@ -206,6 +210,7 @@ class Dispatcher:
             not_before=job.not_before,
             after=job.spec.after,
             group=job.sweep,
+            user=job.owner,
         )
         self._views[job.id] = job, view
         return view
@@ -222,6 +227,7 @@ class Dispatcher:
             preemptible=job.spec.checkpoint.preemptible and job.state in (JobState.STARTING, JobState.RUNNING),
             leaving=job.state is JobState.STOPPING,
             group=job.sweep,
+            user=job.owner,
         )
 
     def _limit(self, job: Job) -> float:

@@ -3,8 +3,11 @@
 AllgradError
 ├── ServerUnreachable   no server answers
 ├── Unauthenticated     the token is missing or wrong
+├── Forbidden           the token's scope does not allow the call
+├── QuotaExceeded       the user has as much as the quota allows
 ├── JobNotFound         no job has that id
 │   └── SweepNotFound   no sweep has that id
+├── TokenNotFound       no token has that id
 ├── JobStateConflict    the job's state forbids what was asked
 ├── InvalidRequest      the request can never be satisfied as it is
 │   ├── RequestIdTaken  the request id belongs to a submit with another body
@@ -50,6 +53,30 @@ class Unauthenticated(AllgradError):
 
     exit_code = 4
     code = reason = "UNAUTHENTICATED"
+
+
+class Forbidden(AllgradError):
+    """The token is valid, and not for this."""
+
+    exit_code = 4
+    code = "PERMISSION_DENIED"
+    reason = "FORBIDDEN"
+
+
+class QuotaExceeded(AllgradError):
+    """A user has as much as the quota allows."""
+
+    exit_code = 2
+    code = "RESOURCE_EXHAUSTED"
+    reason = "QUOTA_EXCEEDED"
+
+
+class TokenNotFound(AllgradError):
+    """The server has no token of that id."""
+
+    exit_code = 5
+    code = "NOT_FOUND"
+    reason = "TOKEN_NOT_FOUND"
 
 
 class JobNotFound(AllgradError):

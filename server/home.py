@@ -47,6 +47,15 @@ class Home:
         """What the jobs' journals reported."""
         return self.path / "metrics.db"
 
+    @property
+    def uploads(self) -> Path:
+        """The archives that clients have uploaded."""
+        return self.path / "uploads"
+
+    def archive(self, digest: str) -> Path:
+        """Return where the archive with the SHA-256 *digest* lies once it is complete."""
+        return self.uploads / f"{digest}.tar.gz"
+
     def job_dir(self, job_id: str) -> Path:
         """Return the folder of a job."""
         return self.path / "jobs" / job_id

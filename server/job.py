@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from .spec import JobSpec, SweepSpec
 
+ADMIN = "admin"
+"""The user to whom the token in the server's own folder belongs."""
+
 
 class JobState(StrEnum):
     """Where a job stands. A terminal state is written once and never changes."""
@@ -74,6 +77,8 @@ class Job:
     """How often it has failed and was tried again, by FailureKind."""
     stopping: Stopping | None = None
     """What it will be once its processes are gone, while it is STOPPING; known to the server only."""
+    owner: str = ADMIN
+    """The user whose token submitted it."""
 
     @property
     def name(self) -> str:

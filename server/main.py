@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import ipaddress
 import logging
 import os
 import signal
@@ -17,21 +16,28 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from allgrad.proto import jobs_pb2, reporting_pb2, sweeps_pb2
+from allgrad.proto import access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
+from allgrad.proto.access_pb2_grpc import add_AccessServiceServicer_to_server
+from allgrad.proto.files_pb2_grpc import add_FileServiceServicer_to_server
 from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
 from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
+from . import tls
+from .access_service import AccessService
 from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
 from .calls import Readable
 from .control import Control
 from .errors import CannotServe
+from .file_service import FileService
 from .home import DEFAULT_PORT, Home, read_json, write_json
 from .report_service import ReportingService
 from .service import JobService, mpi_name
 from .store import Store
 from .sweep_service import SweepService
+from .tls import ServerFiles
+from .tokens import Tokens
 
 STOP_GRACE = 0.5
 """Seconds that calls in progress have when the server stops; streams resume by their cursor."""
@@ -40,6 +46,8 @@ _SERVICES = (
     jobs_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     reporting_pb2.DESCRIPTOR.services_by_name["ReportingService"].full_name,
     sweeps_pb2.DESCRIPTOR.services_by_name["SweepService"].full_name,
+    files_pb2.DESCRIPTOR.services_by_name["FileService"].full_name,
+    access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server takes the same port, and half of the calls
@@ -67,6 +75,9 @@ def serve(
     keep_finished: float | None = None,
     metrics_port: int | None = None,
     bind: bool = True,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+    tls_client_ca: str | None = None,
     announce: Callable[[str], None] = _say,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Jobs go on running afterwards, and the next server takes them up.
@@ -76,11 +87,15 @@ def serve(
     when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
     a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
     may ask, with the same token (default: nowhere). *bind*: whether each job gets cores of its own, where there are
-    at least as many cores as slots. *announce* is called with lines for people.
+    at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change; supervisors
+    and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere needs a
+    certificate signed by it. *announce* is called with lines for people.
 
-    Raises CannotServe if *host* is more than this machine, the port is taken, or a server has the folder.
+    Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
+    server has the folder.
     """
-    _check_loopback(host)
+    files = ServerFiles.of(tls_cert, tls_key, tls_client_ca)
+    _check_reach(host, files)
     cores = tuple(sorted(os.sched_getaffinity(0)))
     count = len(cores) if slots is None else slots
     if count < 1:
@@ -90,23 +105,32 @@ def serve(
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):
-        asyncio.run(_serve(place, token, f"{host}:{port}", settings, announce))
+        asyncio.run(_serve(place, token, f"{host}:{port}", files, settings, announce))
 
 
-async def _serve(home: Home, token: str, address: str, settings: Settings, announce: Callable[[str], None]) -> None:
+async def _serve(
+    home: Home,
+    token: str,
+    address: str,
+    files: ServerFiles | None,
+    settings: Settings,
+    announce: Callable[[str], None],
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _control(home, settings) as (control, store):
-        server = grpc.aio.server(interceptors=[TokenRequired(token), Readable()], options=_OPTIONS)
-        port = _bind(server, address)
-        servicer = await _add_services(server, control)
+        tokens = Tokens(store, token)
+        server = grpc.aio.server(interceptors=[TokenRequired(tokens), Readable()], options=_OPTIONS)
+        bound = _bind(server, address, files)
+        local = _bind(server, "127.0.0.1:0", None) if files else bound
+        servicer = await _add_services(server, control, tokens)
         alive = await control.adopt()
         await server.start()
         await _set_health(servicer, health_pb2.HealthCheckResponse.SERVING)
-        bound = f"{address.rpartition(':')[0]}:{port}"
-        write_json(home.address_file, {"address": bound, "pid": os.getpid()})
-        announce(f"allgrad serves at {bound} with {settings.slots} slots; its folder is {home.path}")
+        write_json(home.address_file, {"address": local, "pid": os.getpid()})
+        how = "with TLS and " if files else "with "
+        announce(f"allgrad serves at {bound} {how}{settings.slots} slots; its folder is {home.path}")
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
         async with _metrics(control, token, announce):
@@ -147,21 +171,28 @@ async def _metrics(control: Control, token: str, announce: Callable[[str], None]
         yield
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, files: ServerFiles | None) -> str:
+    """Let *server* listen at *address*; return the same with the port that it got."""
     try:
-        return server.add_insecure_port(address)
+        if files is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, tls.server_credentials(files))
     except RuntimeError:
         raise CannotServe(
             f"cannot serve at {address}",
             "the port is taken",
             "choose another one with --port (0: any free one), or stop what uses it",
         ) from None
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
-async def _add_services(server: grpc.aio.Server, control: Control) -> health.HealthServicer:
+async def _add_services(server: grpc.aio.Server, control: Control, tokens: Tokens) -> health.HealthServicer:
     add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
     add_ReportingServiceServicer_to_server(ReportingService(control), server)
     add_SweepServiceServicer_to_server(SweepService(control), server)
+    add_FileServiceServicer_to_server(FileService(control), server)
+    add_AccessServiceServicer_to_server(AccessService(control, tokens), server)
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), server)
@@ -183,16 +214,13 @@ async def _until(stop: asyncio.Event, broken: Callable[[], bool]) -> None:
             continue
 
 
-def _check_loopback(host: str) -> None:
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+def _check_reach(host: str, files: ServerFiles | None) -> None:
+    if files is None and not tls.is_loopback(host):
         raise CannotServe(
             f"cannot serve at {host}",
             "calls are not encrypted, so only this machine may make them",
-            "use 127.0.0.1, and reach it from elsewhere through an ssh tunnel",
+            "give a certificate with --tls-cert and --tls-key; or use 127.0.0.1, and reach it from elsewhere "
+            "through an ssh tunnel",
         )
 
 

@@ -108,6 +108,7 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         threads_per_rank=spec.threads,
         labels=spec.labels,
         checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        archive=spec.archive,
     )
 
 
@@ -135,6 +136,7 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
             span(policy.grace) if policy.HasField("grace") else None,
             span(policy.interval) if policy.HasField("interval") else None,
         ),
+        archive=message.archive,
     )
 
 
@@ -177,6 +179,7 @@ def job_message(job: Job) -> pb.Job:
         cores=job.cores,
         sweep_id=job.sweep,
         failures=job.failures,
+        user=job.owner,
     )
 
 
@@ -201,6 +204,7 @@ def job_value(message: pb.Job) -> Job:
         cores=tuple(message.cores),
         sweep=message.sweep_id,
         failures=dict(message.failures),
+        owner=message.user,
     )
 
 

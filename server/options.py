@@ -16,7 +16,8 @@ class Options(TypedDict, total=False):
     priority: -100 to 100, the highest starts first (default 0). after: jobs that must have succeeded (ids), or ended
     (Dependency), before it starts. retries: how often a failure is forgiven, or RetryRules by kind of failure.
     max_runtime: seconds after which an attempt is ended and has failed. threads: of each rank. labels: to find it by.
-    checkpoint: whether and how it can be interrupted.
+    checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
+    job starts in it, or in *workdir* seen from it.
     """
 
     priority: int
@@ -26,6 +27,7 @@ class Options(TypedDict, total=False):
     threads: int
     labels: Mapping[str, str]
     checkpoint: CheckpointPolicy
+    archive: str
 
 
 def job_spec(
@@ -38,6 +40,7 @@ def job_spec(
     options: Options,
 ) -> JobSpec:
     """Return the spec of a job to be submitted from this folder."""
+    archive = options.get("archive", "")
     retries = options.get("retries", ())
     after = [Dependency(need) if isinstance(need, str) else need for need in options.get("after", ())]
     return JobSpec(
@@ -45,7 +48,7 @@ def job_spec(
         ranks=ranks,
         name=name,
         env=dict(env or {}),
-        workdir=str(Path(workdir or ".").absolute()),
+        workdir=str(workdir or "") if archive else str(Path(workdir or ".").absolute()),
         as_torch=as_torch,
         priority=options.get("priority", 0),
         after=tuple(after),
@@ -54,4 +57,5 @@ def job_spec(
         threads=options.get("threads", 0),
         labels=dict(options.get("labels", {})),
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
+        archive=archive,
     )

@@ -15,6 +15,7 @@ from .errors import InvalidRequest
 from .policies import check_policies
 from .spec import JobSpec
 from .store import JobFilter
+from .uploads import Uploads
 
 ARGV_BYTES = 1 << 17
 ENV_BYTES = 1 << 17
@@ -29,12 +30,18 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
-    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change."""
+def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads) -> None:
+    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
+
+    *uploads* has the archives that a job may name.
+    """
     _check_text(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
-    _check_program(spec)
+    if spec.archive:
+        uploads.check(spec.archive, spec.argv[0], spec.workdir)
+    else:
+        _check_program(spec)
     launchers.local(spec.ranks)
 
 

@@ -8,12 +8,14 @@ enough of the running ones must have ended, and only what leaves that time untou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 
-from .causes import AboutToStart, Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn
+from .access import Quota
+from .causes import AboutToStart, Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn, OverQuota
 from .job import JobState
 from .spec import After, Dependency
 
@@ -38,6 +40,7 @@ class Waiting:
     after: tuple[Dependency, ...] = ()
     group: str = ""
     """The sweep that it belongs to."""
+    user: str = ""
 
     rank: tuple[float, int] = field(init=False)
     """The lowest starts first. It does not depend on the hour: two jobs never change places by waiting."""
@@ -60,6 +63,7 @@ class Running:
     leaving: bool = False
     """It has been told to stop."""
     group: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Situation:
     """Of the jobs that waiting ones depend on."""
     parallel: Mapping[str, int] = field(default_factory=dict)
     """How many jobs of a group may run at once; no entry: as many as fit."""
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    """What users may have running at once; no entry: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,8 @@ class Plan:
         limit = self._now.parallel.get(job.group)
         if limit and job_id not in self._starting_ids and self._busy_soon.get(job.group, 0) >= limit:
             found.append(Crowded(job.group, limit))
+        if job_id not in self._starting_ids and self._usage_soon.forbids(job):
+            found.append(OverQuota(self._now.quotas[job.user]))
         return found or list(self._place_causes(job))
 
     def latest_start(self, job_id: str) -> float | None:
@@ -216,6 +224,11 @@ class Plan:
         return busy
 
     @cached_property
+    def _usage_soon(self) -> _Usage:
+        """What users have once those that may start have started."""
+        return _Usage(self._now.quotas, [*self._now.running, *self._starting])
+
+    @cached_property
     def _starting(self) -> Sequence[Waiting]:
         return self._outcome[0]
 
@@ -223,6 +236,7 @@ class Plan:
     def _outcome(self) -> tuple[list[Waiting], Waiting | None, Reservation]:
         """Return who starts, who is the head, and its reservation."""
         free, busy = self._free, dict(self._busy)
+        usage = _Usage(self._now.quotas, self._now.running)
         chosen: list[Waiting] = []
         head: Waiting | None = None
         reserved = Reservation(math.inf, 0)
@@ -230,7 +244,7 @@ class Plan:
             if head is not None and free <= 0:
                 break
             limit = self._now.parallel.get(job.group)
-            if limit and busy.get(job.group, 0) >= limit:
+            if (limit and busy.get(job.group, 0) >= limit) or usage.forbids(job):
                 continue
             if head is None and job.slots > free:
                 head = job
@@ -243,6 +257,7 @@ class Plan:
                     reserved = Reservation(reserved.at, reserved.spare - job.slots)
             chosen.append(job)
             free -= job.slots
+            usage.add(job)
             if job.group:
                 busy[job.group] = busy.get(job.group, 0) + 1
         return chosen, head, reserved
@@ -286,6 +301,31 @@ class Plan:
                 chosen.remove(job)
                 coming -= job.slots
         yield from ((job.id, head.id) for job in chosen)
+
+
+class _Usage:
+    """How many jobs and slots the users with a quota have."""
+
+    def __init__(self, quotas: Mapping[str, Quota], jobs: Iterable[Waiting | Running]) -> None:
+        self._quotas = quotas
+        self._jobs: Counter[str] = Counter()
+        self._slots: Counter[str] = Counter()
+        for job in jobs if quotas else ():
+            self.add(job)
+
+    def add(self, job: Waiting | Running) -> None:
+        """Count a job."""
+        if job.user in self._quotas:
+            self._jobs[job.user] += 1
+            self._slots[job.user] += job.slots
+
+    def forbids(self, job: Waiting) -> bool:
+        """Return whether its user may not have *job* besides."""
+        quota = self._quotas.get(job.user)
+        if quota is None:
+            return False
+        crowded = 0 < quota.running <= self._jobs[job.user]
+        return crowded or 0 < quota.slots < self._slots[job.user] + job.slots
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from . import launchers, linux, processes
+from . import archive, launchers, linux, processes
 from .attempt import Exit, Order, RunDir
 from .errors import AllgradError
 from .job import LAUNCHER_LOG
@@ -77,6 +77,8 @@ class Supervisor:
     def _start(self, scratch: Path) -> None:
         order = self._order
         self._launcher = launchers.local(order.ranks)
+        if order.archive and not Path(order.root).exists():
+            archive.unpack(Path(order.archive), Path(order.root))
         environ = {
             **os.environ,
             processes.RUN_DIR: str(self._run.path),

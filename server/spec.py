@@ -84,6 +84,8 @@ class JobSpec:
     """Threads that each rank may use; 0: as many as one slot has cores."""
     labels: Mapping[str, str] = field(default_factory=dict)
     checkpoint: CheckpointPolicy = CheckpointPolicy()
+    archive: str = ""
+    """Hash of an uploaded archive: the ranks start in *workdir* seen from what it holds."""
 
 
 @dataclass(frozen=True, slots=True)

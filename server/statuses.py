@@ -7,7 +7,14 @@ from typing import TypeAlias
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
@@ -17,6 +24,7 @@ from .errors import (
     InvalidRequest,
     JobNotFound,
     JobStateConflict,
+    QuotaExceeded,
     ServerBusy,
     ServerUnreachable,
     SweepNotFound,
@@ -27,7 +35,7 @@ DOMAIN = "allgrad"
 _TEXT_BYTES = 700
 RETRY_DELAY = 1
 """Seconds after which a client of a busy server may try again."""
-Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | ResourceInfo | RetryInfo
+Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | QuotaFailure | ResourceInfo | RetryInfo
 
 
 def _tree(root: type[AllgradError]) -> list[type[AllgradError]]:
@@ -76,6 +84,8 @@ def _particulars(error: AllgradError) -> list[Detail]:
         case JobNotFound():
             kind = "sweep" if isinstance(error, SweepNotFound) else "job"
             return [ResourceInfo(resource_type=f"{DOMAIN}.v1.{kind}", description=str(error))]
+        case QuotaExceeded():
+            return [QuotaFailure(violations=[QuotaFailure.Violation(subject=error.what, description=str(error))])]
         case ServerBusy():
             delay = RetryInfo()
             delay.retry_delay.seconds = RETRY_DELAY
@@ -95,6 +105,8 @@ def error_of(call: grpc.RpcError, address: str) -> AllgradError:
     match call.code():
         # A connection that breaks in the middle of a call ends it as CANCELLED or UNKNOWN, without details.
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED | grpc.StatusCode.UNKNOWN:
+            if "handshake" in (details := call.details() or "").lower():
+                return _untrusted(address, details)
             return unreachable(address)
         case grpc.StatusCode.UNAUTHENTICATED:
             return Unauthenticated(call.details() or "the server refused the token")
@@ -102,6 +114,16 @@ def error_of(call: grpc.RpcError, address: str) -> AllgradError:
             return ServerBusy(f"the server at {address} did not answer", call.details() or "")
         case code:
             return AllgradError(f"the server at {address} answered {code.name}", call.details() or "")
+
+
+def _untrusted(address: str, details: str) -> ServerUnreachable:
+    """Return the error for a server with which no encrypted connection comes about."""
+    what = "cannot reach the allgrad server securely"
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        found = f"its certificate for {address} is not trusted"
+        return ServerUnreachable(what, found, "name the file of who signed it: --tls-ca FILE, or $ALLGRAD_TLS_CA")
+    found = f"the TLS handshake with {address} fails: {details}"
+    return ServerUnreachable(what, found, "see that it serves TLS, and whether it wants a certificate: --tls-cert")
 
 
 def unreachable(address: str) -> ServerUnreachable:

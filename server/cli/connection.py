@@ -22,13 +22,23 @@ class Connection:
     server: str | None
     token: str | None
     home: Path | None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
     def open(self) -> Client:
         """Make the client. gRPC is loaded here, not when somebody only asks for help."""
         from ..client import Client
 
         quiet_grpc()
-        return Client(self.server, token=self.token, home=self.home)
+        return Client(
+            self.server,
+            token=self.token,
+            home=self.home,
+            tls_ca=self.tls_ca,
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+        )
 
 
 def quiet_grpc() -> None:
@@ -60,9 +70,21 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="ALLGRAD_SERVER",
         help="HOST:PORT of the server.  [default: $ALLGRAD_SERVER, else the one in the home folder]",
     )
+    @click.option("--tls-ca", envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate.")
+    @click.option("--tls-cert", envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one.")
+    @click.option("--tls-key", envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate.")
     @wraps(command)
-    def connected(*args: Any, server: str | None, token: str | None, home: Path | None, **options: Any) -> Any:
-        return command(*args, connection=Connection(server, token, home), **options)
+    def connected(
+        *args: Any,
+        server: str | None,
+        token: str | None,
+        home: Path | None,
+        tls_ca: str | None,
+        tls_cert: str | None,
+        tls_key: str | None,
+        **options: Any,
+    ) -> Any:
+        return command(*args, connection=Connection(server, token, home, tls_ca, tls_cert, tls_key), **options)
 
     return connected
 

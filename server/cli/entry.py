@@ -10,7 +10,12 @@ from typing import Any
 import click
 
 from ..errors import AllgradError
+from . import settings
+from .access import audit, quota, token
+from .artifacts import artifacts, download
 from .backup import backup, restore
+from .completion import completion
+from .diff import diff
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
@@ -18,6 +23,7 @@ from .run import run
 from .serve import serve
 from .submit import submit
 from .sweeps import sweep, sweeps
+from .top import top
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -74,7 +80,8 @@ def allgrad() -> None:
 
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
-    *(cancel, pause, resume, priority, delete, sweeps, sweep, backup, restore, doctor),
+    *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
+    *(top, diff, token, quota, audit, completion, backup, restore, doctor),
 ):
     allgrad.add_command(verb)
 
@@ -94,7 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcome(arguments: list[str]) -> int:
     try:
-        code = allgrad.main(arguments, prog_name="allgrad", standalone_mode=False, color=_colour())
+        code = allgrad.main(
+            arguments,
+            prog_name="allgrad",
+            standalone_mode=False,
+            color=_colour(),
+            default_map=settings.defaults(allgrad),
+        )
     except click.Abort:
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:

@@ -43,6 +43,9 @@ from .lifetimes import Span
     help="Of this machine, where Prometheus may ask /metrics with the server's token.  [default: none]",
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
+@click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
+@click.option("--tls-key", metavar="FILE", help="Its key.")
+@click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
 @home_option
 def serve(
     host: str,
@@ -52,6 +55,9 @@ def serve(
     keep_finished: float | None,
     metrics_port: int | None,
     bind: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
     home: Path | None,
 ) -> None:
     """Start the server and keep it in the foreground until Ctrl-C.
@@ -72,5 +78,8 @@ def serve(
         keep_finished=keep_finished,
         metrics_port=metrics_port,
         bind=bind,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
         announce=partial(print, flush=True),
     )

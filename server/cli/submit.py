@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 @click.option("--name", default="", help="A name for people.  [default: the script's]")
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
 @click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
+@click.option(
+    "--workdir", type=click.Path(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
+)
 @click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
 @policy_options
 @grid_options
@@ -48,6 +52,7 @@ def submit(
     name: str,
     env: tuple[str, ...],
     as_torch: bool,
+    workdir: Path | None,
     request_id: str | None,
     policies: Options,
     sweep: Sweeping,
@@ -56,11 +61,12 @@ def submit(
 ) -> int:
     """Submit SCRIPT to the server and print the id of the job.
 
-    SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder.
+    SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder, or with
+    --workdir in a copy of that one on the server's machine, without what .gitignore and .allgradignore name.
     With --follow, exits with the job's own code, and Ctrl-C cancels the job. With --grid, makes one job for every
     combination of values, passed to the script as --NAME VALUE, or in place of {NAME} among its arguments.
     """
-    argv = [as_text(argument) for argument in (find_script(script), *arguments)]
+    argv = [as_text(argument) for argument in (_script(script, workdir), *arguments)]
     settings = dict(_variable(setting) for setting in env)
     if following and sweep.grid:
         raise InvalidRequest("cannot follow a sweep", "it has many jobs", "leave --follow away, then: allgrad sweep ID")
@@ -69,7 +75,7 @@ def submit(
             "ranks": ranks,
             "name": as_text(name),
             "env": settings,
-            "workdir": as_text(os.getcwd()),
+            **_place(client, workdir),
             "request_id": request_id,
             "as_torch": as_torch,
             **policies,
@@ -85,6 +91,24 @@ def submit(
             return _follow_or_cancel(client, submit_job, as_json)
         _announce(submit_job(), as_json)
     return 0
+
+
+def _script(script: str, workdir: Path | None) -> str:
+    """Return the script as the job is to name it: as seen from the folder that is uploaded, if it lies there."""
+    found = find_script(script)
+    if workdir is None:
+        return found
+    inside = Path(os.path.relpath(found, workdir.absolute())).as_posix()
+    if not inside.startswith("../"):
+        return inside if "/" in inside or inside.endswith(".py") else f"./{inside}"
+    if script.endswith(".py") or os.sep in script:
+        raise InvalidRequest(f"cannot run {script}", f"it is not in {workdir}", "upload a folder that holds it")
+    return script
+
+
+def _place(client: Client, workdir: Path | None) -> dict[str, str]:
+    """Return where the job is to start, having uploaded that if asked to."""
+    return {"workdir": as_text(os.getcwd())} if workdir is None else {"archive": client.files.upload(workdir)}
 
 
 def _variable(setting: str) -> tuple[str, str]:

@@ -24,29 +24,35 @@ def job_record(job: Job) -> str:
     spec = record.pop("spec")
     policy = {"checkpoint_policy": spec.pop("checkpoint")}
     del record["stopping"]  # the server's own business
-    return _line({"id": record.pop("id")} | spec | policy | {"name": job.name} | record)
+    return json_line({"id": record.pop("id")} | spec | policy | {"name": job.name} | record)
 
 
 def explanation_record(told: Explanation) -> str:
     """Why a job waits as one line of JSON."""
     job = told.job
     causes = {"causes": told.causes, "latest_start": told.latest_start}
-    return _line({"id": job.id, "state": job.state.value, "reason": job.reason} | causes)
+    return json_line({"id": job.id, "state": job.state.value, "reason": job.reason} | causes)
 
 
 def sweep_record(sweep: Sweep) -> str:
     """*sweep* as one line of JSON, with its jobs."""
     jobs = [{"id": job.id, "state": job.state.value, "name": job.name, "reason": job.reason} for job in sweep.jobs]
     grid = {name: list(values) for name, values in sweep.spec.grid.items()}
-    return _line({"id": sweep.id, "created": sweep.created, "grid": grid, "jobs": jobs})
+    return json_line({"id": sweep.id, "created": sweep.created, "grid": grid, "jobs": jobs})
 
 
 def event_record(event: Event) -> str:
     """*event* as one line of JSON, its kind under ``event``; NaN and infinities are strings."""
-    return _line({"event": KINDS[type(event)]} | asdict(event))
+    return json_line({"event": KINDS[type(event)]} | asdict(event))
 
 
-def _line(record: dict[str, Any]) -> str:
+def plain_record(value: Any, **further: object) -> str:
+    """A dataclass without nested ones as one line of JSON, with *further* fields."""
+    return json_line(asdict(value) | further)
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """*record* as one line of JSON; NaN and infinities are strings."""
     return json.dumps(_plain(record), allow_nan=False)
 
 

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..job import Explanation, Job, Sweep
+from ..access import AuditRecord, Quota, Token
+from ..artifacts import Artifact
+from ..job import ADMIN, Explanation, Job, Sweep
 from .series import duration
 
 COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
@@ -19,7 +21,7 @@ NAME_WIDTH = 24
 
 def job_table(jobs: Sequence[Job]) -> list[str]:
     """A line of headings and one for each job, cut to the terminal if there is one."""
-    return _aligned([COLUMNS, *(_row(job) for job in jobs)])
+    return aligned([COLUMNS, *(_row(job) for job in jobs)])
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -29,10 +31,15 @@ def _row(job: Job) -> tuple[str, ...]:
         printable(job.name)[:NAME_WIDTH] or "-",
         str(job.ranks),
         _ago(job.created),
-        duration((job.finished or time.time()) - job.started) if job.started else "-",
+        running_time(job),
         "-" if job.exit_code is None else str(job.exit_code),
         printable(job.reason),
     )
+
+
+def running_time(job: Job) -> str:
+    """How long *job* has run, or ran."""
+    return duration((job.finished or time.time()) - job.started) if job.started else "-"
 
 
 def _ago(moment: float) -> str:
@@ -52,6 +59,7 @@ def job_page(job: Job) -> list[str]:
         "cores": ", ".join(map(str, job.cores)),
         "priority": job.priority or None,
         "after": ", ".join(need.job_id for need in job.spec.after),
+        "user": job.owner if job.owner != ADMIN else None,
         "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.spec.labels.items())),
         "sweep": job.sweep,
         "max runtime": duration(job.spec.max_runtime) if job.spec.max_runtime else None,
@@ -86,10 +94,35 @@ def sweep_table(sweeps: Sequence[Sweep]) -> list[str]:
         states = ", ".join(f"{count} {state}" for state, count in counts.items())
         grid = " ".join(f"{name}={','.join(values)}" for name, values in sweep.spec.grid.items())
         rows.append((sweep.id, _ago(sweep.created), states, printable(grid)))
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def artifact_table(artifacts: Sequence[Artifact]) -> list[str]:
+    """A line of headings and one for each file."""
+    rows = [(str(each.size), _clock(each.modified), printable(each.path)) for each in artifacts]
+    return aligned([("BYTES", "CHANGED", "PATH"), *rows])
+
+
+def token_table(tokens: Sequence[Token]) -> list[str]:
+    """A line of headings and one for each token."""
+    rows = [(each.id, each.user, each.scope.value, _clock(each.created), _clock(each.revoked)) for each in tokens]
+    return aligned([("TOKEN", "USER", "SCOPE", "MADE", "REVOKED"), *rows])
+
+
+def quota_table(quotas: Sequence[Quota]) -> list[str]:
+    """A line of headings and one for each user."""
+    rows = [(each.user, *(str(limit or "-") for limit in (each.queued, each.running, each.slots))) for each in quotas]
+    return aligned([("USER", "QUEUED", "RUNNING", "SLOTS"), *rows])
+
+
+def audit_table(records: Sequence[AuditRecord]) -> list[str]:
+    """A line of headings and one for each change."""
+    rows = [(_clock(each.time), each.user, each.token, each.peer, each.action, each.target) for each in records]
+    return aligned([("TIME", "USER", "TOKEN", "FROM", "ACTION", "TARGET"), *rows])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """*rows* in columns, cut to the terminal if there is one."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not sys.stdout.isatty():

@@ -14,9 +14,11 @@ import apsw
 from allgrad.proto import sweeps_pb2
 
 from .. import sweep_messages
+from ..access import AuditRecord, Quota, Token
 from ..home import Home
 from ..job import Job, JobState, Sweep
 from ..spec import SweepSpec
+from . import grants
 from .filters import JobFilter
 from .rows import COLUMNS, job_of
 from .schema import open_to_read
@@ -111,6 +113,18 @@ class Reader:
         """Return the sequence number of the last journal line of an attempt that is on disk."""
         sql = "SELECT sequence FROM progress WHERE job = ? AND attempt = ?"
         return int(self._metrics().execute(sql, (job, attempt)).get or 0)
+
+    def tokens(self) -> list[tuple[Token, bytes]]:
+        """Return all tokens with their digests, in order of their making."""
+        return grants.tokens(self._state())
+
+    def quotas(self) -> list[Quota]:
+        """Return what users may have."""
+        return grants.quotas(self._state())
+
+    def audit(self, below: int, limit: int) -> list[AuditRecord]:
+        """Return up to *limit* records of the audit log whose number is under *below*, newest first."""
+        return grants.audit(self._state(), below, limit)
 
     def _state(self) -> apsw.Connection:
         return self._connection("state")

@@ -13,21 +13,22 @@ from ..job import Job, JobState, Stopping
 
 COLUMNS = (
     "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning, "
-    "priority, queued, not_before, cores, sweep, failures, stopping"
+    "priority, queued, not_before, cores, sweep, failures, stopping, owner"
 )
 
 
 def job_of(row: tuple[Any, ...]) -> Job:
     """Return the job that a row of COLUMNS tells."""
-    identity, spec, state, *plain = row[:-4]
+    identity, spec, state, *plain = row[:-5]
     job = Job(identity, messages.spec_value(pb.JobSpec.FromString(spec)), JobState(state), *plain)
-    cores, sweep, failures, stopping = row[-4:]
+    cores, sweep, failures, stopping, owner = row[-5:]
     return replace(
         job,
         cores=tuple(json.loads(cores)),
         sweep=sweep,
         failures=json.loads(failures),
         stopping=Stopping(stopping) if stopping else None,
+        owner=owner,
     )
 
 
@@ -53,4 +54,5 @@ def row_of(job: Job) -> tuple[Any, ...]:
         job.sweep,
         json.dumps(job.failures),
         job.stopping.value if job.stopping else "",
+        job.owner,
     )

@@ -86,6 +86,40 @@ STATE: Sequence[Migration] = (
     ) STRICT, WITHOUT ROWID;
     """,
     _name_jobs,
+    """
+    ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT 'admin';
+    CREATE INDEX jobs_by_owner ON jobs (owner, state);
+    CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        created REAL NOT NULL,
+        revoked REAL
+    ) STRICT;
+    CREATE TABLE quotas (
+        user TEXT PRIMARY KEY,
+        queued INTEGER NOT NULL,
+        running INTEGER NOT NULL,
+        slots INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        user TEXT NOT NULL,
+        token TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        action TEXT NOT NULL,
+        target TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'append-only'); END;
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'append-only'); END;
+    CREATE TABLE uploads (
+        digest TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        created REAL NOT NULL
+    ) STRICT;
+    """,
 )
 METRICS: Sequence[Migration] = (
     """

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from allgrad.proto import jobs_pb2 as pb
 
 from .. import messages, sweep_messages
+from ..access import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
 from ..job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..journal import CheckpointLine, Line, MetricsLine
+from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
 from .writer import Transaction, Writer
@@ -57,8 +60,9 @@ class Store:
             row = transaction.state.execute(sql, (request_id,)).fetchone() if request_id else None
             if row is not None:
                 made = job_of(row[1:])
-                _check_same(made.spec == job.spec, "job", made.id, request_id)
+                _check_same((made.spec, made.owner) == (job.spec, job.owner), "job", made.id, request_id)
                 return row[0], made
+            grants.check_room(transaction.state, job.owner, 1)
             return _insert(transaction, job, request_id, event), job
 
         return await self._writer.write(change)
@@ -76,6 +80,7 @@ class Store:
             if row is not None:
                 _check_same(row[1] == spec, "sweep", row[0], request_id)
                 return row[0], ()
+            grants.check_room(transaction.state, sweep.jobs[0].owner, len(sweep.jobs))
             transaction.state.execute(
                 "INSERT INTO sweeps (id, request_id, spec, created) VALUES (?, ?, ?, ?)",
                 (sweep.id, request_id or None, spec, sweep.created),
@@ -113,6 +118,25 @@ class Store:
 
         await self._writer.write(delete_metrics)
         await self._writer.write(delete_job)
+
+    async def insert_token(self, token: Token, digest: bytes) -> None:
+        """Add a token; of its secret only the *digest*."""
+        await self._writer.write(lambda transaction: grants.insert_token(transaction.state, token, digest))
+
+    async def revoke_token(self, token: Token) -> None:
+        """Write down that a token is revoked."""
+        await self._writer.write(lambda transaction: grants.revoke_token(transaction.state, token))
+
+    async def set_quota(self, quota: Quota) -> None:
+        """Write down what a user may have."""
+        await self._writer.write(lambda transaction: grants.set_quota(transaction.state, quota))
+
+    async def note_upload(self, digest: str, size: int) -> None:
+        """Write down that an archive is here."""
+        sql = "INSERT OR IGNORE INTO uploads (digest, size, created) VALUES (?, ?, ?)"
+        await self._writer.write(
+            lambda transaction: transaction.state.execute(sql, (digest, size, time.time())) and None
+        )
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write the job as it is now and the events that made it so; return the last cursor, or 0."""

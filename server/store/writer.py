@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import apsw
 
+from ..access import Act, current
 from ..errors import AllgradError, ServerBusy
 from ..failpoints import reach
 from ..home import Home
+from . import grants
 from .schema import METRICS, STATE, open_to_write
 
 Result = TypeVar("Result")
@@ -76,6 +78,8 @@ class _Change:
     apply: Callable[[Transaction], Any]
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    act: Act | None
+    """The call that makes the change; None: the server by itself."""
 
 
 class Writer:
@@ -103,7 +107,7 @@ class Writer:
         Raises what the change raised, or ServerBusy if the disk is full or has failed.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Change(change, loop.create_future(), loop)
+        waiting = _Change(change, loop.create_future(), loop, current())
         with self._wake:
             if rows:
                 self._bulk.append((rows, waiting))
@@ -166,10 +170,16 @@ class Writer:
 
 
 def _attempt(change: _Change, transaction: Transaction) -> Any:
+    state, act = transaction.state, change.act
+    before = state.total_changes()
     try:
-        return change.apply(transaction)
+        result = change.apply(transaction)
     except AllgradError as error:
         return error
+    if act is not None and act.action and not act.noted and state.total_changes() > before:
+        grants.note(state, act)
+        act.noted = True
+    return result
 
 
 def _explain(error: Exception) -> Exception:

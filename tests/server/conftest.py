@@ -27,13 +27,15 @@ class ServerProcess:
         self.home = home
         self._settings = {"home": str(home), "port": 0, "slots": 4, "grace": 1.0, **settings}
         self._process: subprocess.Popen[str] | None = None
+        self.announced = ""
 
     def start(self) -> ServerProcess:
         """Start it, and return once it serves."""
         command = [sys.executable, "-c", _SERVE, json.dumps(self._settings)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        assert "serves at" in self._process.stdout.readline()
+        self.announced = self._process.stdout.readline()
+        assert "serves at" in self.announced
         return self
 
     def kill(self) -> None:
