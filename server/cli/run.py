@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from ..errors import InvalidRequest
 from .script import SCRIPT_SETTINGS, find_script, ranks_option
 
 if TYPE_CHECKING:
-    from ..launchers import Ending
+    from ..launchers import Ending, Launcher
 
 INTERRUPTED = 130
 WRONG_USAGE = 2
@@ -36,9 +37,14 @@ WRONG_USAGE = 2
 @click.option(
     "--min-ranks", type=click.IntRange(1), default=1, metavar="N", help="With how few ranks to start again (default 1)."
 )
+@click.option(
+    "--elastic", is_flag=True, help="Let the other ranks go on when one dies (dist.elastic_steps; Open MPI only)."
+)
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
-def run(script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool, restarts: int, min_ranks: int) -> int:
+def run(
+    script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool, restarts: int, min_ranks: int, elastic: bool
+) -> int:
     """Run SCRIPT here and now, without a server, and exit with its code.
 
     With several ranks each line of output is led by [rank]. Ctrl-C ends all of them.
@@ -58,7 +64,7 @@ def run(script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool, res
         foreground.become(command(local(ranks), argv, ranks, as_torch=as_torch))
     try:
         for attempt in count(1):
-            ending, last_words = _attempt(argv, ranks, as_torch, attempt)
+            ending, last_words = _attempt(argv, _launcher(ranks, elastic), ranks, as_torch, attempt)
             if not ending.exit_code:
                 return 0
             _tell_of_failure(ending.signal, last_words)
@@ -72,12 +78,27 @@ def run(script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool, res
     return INTERRUPTED
 
 
-def _attempt(argv: list[str], ranks: int, as_torch: bool, attempt: int) -> tuple[Ending, list[str]]:
-    """Run *argv* on *ranks* ranks to the end; return how it ended, and what the launcher said of a failure."""
-    from ..foreground import Foreground
-    from ..launchers import command, local
+def _launcher(ranks: int, elastic: bool) -> Launcher:
+    from ..launchers import OpenMPI, local
 
     launcher = local(ranks)
+    if not elastic or ranks == 1:
+        return launcher
+    if isinstance(launcher, OpenMPI):
+        return replace(launcher, elastic=True)
+    click.echo(
+        f"allgrad: warning: under {launcher.name} the death of a rank ends the others, despite --elastic: "
+        "use Open MPI, or --restarts",
+        err=True,
+    )
+    return launcher
+
+
+def _attempt(argv: list[str], launcher: Launcher, ranks: int, as_torch: bool, attempt: int) -> tuple[Ending, list[str]]:
+    """Run *argv* on *ranks* ranks to the end; return how it ended, and what the launcher said of a failure."""
+    from ..foreground import Foreground
+    from ..launchers import command
+
     with tempfile.TemporaryDirectory(prefix="allgrad-run-") as name:
         folder = Path(name)
         prepared = command(launcher, argv, ranks, scratch=folder, as_torch=as_torch)
