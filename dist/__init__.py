@@ -6,7 +6,9 @@ NumPy nor MPI. The first use of any name loads the room once and fills these glo
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,3 +32,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_load()})
+
+
+class _Room(ModuleType):
+    """This module, which can be called: PyTorch has a function of its name, the distance of two tensors."""
+
+    def __call__(self, input: Any, other: Any, p: float = 2) -> Any:
+        """Return the *p*-norm of input - other, as ``input.dist(other, p)`` does."""
+        return input.dist(other, p)
+
+
+sys.modules[__name__].__class__ = _Room

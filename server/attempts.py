@@ -11,6 +11,7 @@ from typing import Protocol
 
 from . import journal, lifecycle, processes, supervision
 from .attempt import Exit, Order, RunDir
+from .errors import ServerBusy
 from .failpoints import reach
 from .home import Home
 from .job import Job, JobState
@@ -27,6 +28,7 @@ _START_POLL = 0.01
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
 _TRIES = 5
+_DISK_PAUSE = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -168,14 +170,19 @@ class Attempts:
     async def _conclude(self, tracked: Tracked, run: RunDir) -> None:
         """Write down the end of an attempt whose supervisor is gone.
 
-        What fails here would leave the job for ever where it stands: so it is tried again, and in the end the attempt
-        counts as lost.
+        What fails here would leave the job for ever where it stands: so it is tried again, for as long as only the disk
+        is full; otherwise, in the end, the attempt counts as lost.
         """
-        attempt, pause = tracked.job.attempt, _FIRST_PAUSE
-        for _ in range(_TRIES):
+        attempt, pause, tries = tracked.job.attempt, _FIRST_PAUSE, 0
+        while tries < _TRIES:
             try:
                 await self._tell_end(tracked, attempt, run)
+            except ServerBusy:
+                if self._store.broken:
+                    return  # the records stay where they are, for the next server
+                await asyncio.sleep(_DISK_PAUSE)
             except Exception:
+                tries += 1
                 log.exception("the end of job %s cannot be written down; again in %g s", tracked.job.id, pause)
                 await asyncio.sleep(pause)
                 pause *= 2

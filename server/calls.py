@@ -8,8 +8,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
+import grpc
+from google.protobuf.message import DecodeError
+
 from . import statuses
-from .errors import AllgradError, ServerBusy
+from .errors import AllgradError, InvalidRequest, ServerBusy
 
 Context = Any
 """grpc.aio's and the generated code's ideas of it differ."""
@@ -21,6 +24,29 @@ DEADLINE = 10.0
 log = logging.getLogger(__name__)
 
 
+class Readable(grpc.aio.ServerInterceptor):
+    """Has a request that cannot be read answered as a bad one; gRPC itself would blame the server."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Hand the call on, with a reader of requests that never fails."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler  # type: ignore[no-any-return]
+        read = handler.request_deserializer
+        return handler._replace(request_deserializer=lambda data: _read(read, data))  # type: ignore[no-any-return]
+
+
+def _read(read: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return read(data)
+    except DecodeError as error:
+        return InvalidRequest("the request cannot be read", str(error), "send what proto/ describes")
+
+
 async def _refuse(context: Context, error: Exception) -> None:
     """End a call with what *error* tells."""
     if not isinstance(error, AllgradError):
@@ -29,12 +55,18 @@ async def _refuse(context: Context, error: Exception) -> None:
     await context.abort_with_status(statuses.status_of(error))
 
 
+def _check_readable(request: object) -> None:
+    if isinstance(request, InvalidRequest):
+        raise request
+
+
 def unary(method: Callable[[Any, Request], Awaitable[Answer]]) -> Callable[[Any, Request, Context], Any]:
     """Turn a coroutine into a call: with a deadline, and errors as statuses."""
 
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> Answer | None:
         try:
+            _check_readable(request)
             async with asyncio.timeout(DEADLINE):
                 return await method(self, request)
         except TimeoutError:
@@ -54,6 +86,7 @@ def stream(
     @functools.wraps(method)
     async def call(self: object, request: Request, context: Context) -> AsyncIterator[Answer]:
         try:
+            _check_readable(request)
             async for answer in method(self, request):
                 yield answer
         except Exception as error:  # noqa: BLE001 -- the client gets to know it

@@ -22,7 +22,7 @@ from .failpoints import reach
 from .home import Home
 from .job import Alert, Event, Job, JobState, StateChanged, Sweep
 from .journal import Line
-from .lifecycle import Happening
+from .lifecycle import Action, Happening
 from .policies import check_priority, check_sweep
 from .requests import check_request_id, check_spec
 from .spec import After, JobSpec, SweepSpec
@@ -37,6 +37,8 @@ Answer = TypeVar("Answer")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TRACK_POLL = 0.01
 _DISK_PAUSE = 1.0
+_CANCEL_PATIENCE = 3.0
+"""Seconds that a cancel waits for a full disk before it is answered."""
 log = logging.getLogger(__name__)
 
 
@@ -99,10 +101,19 @@ class Control:
         return await self.sweep(made)
 
     async def cancel(self, job_id: str) -> Job:
-        """Ask for a job to be ended; a finished one stays as it is. Raises JobNotFound."""
+        """Ask for a job to be ended; a finished one stays as it is. Raises JobNotFound.
+
+        Raises ServerBusy if that cannot be written down; its processes are ended all the same.
+        """
         tracked = self._tracked.get(job_id)
         if tracked is not None:
-            await self._apply(tracked, lifecycle.CancelAsked(time.time()))
+            asked = self._work.spawn(self._apply(tracked, lifecycle.CancelAsked(time.time())))
+            done, _ = await asyncio.wait({asked}, timeout=_CANCEL_PATIENCE)
+            if not done:
+                raise ServerBusy(
+                    f"job {job_id} is being ended, but that cannot be written down", "its disk is full", "make room"
+                )
+            asked.result()
         return await self.get(job_id)
 
     async def cancel_sweep(self, sweep_id: str) -> Sweep:
@@ -295,7 +306,8 @@ class Control:
                 change = StateChanged(0, happening.time, job.state, job.reason, job.exit_code, job.attempt)
                 events.append(change)
             if job != before or events:
-                tracked.advance(job, await self._save(tracked.number, job, events))
+                ends = [action for action in actions if isinstance(action, lifecycle.Stop)]
+                tracked.advance(job, await self._save(tracked, job, events, ends))
                 reach("before-actions")
             for action in actions:
                 self._attempts.perform(tracked, action)
@@ -306,12 +318,18 @@ class Control:
             self._dispatcher.forget(job)
             self._early_stopper.forget(job)
 
-    async def _save(self, number: int, job: Job, events: Sequence[Event]) -> int:
-        """Write down what has happened, however long the disk is full: it cannot be taken back."""
+    async def _save(self, tracked: Tracked, job: Job, events: Sequence[Event], ends: Sequence[Action]) -> int:
+        """Write down what has happened, however long the disk is full: it cannot be taken back.
+
+        What *ends* processes does not wait for that.
+        """
         while True:
             try:
-                return await self._store.save(number, job, events)
+                return await self._store.save(tracked.number, job, events)
             except ServerBusy as error:
+                for action in ends:
+                    self._attempts.perform(tracked, action)
+                ends = ()
                 if self._store.broken:
                     raise
                 log.warning("%s", error)

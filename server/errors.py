@@ -11,6 +11,7 @@ AllgradError
 │   └── CursorAhead     the cursor lies beyond the job's last event
 ├── ServerBusy          the server cannot take this now: disk full, stopping, deadline passed
 ├── CannotServe         the server cannot start: port taken, folder in use, address not allowed
+├── BackupFailed        a backup cannot be made, read or restored
 ├── LauncherMissing     ranks were asked for, and no MPI is installed
 └── JournalDamaged      a line in the middle of a journal is not what was written
 """
@@ -114,6 +115,12 @@ class CannotServe(AllgradError):
 
     exit_code = 2
     reason = "CANNOT_SERVE"
+
+
+class BackupFailed(AllgradError):
+    """A backup cannot be made, read or restored."""
+
+    reason = "BACKUP_FAILED"
 
 
 class LauncherMissing(InvalidRequest):

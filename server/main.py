@@ -24,6 +24,7 @@ from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
 from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .auth import TokenRequired
+from .calls import Readable
 from .control import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -93,7 +94,7 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _control(home, settings) as (control, store):
-        server = grpc.aio.server(interceptors=[TokenRequired(token)], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[TokenRequired(token), Readable()], options=_OPTIONS)
         port = _bind(server, address)
         servicer = await _add_services(server, control)
         alive = await control.adopt()
@@ -104,8 +105,11 @@ async def _serve(home: Home, token: str, address: str, settings: Settings, annou
         announce(f"allgrad serves at {bound} with {settings.slots} slots; its folder is {home.path}")
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
-        await _until(stop, store)
+        await _until(stop, lambda: store.broken is not None)
         await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+        if store.broken:
+            announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
+            await stop.wait()
         home.address_file.unlink(missing_ok=True)
         await server.stop(STOP_GRACE)
         if running := control.count(running=True):
@@ -151,9 +155,9 @@ async def _set_health(servicer: health.HealthServicer, status: int) -> None:
         await servicer.set(service, status)
 
 
-async def _until(stop: asyncio.Event, store: Store) -> None:
-    """Wait for the signal to stop, or for a disk that fails: then nothing may be acknowledged any more."""
-    while not stop.is_set() and store.broken is None:
+async def _until(stop: asyncio.Event, broken: Callable[[], bool]) -> None:
+    """Wait for the signal to stop, or for a disk that fails."""
+    while not stop.is_set() and not broken():
         try:
             async with asyncio.timeout(_WATCH_DISK):
                 await stop.wait()

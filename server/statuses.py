@@ -24,6 +24,7 @@ from .errors import (
 )
 
 DOMAIN = "allgrad"
+_TEXT_BYTES = 700
 RETRY_DELAY = 1
 """Seconds after which a client of a busy server may try again."""
 Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | ResourceInfo | RetryInfo
@@ -43,7 +44,9 @@ def _packed(detail: Detail) -> Any:
 
 
 def status_of(error: AllgradError) -> grpc.Status:
-    """Return the status with which a server answers *error*."""
+    """Return the status with which a server answers *error*, whatever length of text it was asked with."""
+    error.what, error.found, error.fix = map(_shortened, (error.what, error.found, error.fix))
+    error.args = ("; ".join(filter(None, (error.what, error.found, error.fix))),)
     info = ErrorInfo(
         reason=error.reason,
         domain=DOMAIN,
@@ -51,6 +54,12 @@ def status_of(error: AllgradError) -> grpc.Status:
     )
     details = [_packed(info), *map(_packed, _particulars(error))]
     return rpc_status.to_status(Status(code=Code.Value(error.code), message=str(error), details=details))
+
+
+def _shortened(text: str) -> str:
+    """Return *text* so short that three of it, told twice and percent-encoded, fit into gRPC's 16 KB of metadata."""
+    data = text.encode("utf-8", errors="replace")
+    return text if len(data) <= _TEXT_BYTES else data[:_TEXT_BYTES].decode("utf-8", errors="ignore") + "..."
 
 
 def _particulars(error: AllgradError) -> list[Detail]:

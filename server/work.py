@@ -19,11 +19,12 @@ class Work:
     def __repr__(self) -> str:
         return f"Work({len(self._tasks)} tasks)"
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do *work* in the background."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do *work* in the background, even if whoever waits for the task returned gives up."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     @property
     def busy(self) -> bool:

@@ -21,24 +21,30 @@ def _joined(parts: list[Array], axis: int) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
 
 
-def correlate(images: Array, filters: Array, geometry: Geometry, groups: int) -> Array:
-    """The cross-correlation of *images* (N, C, ...) with *filters* (O, C / groups, kernel): (N, O, counts)."""
+def correlate(images: Array, filters: Array, geometry: Geometry, groups: int, bias: Array | None = None) -> Array:
+    """The cross-correlation of *images* (N, C, ...) with *filters* (O, C / groups, kernel), plus *bias* (O): (N, O, counts)."""
+    shift = np.zeros(filters.shape[0], filters.dtype) if bias is None else bias
     parts = [
-        _correlate_group(x, f, geometry)
-        for x, f in zip(_groups(images, groups, 1), _groups(filters, groups, 0), strict=True)
+        _correlate_group(x, f, b, geometry)
+        for x, f, b in zip(
+            _groups(images, groups, 1), _groups(filters, groups, 0), _groups(shift, groups, 0), strict=True
+        )
     ]
     return _joined(parts, 1)
 
 
-def _correlate_group(images: Array, filters: Array, geometry: Geometry) -> Array:
+def _correlate_group(images: Array, filters: Array, bias: Array, geometry: Geometry) -> Array:
     faster = winograd.fit(images, filters.shape, geometry) if images.dtype == filters.dtype else None
     if faster is not None:
-        return winograd.correlate(faster, images, filters, geometry)
+        return winograd.correlate(faster, images, filters, bias, geometry)
     n, out = images.shape[0], filters.shape[0]
     matrix = filters.reshape(out, math.prod(filters.shape[1:]))
     result = np.empty((n, out, math.prod(geometry.counts)), dtype=np.result_type(images, filters))
+    shifted = bias.any()
     for block, columns in column_blocks(images, geometry):
         np.matmul(matrix, columns, out=result[block])
+        if shifted:
+            result[block] += bias[:, None]
     return result.reshape(n, out, *geometry.counts)
 
 

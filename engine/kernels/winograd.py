@@ -1,7 +1,7 @@
 """Convolution with 3×3 filters at every place by Winograd's minimal filtering: 2.25 times fewer multiplications.
 
-What it computes is said by ``convolution``, from which it differs by rounding; and where an infinity or nan lies in a
-tile of 4×4, all results of that tile are nan.
+What it computes is said by ``convolution``, from which it differs by rounding. An infinity or nan would spread over its
+tile of 4×4, so images that have one are left to ``convolution``.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ _BLOCK_BYTES = 1 << 19
 
 
 def fit(images: Array, filters: tuple[int, ...], geometry: Geometry) -> Any:
-    """The loops for filters of shape *filters*, or None where they cannot or should not be used."""
+    """The loops for *images* and filters of shape *filters*, or None where they cannot or should not be used."""
     plain = geometry.kernel == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
     if not plain or min(filters[:2]) < _FEWEST_CHANNELS or max(geometry.padding) > 2 or min(geometry.counts) < 1:
         return None
-    return loops("winograd", images)
+    by = loops("winograd", images)
+    return by if by is not None and np.isfinite(images.sum()) else None
 
 
 def _tiles(counts: Sizes) -> tuple[int, int]:
     return (counts[0] + 1) // 2, (counts[1] + 1) // 2
 
 
-def correlate(by: Any, images: Array, filters: Array, geometry: Geometry) -> Array:
+def correlate(by: Any, images: Array, filters: Array, bias: Array, geometry: Geometry) -> Array:
     """``convolution.correlate`` without groups, *by* the loops that ``fit``."""
     n, c, o = images.shape[0], images.shape[1], filters.shape[0]
     rows, columns = _tiles(geometry.counts)
@@ -42,14 +43,13 @@ def correlate(by: Any, images: Array, filters: Array, geometry: Geometry) -> Arr
     length = blocks[0].stop * count
     tiles, products = (np.empty((16, channels, length), images.dtype) for channels in (c, o))
     transformed = _transformed(filters)
-    zero = np.zeros(o, images.dtype)
     for block in blocks:
         used = (block.stop - block.start) * count
         if used != length:
             tiles, products = (np.empty((16, channels, used), images.dtype) for channels in (c, o))
         by.transform_images(images[block], tiles, rows, columns, *geometry.padding)
         np.matmul(transformed, tiles, out=products)
-        by.gather_results(products, result[block], zero, rows, columns)
+        by.gather_results(products, result[block], bias, rows, columns)
     return result
 
 
@@ -66,7 +66,8 @@ def correlate_images(by: Any, grad: Array, filters: Array, geometry: Geometry, s
     """``convolution.correlate_images`` without groups: the convolution of *grad* with the filters turned round."""
     turned = filters[:, :, ::-1, ::-1].swapaxes(0, 1)
     margin = (2 - geometry.padding[0], 2 - geometry.padding[1])
-    return correlate(by, grad, turned, Geometry((3, 3), (1, 1), margin, (1, 1), (shape[2], shape[3])))
+    zero = np.zeros(turned.shape[0], turned.dtype)
+    return correlate(by, grad, turned, zero, Geometry((3, 3), (1, 1), margin, (1, 1), (shape[2], shape[3])))
 
 
 def correlate_filters(by: Any, grad: Array, images: Array, geometry: Geometry) -> Array:

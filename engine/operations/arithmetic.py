@@ -119,6 +119,21 @@ def floor_divide(input: Array, other: Array) -> Array:
     return np.floor_divide(input, other)
 
 
+@operation(
+    lambda g: np.zeros_like(g),
+    lambda g: np.zeros_like(g),
+    promotion=ARITHMETIC,
+    broadcasts=True,
+    node_name="DivBackward0",
+    public=False,
+    samples=binary(positive),
+)
+def floored_quotient(input: Array, other: Array) -> Array:
+    """``floor_divide`` as ``div`` has it: its derivative is zero, where that of ``floor_divide`` is missing."""
+    _refuse_whole_zero(other, "div")
+    return np.floor_divide(input, other)
+
+
 def _refuse_whole_zero(divisor: Array, name: str) -> None:
     kind = divisor.dtype.kind
     if kind in "iu" and not divisor.all():
@@ -138,7 +153,7 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
     if rounding_mode is None:
         return quotient(input, other)
     if rounding_mode == "floor":
-        return floor_divide(input, other)
+        return floored_quotient(input, other)
     if rounding_mode != "trunc":
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
@@ -161,7 +176,7 @@ def floor_divide_into(input: Tensor, other: Any) -> Tensor:
 
 @operation(
     lambda g: g,
-    lambda g, input, other: -g * np.floor_divide(input, other),
+    lambda g, input, other: -g * floored_quotient(input, other),
     promotion=ARITHMETIC,
     broadcasts=True,
     dunder="__mod__",

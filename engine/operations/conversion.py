@@ -97,7 +97,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 def _shorthand(name: str, target: dtypes.dtype) -> None:
-    def method(self: Tensor) -> Tensor:
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
         return _converted(self, target)
 
     method.__name__ = name

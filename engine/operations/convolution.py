@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from ..kernels.convolution import correlate, correlate_filters, correlate_images
 from ..kernels.windows import Geometry, output_size
 from ..registry import Array, composite, operation
@@ -29,6 +33,27 @@ _STRIDED = Geometry((3, 3), (2, 2), (1, 1), (1, 1), (3, 3))  # of filters 3 × 3
 def convolve(input: Array, weight: Array, geometry: Geometry, groups: int) -> Array:
     """The cross-correlation of images (N, C, …) with filters (O, C / groups, …)."""
     return correlate(input, weight, geometry, groups)
+
+
+def _channel_sums(g: Any) -> Any:
+    """The sum of *g* (N, C, …) over all but channels."""
+    return np.sum(g, axis=(0, *range(2, len(tuple(g.shape)))))
+
+
+@operation(
+    lambda g, weight, input_shape, geometry, groups: convolve_images(g, weight, input_shape, geometry, groups),
+    lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
+    _channel_sums,
+    node_name="ConvolutionBackward0",
+    public=False,
+    samples=each(
+        on(real(2, 3, 5, 4), real(4, 3, 3, 2), real(4), _PLANE, 1),
+        on(real(1, 4, 5, 5), real(4, 2, 2, 2), real(4), _GROUPED, 2),
+    ),
+)
+def convolve_and_add(input: Array, weight: Array, bias: Array, geometry: Geometry, groups: int) -> Array:
+    """``convolve``, plus a number for each channel, added while the result is in the cache."""
+    return correlate(input, weight, geometry, groups, bias)
 
 
 @operation(
@@ -135,6 +160,8 @@ def _convolution(
             f"Only zero batch or zero channel inputs are supported, but got input shape: {list(input.shape)}"
         )
     geometry = Geometry(kernel, steps, margin, gaps, counts)
+    if bias is not None and bias._array.dtype == weight._array.dtype == input._array.dtype:
+        return _finished(convolve_and_add(input, weight, bias, geometry, groups), None, dims, alone)
     return _finished(convolve(input, weight, geometry, groups), bias, dims, alone)
 
 

@@ -82,13 +82,25 @@ def _evenly(g: Any, input: Any, y: Any, dim: Dims, keepdim: builtins.bool) -> An
 @operation(_evenly, samples=OVER_DIMS, refuses="c")
 def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
+    _check_nonempty("amax", input, dim)
     return np.max(input, axis=over(input, dim), keepdims=keepdim)
 
 
 @operation(_evenly, samples=OVER_DIMS, refuses="c")
 def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
+    _check_nonempty("amin", input, dim)
     return np.min(input, axis=over(input, dim), keepdims=keepdim)
+
+
+def _check_nonempty(name: str, input: Array, dim: Dims) -> None:
+    if input.size:
+        return
+    if dim is None or dim == ():
+        raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+    for d in dims_of(dim, input.ndim):
+        if not input.shape[d]:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
 
 
 def _max_or_min(name: str, input: Tensor, dim: Any, keepdim: builtins.bool) -> Any:

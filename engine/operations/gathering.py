@@ -25,8 +25,12 @@ def gather(input: Array, dim: int, index: Index) -> Array:
     tensor([[1],
             [4]])
     """
-    if index.dtype not in (np.int64, np.int32):
+    if index.size and index.dtype not in (np.int64, np.int32):
         raise RuntimeError(f"gather(): Expected dtype int32/int64 for index, found {index.dtype}")
+    if not index.size:  # PyTorch does not look at the shape of an index that gathers nothing
+        return np.empty(index.shape, input.dtype)
+    if not input.ndim and index.ndim == 1:
+        input = input.reshape(1)
     if index.ndim != input.ndim:
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input tensor: "
@@ -57,6 +61,8 @@ def scatter_zeros(g: Array, index: Index, shape: tuple[int, ...], dim: int) -> A
     result = np.zeros(shape, dtype=g.dtype)
     if not shape:
         result[...] = g.sum()
+        return result
+    if not index.size:
         return result
     np.add.at(result, places_along(index, normal_dim(dim, len(shape)), shape), g)
     return result
@@ -172,6 +178,8 @@ def take_along_dim(input: Tensor, indices: Any, dim: int | None = None) -> Tenso
     if dim is None:
         return gather(input.reshape(-1), 0, Tensor._wrap(array.reshape(-1)))
     d = normal_dim(dim, input._array.ndim)
+    length = input._array.shape[d] if input._array.ndim else 1
+    array = np.where(array < 0, array + length, array)
     shape = list(np.broadcast_shapes(tuple(1 if i == d else n for i, n in enumerate(input._array.shape)),
                                      tuple(1 if i == d else n for i, n in enumerate(array.shape))))  # fmt: skip
     shape[d] = array.shape[d]

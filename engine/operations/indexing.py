@@ -229,9 +229,13 @@ def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
     if array.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
     d = normal_dim(dim, input._array.ndim)
-    length = input._array.shape[d]
+    length = input._array.shape[d] if input._array.ndim else 1
     if array.size and (array.min() < 0 or array.max() >= length):
         raise IndexError("index out of range in self")
+    if not input._array.ndim:
+        if array.size != 1:
+            raise IndexError(f"index_select(): Index to scalar can have only 1 value, got {array.size} value(s)")
+        return input.clone()
     return index_by(input, (slice(None),) * d + (array.reshape(-1),))
 
 
@@ -261,7 +265,11 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
             raise RuntimeError(
                 f"masked_fill only supports a 0-dimensional value tensor, but got {value._array.ndim} dimensions"
             )
+        if value.is_complex() and not input.is_complex():
+            raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow: it is complex")
         return choose(mask, value, input)
+    if isinstance(value, complex) and not input.is_complex():
+        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow: it is complex")
     return masked_fill_number(input, mask, value)
 
 

@@ -166,6 +166,8 @@ def added_to(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -
                 f"The expanded size of the tensor must match the existing size: {name}() cannot add an input of shape "
                 f"{list(input.shape)} to a product of shape {list(shape)}"
             )
+    if product._array.dtype.kind in "iu":  # PyTorch cuts the factors of whole numbers
+        beta, alpha = int(beta), int(alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         return scaled

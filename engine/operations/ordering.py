@@ -52,4 +52,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= length:
         raise RuntimeError(f"selected index k out of range: {k} of {length} elements along dimension {dim}")
     values, indices = sort_along(input, dim, largest)
+    if not input._array.ndim:
+        return ValuesAndIndices(
+            values[None][:k].reshape(() if k else (0,)), indices[None][:k].reshape(() if k else (0,))
+        )
     return ValuesAndIndices(values.narrow(dim, 0, k), indices.narrow(dim, 0, k))

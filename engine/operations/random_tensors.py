@@ -87,11 +87,19 @@ def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
 
 @composite(out=True, method=False)
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: builtins.bool = False,
 ) -> Tensor:
     """Normal random numbers: *mean* and *std* are numbers (with *size*) or tensors that broadcast."""
     if size is not None:
-        return randn(size, generator=generator, dtype=dtype) * std + mean
+        return (randn(size, generator=generator, dtype=dtype, device=device) * std + mean).requires_grad_(requires_grad)
     tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
     shape = np.broadcast_shapes(*(v._array.shape for v in tensors))
     dtype = result_dtype(tensors) if dtype is None else dtype

@@ -32,6 +32,8 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if dtype is not None and not dtypes.as_dtype(dtype).is_floating_point:
+        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (end - start) * step < 0:
@@ -41,6 +43,15 @@ def arange(
     count = -((start - end) // step) if whole else int(np.ceil((end - start) / step))
     array = np.arange(count) * step + start if not whole else np.arange(start, end, step)
     return finished(array.astype(kind.numpy), requires_grad, device)
+
+
+def _ends(name: str, start: Any, end: Any) -> tuple[float, float]:
+    for end_ in (start, end):
+        if isinstance(end_, Tensor) and end_._array.ndim:
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got one with {end_._array.ndim} dimensions"
+            )
+    return float(start), float(end)
 
 
 @composite(out=True, method=False)
@@ -56,7 +67,8 @@ def linspace(
     """*steps* numbers from *start* to *end*, both included, evenly spaced."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return finished(np.linspace(float(start), float(end), steps).astype(numpy_dtype(dtype)), requires_grad, device)
+    first, last = _ends("linspace", start, end)
+    return finished(np.linspace(first, last, steps).astype(numpy_dtype(dtype)), requires_grad, device)
 
 
 @composite(out=True, method=False)
@@ -65,8 +77,11 @@ def logspace(
     requires_grad: builtins.bool = False,
 ) -> Tensor:  # fmt: skip
     """*steps* powers of *base*, with exponents from *start* to *end* evenly spaced."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    first, last = _ends("logspace", start, end)
     return finished(
-        np.logspace(float(start), float(end), steps, base=base).astype(numpy_dtype(dtype)),
+        np.logspace(first, last, steps, base=base).astype(numpy_dtype(dtype)),
         requires_grad,
         device,
     )
@@ -82,4 +97,7 @@ def eye(
     requires_grad: builtins.bool = False,
 ) -> Tensor:
     """The (n, m) matrix with ones on the diagonal and zeros elsewhere; square if *m* is None."""
+    for name, length in (("n", n), ("m", n if m is None else m)):
+        if length < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
     return finished(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad, device)

@@ -18,7 +18,7 @@ from .shape import Shape, transpose, varargs
 @operation(lambda g, dims: np.flip(g, dims), samples=each(on(real(3, 4), (0,)), on(real(3, 4), (0, 1))))
 def flip(input: Array, dims: Shape) -> Array:
     """A copy of input with the order along *dims* reversed."""
-    return np.flip(input, normal_dims(tuple(dims), input.ndim)).copy()
+    return np.flip(input, normal_dims(tuple(dims), input.ndim)).copy() if input.ndim else input.copy()
 
 
 varargs(flip, "flip")
@@ -30,7 +30,12 @@ varargs(flip, "flip")
 )
 def roll(input: Array, shifts: Any, dims: Any = None) -> Array:
     """A copy of input with its elements moved on by *shifts* along *dims* (flattened for None), round the end."""
-    return np.roll(input, shifts, dims if dims != () else None)
+    moves, along = (tuple(v) if isinstance(v, (tuple, list)) else (v,) for v in (shifts, () if dims is None else dims))
+    if not moves:
+        raise RuntimeError("`shifts` required")
+    if len(moves) != len(along) and (along or len(moves) > 1):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}")
+    return np.roll(input, moves, along) if along else np.roll(input, moves[0])
 
 
 def _negated(shifts: Any) -> Any:
@@ -74,13 +79,20 @@ def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
 @operation(lambda g, diagonal: np.tril(g, diagonal), inplace=True, samples=each(on(real(3, 4)), on(real(2, 3, 3), 1)))
 def tril(input: Array, diagonal: int = 0) -> Array:
     """The lower triangle of each matrix, up to *diagonal* above the main one; zeros elsewhere."""
+    _check_matrices("tril", input)
     return np.tril(input, diagonal)
 
 
 @operation(lambda g, diagonal: np.triu(g, diagonal), inplace=True, samples=each(on(real(3, 4)), on(real(2, 3, 3), 1)))
 def triu(input: Array, diagonal: int = 0) -> Array:
     """The upper triangle of each matrix, from *diagonal* above the main one on; zeros elsewhere."""
+    _check_matrices("triu", input)
     return np.triu(input, diagonal)
+
+
+def _check_matrices(name: str, input: Array) -> None:
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, found {input.ndim}")
 
 
 @composite(samples=on(real(2, 3)))

@@ -58,9 +58,9 @@ def _over_time(
     """One layer in one direction: its outputs in rows, in order of time, and its last state."""
     projected = cell.project(rows, weights)
     if cell.run is not None and weights.projection is None and sizes[0] == sizes[-1]:
-        stacked = projected.reshape(len(sizes), sizes[0], -1)
+        stacked = projected.reshape(len(sizes), sizes[0], projected.shape[-1])
         output, final = cell.run(stacked.flip(0) if backwards else stacked, state, weights)
-        return (output.flip(0) if backwards else output).reshape(rows._array.shape[0], -1), final
+        return (output.flip(0) if backwards else output).reshape(rows._array.shape[0], output.shape[-1]), final
     inputs = pieces_of(projected, tuple(sizes), 0)
     steps = range(len(sizes))
     outputs: list[Any] = [None] * len(sizes)

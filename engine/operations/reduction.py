@@ -11,6 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..errors import normal_dim, normal_dims
 from ..registry import Array, composite, operation
+from ..registry.operation import Promotion
 from ..registry.samples import each, on, positive, real
 from ..tensors.tensor import Tensor
 
@@ -250,22 +251,23 @@ def count_nonzero(input: Array, dim: Dims = None) -> Array:
     lambda g, input, y, dim, keepdim: (
         spread(g, tuple(input.shape), dim, keepdim) * np.exp(input - spread(y, tuple(input.shape), dim, keepdim))
     ),
+    promotion=Promotion.FLOATING,
     samples=each(on(real(3, 4), 1), on(real(2, 3, 4), (0, 2), True)),
 )
 def logsumexp(input: Array, dim: Dims, keepdim: builtins.bool = False) -> Array:
     """The logarithm of the sum of exponentials over *dim*, without overflow."""
     axes = over(input, dim)
-    top = np.max(input, axis=axes, keepdims=True)
+    top = np.max(np.real(input), axis=axes, keepdims=True)
     top = np.where(np.isfinite(top), top, 0).astype(input.dtype)
     total = np.log(np.sum(np.exp(input - top), axis=axes, keepdims=True)) + top
     return total if keepdim else np.squeeze(total, axes)
 
 
 @operation(
-    lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim),
+    lambda g, dim: np.flip(np.cumsum(np.flip(g, dim), axis=dim), dim) if tuple(g.shape) else g,
     node_name="CumsumBackward0",
     public=False,
-    samples=each(on(real(3, 4), 1), on(real(3, 4), 0)),
+    samples=each(on(real(3, 4), 1), on(real(3, 4), 0), on(real(), 0)),
 )
 def cumsum_along(input: Array, dim: int) -> Array:
     """The sum of the elements so far, along *dim*."""
@@ -295,6 +297,8 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
     """d y_k / d x_i is the product of x_0..x_k without x_i, for k >= i: summed pair by pair, exact at zeros."""
+    if not tuple(input.shape):
+        return g
     x, h = np.moveaxis(input, dim, 0), np.moveaxis(g, dim, 0)
     n = x.shape[0]
     rows = []
@@ -304,10 +308,11 @@ def _cumprod_rule(g: Any, input: Any, dim: int) -> Any:
     return np.moveaxis(np.stack(rows), 0, dim) if n else np.zeros_like(g)
 
 
-@operation(_cumprod_rule, node_name="CumprodBackward0", public=False, samples=each(on(real(3, 4), 1), on(real(4), 0)))
+@operation(_cumprod_rule, node_name="CumprodBackward0", public=False, samples=each(on(real(3, 4), 1), on(real(), 0)))
 def cumprod_along(input: Array, dim: int) -> Array:
     """The product of the elements so far, along *dim*."""
-    return np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
+    product = np.cumprod(input, axis=dim, dtype=np.int64 if input.dtype.kind in "biu" else None)
+    return product.reshape(input.shape)
 
 
 def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtins.bool) -> Any:
@@ -317,10 +322,10 @@ def _norm_rule(g: Any, input: Any, y: Any, p: float, dim: Dims, keepdim: builtin
     if p == 2:
         return np.where(norm == 0, 0.0, g * conjugate(input) / safe)
     if p == 0:
-        return np.zeros_like(g)
+        return np.zeros_like(input)
     if p == 1:
         return g * conjugate(np.sign(input))
-    if p == float("inf"):
+    if abs(p) == float("inf"):
         return _evenly_absolute(g, input, norm, dim)
     scaled = np.absolute(input) / safe
     flat = (norm == 0) | (input == 0) if p < 1 else norm == 0
@@ -342,6 +347,7 @@ def _evenly_absolute(g: Any, input: Any, norm: Any, dim: Dims) -> Any:
         on(real(3, 4), 3.0, 0, True),
         on(real(5), 0.0),
         on(real(5), float("inf")),
+        on(real(5), float("-inf")),
     ),
 )
 def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.bool = False) -> Array:
@@ -353,8 +359,8 @@ def vector_norm(input: Array, p: float = 2, dim: Dims = None, keepdim: builtins.
         )
     axes = over(input, dim)
     size = np.absolute(input)
-    if p == float("inf"):
-        return np.max(size, axis=axes, keepdims=keepdim)
+    if abs(p) == float("inf"):
+        return (np.max if p > 0 else np.min)(size, axis=axes, keepdims=keepdim)
     if p == 0:
         return np.sum(size != 0, axis=axes, keepdims=keepdim).astype(size.dtype)
     if p == 1:

@@ -134,7 +134,7 @@ def diff(
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     d = normal_dim(dim, input._array.ndim)
-    if prepend is not None or append is not None:
+    if n and (prepend is not None or append is not None):
         input = cat([part for part in (prepend, input, append) if part is not None], d)
     subtract = logical_xor if input._array.dtype == bool else minus
     for _ in range(builtins.min(n, input._array.shape[d])):
@@ -235,7 +235,7 @@ def _slope(y: Tensor, x: Any, d: int, edge_order: int) -> Tensor:
     method=False,
     samples=each(on(real(5)), on(real(3, 4), spacing=[2.0, 0.5], edge_order=2), on(real(3, 4), dim=1, spacing=0.5)),
 )
-def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """The numerical derivative along each of *dim* (all), by central differences; one-sided at the edges.
 
     *spacing* is one step, or a step or a vector of positions for each dimension; *edge_order* is 1 or 2.
@@ -247,7 +247,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     if edge_order not in (1, 2):
         raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, found {edge_order}")
     dims = normal_dims(dim, input._array.ndim)
-    steps = spacing if isinstance(spacing, Sequence) else [spacing] * len(dims)
+    steps = spacing if isinstance(spacing, Sequence) else [1 if spacing is None else spacing] * len(dims)
     if len(steps) != len(dims):
         raise RuntimeError(
             "torch.gradient expected spacing to be unspecified, a scalar or a list of length equal to "

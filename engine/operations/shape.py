@@ -193,6 +193,11 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view of input with the dimensions *source* moved to *destination*."""
     ndim = input._array.ndim
     sources, targets = normal_dims(source, ndim), normal_dims(destination, ndim)
+    if len(sources) != len(targets):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({source}) should contain as many dims as "
+            f"destination ({destination})"
+        )
     order = [d for d in range(ndim) if d not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -288,7 +293,10 @@ def _check_same_but(shapes: Sequence[tuple[int, ...]], dim: int) -> None:
 
 
 @operation(
-    lambda g, tensors_shape, dim: cut(g, [_length(s, dim) for s in tensors_shape], dim),
+    lambda g, tensors_shape, dim: [
+        np.reshape(part, (0,)) if shape == (0,) else part
+        for part, shape in zip(cut(g, [_length(s, dim) for s in tensors_shape], dim), tensors_shape, strict=True)
+    ],
     promotion=Promotion.ARITHMETIC,
     method=False,
     aliases=("concat", "concatenate"),
@@ -375,10 +383,16 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 @composite(samples=on(real(4, 3), 0, 1, 2))
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """A view of *length* entries of input along *dim*, from *start* on."""
+    if not input._array.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError(f"narrow(): length must be non-negative, found {length}.")
     d = normal_dim(dim, input._array.ndim)
     size = input._array.shape[d]
     begin = start + size if start < 0 else start
-    if not 0 <= begin <= size or length < 0 or begin + length > size:
+    if not 0 <= begin <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    if begin + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
     return input[(slice(None),) * d + (slice(begin, begin + length),)]
 

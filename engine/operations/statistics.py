@@ -35,7 +35,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: builtins.bool = F
     >>> torch.aminmax(torch.tensor([3., 1., 2.])).max
     tensor(3.)
     """
-    if not input._array.size and (dim is None or not input._array.shape[normal_dim(dim, input._array.ndim)]):
+    if not input._array.size and dim is None:
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity, found shape "
             f"{list(input.shape)}"

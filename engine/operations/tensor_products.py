@@ -116,7 +116,12 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """
     first, second = _contracted(a, b, dims)
     for d, e in zip(first, second, strict=True):
-        if a._array.shape[d] != b._array.shape[e]:
+        # PyTorch lets a dimension of length 1 stand for one of any length.
+        if a._array.shape[d] == 1 != b._array.shape[e]:
+            b = sum_over(b, e, keepdim=True)
+        elif b._array.shape[e] == 1 != a._array.shape[d]:
+            a = sum_over(a, d, keepdim=True)
+        elif a._array.shape[d] != b._array.shape[e]:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a._array.shape[d]} in dim {d} and second has "
                 f"size {b._array.shape[e]} in dim {e}"

@@ -62,7 +62,13 @@ def call_into(compute: Compute, op: Operation, values: tuple[Any, ...], out: Any
 
 
 def _with_type_of(op: Operation, values: tuple[Any, ...], dtype: dtypes.dtype) -> tuple[Any, ...]:
-    """*values* with *dtype* where *op* takes one and none was given: sums and ranges are made in the type of ``out``."""
+    """*values* with *dtype* where *op* takes one and none was given: sums and ranges are made in the type of ``out``.
+
+    But not where that would cut complex operands to their real parts: the norm of complex numbers is real by itself.
+    """
+    operands = values[0] if len(values) == 2 and isinstance(values[0], tuple) else values
+    if not dtype.is_complex and any(isinstance(v, Tensor) and v.is_complex() for v in operands):
+        return values
     if op.declared.__code__.co_flags & CO_VARARGS:
         known = "dtype" in op.parameters and values[1].get("dtype") is None
         return (values[0], values[1] | {"dtype": dtype}) if known else values

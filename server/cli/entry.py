@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import AllgradError
+from .backup import backup, restore
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
@@ -73,7 +74,7 @@ def allgrad() -> None:
 
 for verb in (
     *(run, serve, submit, list_jobs, show, why, watch, logs),
-    *(cancel, pause, resume, priority, delete, sweeps, sweep, doctor),
+    *(cancel, pause, resume, priority, delete, sweeps, sweep, backup, restore, doctor),
 ):
     allgrad.add_command(verb)
 

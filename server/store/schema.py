@@ -105,10 +105,20 @@ METRICS: Sequence[Migration] = (
 )
 
 
-def open_to_write(path: Path, migrations: Sequence[Migration]) -> apsw.Connection:
+def damage(connection: apsw.Connection, *, thoroughly: bool = False) -> str:
+    """Return the first thing that is wrong with a database, or "". *thoroughly*: look at the indexes too."""
+    try:
+        found = str(connection.pragma("integrity_check" if thoroughly else "quick_check", 1))
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        found = str(error)
+    return "" if found == "ok" else found.replace("\n", " ")
+
+
+def open_to_write(path: Path, migrations: Sequence[Migration], *, check: bool = True) -> apsw.Connection:
     """Return the one connection that writes to *path*, with its tables brought up to date.
 
-    Raises CannotServe if SQLite is one that loses commits, or the database is from a newer allgrad.
+    Raises CannotServe if SQLite is one that loses commits, the database is from a newer allgrad, or, if it is to be
+    checked, damaged.
     """
     if apsw.SQLITE_VERSION_NUMBER < SAFE_SQLITE:
         raise CannotServe(
@@ -118,6 +128,8 @@ def open_to_write(path: Path, migrations: Sequence[Migration]) -> apsw.Connectio
         )
     connection = apsw.Connection(os.fspath(path))
     path.chmod(0o600)
+    if check and (found := damage(connection)):
+        raise CannotServe(f"{path} cannot be used", f"it is damaged: {found}", "see: allgrad restore --help")
     connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
     version = int(connection.pragma("user_version"))
     if version > len(migrations):

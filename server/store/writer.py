@@ -170,7 +170,8 @@ def _explain(error: Exception) -> Exception:
     if isinstance(error, apsw.FullError):
         return ServerBusy("the server cannot write this down", "its disk is full", "make room and try again")
     if isinstance(error, apsw.IOError | apsw.CorruptError):
-        return ServerBusy("the server cannot write this down", f"its disk fails: {error}", "see to the disk")
+        found, fix = f"its disk fails: {error}", "see to the disk, and start the server again"
+        return ServerBusy("the server cannot write this down", found, fix)
     return error
 
 

@@ -41,7 +41,7 @@ def test_winograds_filtering_is_the_convolution(size: tuple[int, int], padding: 
     grad = normal(9, 10, *counts, seed=2, dtype=dtype)
     by = load("winograd")
     found = (
-        winograd.correlate(by, images, filters, geometry),
+        winograd.correlate(by, images, filters, np.zeros(10, dtype), geometry),
         winograd.correlate_images(by, grad, filters, geometry, images.shape),
         winograd.correlate_filters(by, grad, images, geometry),
     )
@@ -49,6 +49,18 @@ def test_winograds_filtering_is_the_convolution(size: tuple[int, int], padding: 
     for f, e in zip(found, expected, strict=True):
         assert f.dtype == dtype
         np.testing.assert_allclose(f, e, rtol=0, atol=16 * np.finfo(dtype).eps * np.abs(e).max())
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_an_odd_number_stays_within_the_windows_that_hold_it(odd: float) -> None:
+    images = np.ones((2, 16, 24, 24), np.float32)
+    images[1, 3, 10, 10] = odd
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (24, 24))
+    result = convolution.correlate(images, np.ones((16, 16, 3, 3), np.float32), geometry, 1)
+    touched = np.zeros((2, 16, 24, 24), bool)
+    touched[1, :, 9:12, 9:12] = True
+    np.testing.assert_array_equal(np.isfinite(result), ~touched)
+    np.testing.assert_array_equal(result[touched], odd)
 
 
 def by_columns(images: Array, filters: Array, grad: Array, geometry: Geometry) -> tuple[Array, Array, Array]:

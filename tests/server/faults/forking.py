@@ -81,7 +81,7 @@ def send(pid: int, number: signal.Signals) -> None:
 def is_over(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the process that forked it was quicker to reap it
         return True
 
 
