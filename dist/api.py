@@ -13,6 +13,7 @@ from .collectives import (
     reduce,
 )
 from .data_parallel import DataParallel, DistributedDataParallel
+from .elastic import ElasticStep, elastic_steps
 from .exchange import all_to_all, all_to_all_single, gather, reduce_scatter, reduce_scatter_tensor, scatter
 from .groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
 from .monitored import monitored_barrier
@@ -108,6 +109,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DataParallel",
     "DistributedDataParallel",
     "SyncBatchNorm",
+    # going on when ranks die
+    "elastic_steps",
+    "ElasticStep",
     # data
     "DistributedSampler",
     "DistributedBatchSampler",

@@ -54,15 +54,23 @@ class DistributedBatchSampler:
         num_replicas: int | None = None,
         rank: int | None = None,
     ) -> None:
-        world = current()
         self.dataset = dataset
         self.batch_size = batch_size
-        self.num_replicas = world.size if num_replicas is None else num_replicas
-        self.rank = world.rank if rank is None else rank
+        self._num_replicas, self._rank = num_replicas, rank
         self.virtual_shards = self.num_replicas if virtual_shards is None else virtual_shards
         self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
         self.epoch = 0
         self._check()
+
+    @property
+    def num_replicas(self) -> int:
+        """Among how many ranks each batch is dealt out: those of the world, unless another number was given."""
+        return current().size if self._num_replicas is None else self._num_replicas
+
+    @property
+    def rank(self) -> int:
+        """Whose part of each batch is drawn: that of this rank of the world, unless another was given."""
+        return current().rank if self._rank is None else self._rank
 
     def _check(self) -> None:
         if self.batch_size < 1:

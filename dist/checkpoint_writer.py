@@ -42,6 +42,7 @@ class Write(threading.Thread):
         self._folder, self._token, self._rank = folder, token, rank
         self._arrays, self._parts, self._structure, self._details = arrays, parts, structure, details
         self._timeout = timeout
+        self._abandoned = threading.Event()
         self._path = folder.path / folder.name(self.step)
 
     def run(self) -> None:
@@ -57,6 +58,10 @@ class Write(threading.Thread):
                 self._mark(self._rank).touch()
             sys.stderr.write(f"allgrad: the checkpoint of step {self.step} was not saved: {self.failure}\n")
 
+    def abandon(self) -> None:
+        """Wait for no part that is not there yet: the rank that was to write it may have died."""
+        self._abandoned.set()
+
     def _commit(self) -> None:
         self._wait_for_parts()
         write_manifest(self._path, self._parts, self._structure, self._details)
@@ -71,6 +76,8 @@ class Write(threading.Thread):
             while not (self._path / part).exists():
                 if self._mark(rank).exists():
                     raise RuntimeError(f"rank {rank} has not written its part")
+                if self._abandoned.is_set():
+                    raise RuntimeError(f"a rank has died, and there is no part of rank {rank}")
                 if time.monotonic() > end:
                     raise RuntimeError(f"after {self._timeout} s there is no part of rank {rank} in {self._path}")
                 time.sleep(pause)

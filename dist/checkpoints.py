@@ -22,7 +22,7 @@ from .checkpoint_folder import CheckpointFolder
 from .checkpoint_state import put_back, put_back_random, random_state, restorable, state_of
 from .checkpoint_writer import Write
 from .objects import broadcast_object, gather_objects
-from .world import current
+from .world import World, current
 
 
 class CheckpointError(RuntimeError):
@@ -83,13 +83,17 @@ class Checkpointer:
         if keep_best is not None and (keep_best[1] < 1 or keep_best[2:] not in ((), ("min",), ("max",))):
             raise ValueError(f'Checkpointer(keep_best={keep_best!r}): expected ("loss", 1) or ("accuracy", 1, "max")')
         default = Path(os.environ.get("ALLGRAD_OUTPUT_DIR", ".")) / "checkpoints"
-        self._world = current()
         self._folder = CheckpointFolder(Path(folder or default).absolute(), keep_last, keep_best)
         self._best = keep_best
         self._asynchronous, self._timeout = asynchronous, timeout
         self._writing: Write | None = None
+        self._written_by: World | None = None
         self._copies: dict[str, Any] = {}
         self._require_one_folder()
+
+    @property
+    def _world(self) -> World:
+        return current()  # which is another one after a rank has died
 
     @property
     def folder(self) -> Path:
@@ -139,6 +143,7 @@ class Checkpointer:
             self._timeout,
         )
         writing.start()
+        self._written_by = self._world
         return writing
 
     def wait(self) -> None:
@@ -150,11 +155,18 @@ class Checkpointer:
         """Wait until this rank's part is written, and return why it is not, or nothing."""
         if self._writing is None:
             return ""
+        if self._written_by is not self._world:
+            self._writing.abandon()
         self._writing.join()
         return self._writing.failure
 
     def _raise_failure(self, failures: list[str]) -> None:
         writing, self._writing = self._writing, None
+        if writing is not None and self._written_by is not self._world:
+            # A rank has died since: training goes on, and so does saving, with the checkpoint after this one.
+            if self._world.rank == 0:
+                self._folder.tidy()
+            return
         if writing is not None and any(failures):
             if self._world.rank == 0:
                 self._folder.tidy()

@@ -116,7 +116,7 @@ class DataParallel(nn.Module):
         if self._world.comm is not None:
             require_one_layout(self._world, f"DataParallel({name}, virtual_shards={shards}, seed={seed})", layout)
         chosen = broadcast_object(allgrad.initial_seed()) if seed is None else seed
-        self._sharded = ShardedStep(self.module, self._world, shards, chosen)
+        self._sharded = ShardedStep(self.module, shards, chosen)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module."""

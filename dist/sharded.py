@@ -18,10 +18,11 @@ from .rows import Array, Row, Rows
 from .shard_buffers import ShardBuffers
 from .shard_passes import Outcome, ShardPass
 from .shards import Span, cut, fold, owned, subtrees, sum_of
+from .survival import votes
 from .sync_batch_norm import SyncBatchNorm
 from .tree_sum import sum_over_ranks
 from .turns import take_turns
-from .world import World
+from .world import World, current
 
 _LEARNING = int.from_bytes(b"shards", "little")  # tells the streams of shards from other streams of one seed
 _EVALUATING = int.from_bytes(b"examine", "little")
@@ -35,10 +36,10 @@ class ShardedStep:
     and what they give is added in the same order. So the bits are the same.
     """
 
-    def __init__(self, module: nn.Module, world: World, shards: int, seed: int) -> None:
+    def __init__(self, module: nn.Module, shards: int, seed: int) -> None:
         self.shards, self.seed, self.steps = shards, seed, 0
         self.running = False
-        self._module, self._world = module, world
+        self._module = module
         self._name = f"model {next(_number_of_model)}, {type(module).__name__}"
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._buffers = ShardBuffers(module)
@@ -46,8 +47,13 @@ class ShardedStep:
         self._rows = Rows(shapes)
         self._home = Row(shapes)
 
+    @property
+    def _world(self) -> World:
+        return current()  # which is another one after a rank has died
+
     def learn(self, loss_of: Callable[..., Any], batch: Sequence[Any]) -> Any:
         """Add the gradients of the batch's loss to every ``.grad``; return the loss, and metrics if there are any."""
+        votes.begin()
         sizes = self._agree_on_sizes(batch, "backward")
         passes = self._passes(loss_of, batch, sizes, _LEARNING)
         earlier = [parameter.grad for parameter in self._parameters]
@@ -65,6 +71,7 @@ class ShardedStep:
             used |= done.used
         everyones = self._gather((mine, used, _counts(passes)))
         total = self._sum(roots)
+        votes.approve(self._world)
         self._buffers.move(total.views[len(self._parameters) :], everyones[0][2])
         self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
         self.steps += 1

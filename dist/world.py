@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
+import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -63,6 +66,7 @@ class World(Group):
 _ALONE = World()
 _world: World | None = None
 _groups: list[Group] = []
+_left: list[World] = []
 
 
 def init(timeout: float | timedelta | None = None) -> None:
@@ -94,6 +98,7 @@ def init(timeout: float | timedelta | None = None) -> None:
     guard()
     _world = _connect(seen)
     watch(_world, seconds)
+    atexit.register(_leave_the_dead)
 
 
 def init_process_group(
@@ -190,6 +195,26 @@ def forget(group: Group | None = None) -> None:
         _world = None
 
 
+def replace(world: World) -> None:
+    """Let *world* be the world from now on; the one before is kept, for requests on it may be pending for ever."""
+    global _world
+    if _world is not None:
+        _left.append(_world)
+    _world = world
+
+
+def _leave_the_dead() -> None:
+    """End the process without MPI_Finalize if ranks have died: seen in Open MPI 5.0.11, that may wait for them for ever."""
+    if _left and _world is not None:
+        if _world.comm is not None:
+            # Or those that are not through yet would take this rank for dead.
+            with suppress(mpi().Exception):
+                _world.comm.Agree(1)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(0)
+
+
 def mpi() -> ModuleType:
     """Return the module mpi4py.MPI."""
     return import_module("mpi4py.MPI")
@@ -200,8 +225,14 @@ def _connect(seen: Launch) -> World:
     if library.COMM_WORLD.size == 1:
         raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
-    comm = library.COMM_WORLD.Dup()
-    host = comm.Split_type(library.COMM_TYPE_SHARED, key=comm.rank)
+    return world_on(library.COMM_WORLD.Dup())
+
+
+def world_on(comm: MPI.Intracomm) -> World:
+    """Return the world of the ranks that *comm* connects, which all of them ask for; a world of one sends nothing."""
+    if comm.size == 1:
+        return _ALONE
+    host = comm.Split_type(mpi().COMM_TYPE_SHARED, key=comm.rank)
     ranks = tuple(range(comm.size))
     world = World(
         comm.rank,

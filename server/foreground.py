@@ -24,7 +24,6 @@ GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 LAST_WORDS = 40
 """Lines kept of what the launcher itself prints."""
-ATTEMPT = 1
 
 
 def become(command: Command) -> NoReturn:
@@ -38,11 +37,14 @@ class Foreground:
 
     Each rank writes to a pipe of its own: lines never mix, and a process that a rank leaves in the background
     cannot hold the launcher's output open. The pipes, and what the ranks tell of a failure, are in *folder*.
-    Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks.
+    Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks. *attempt* counts the starts of one run, from 1.
     """
 
-    def __init__(self, launcher: Launcher, command: Command, ranks: int, folder: Path, out: BinaryIO) -> None:
+    def __init__(
+        self, launcher: Launcher, command: Command, ranks: int, folder: Path, out: BinaryIO, attempt: int = 1
+    ) -> None:
         self._launcher, self._command, self._ranks, self._folder = launcher, command, ranks, folder
+        self._attempt = attempt
         self._tag = f"run-{uuid.uuid4().hex[:12]}"
         self._lines = RankLines(out, prefixed=ranks > 1)
         self._last_words = Tail(LAST_WORDS, prefixed=False)
@@ -67,7 +69,7 @@ class Foreground:
         self._selector.register(source, selectors.EVENT_READ, rank)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        tags = {processes.JOB_TAG: self._tag, processes.ATTEMPT_TAG: str(ATTEMPT)}
+        tags = {processes.JOB_TAG: self._tag, processes.ATTEMPT_TAG: str(self._attempt)}
         places = {"ALLGRAD_LOG_DIR": str(self._folder), "ALLGRAD_RUN_DIR": str(self._folder)}
         return subprocess.Popen(
             self._command.argv,
@@ -132,7 +134,7 @@ class Foreground:
             if isinstance(error, BrokenPipeError):
                 self._lines.silence()
             processes.end(
-                lambda: processes.tagged(self._tag, ATTEMPT),
+                lambda: processes.tagged(self._tag, self._attempt),
                 GRACE,
                 spare=lambda process: process.name in self._launcher.helpers,
                 meanwhile=self._catch_up,

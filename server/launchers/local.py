@@ -50,6 +50,8 @@ class OpenMPI:
     path: str
     version: str
     helpers: frozenset[str] = frozenset({"mpirun", "prterun", "prted", "ompirun_wrapper"})
+    elastic: bool = False
+    """Whether the other ranks live on when one has died."""
 
     @property
     def name(self) -> str:
@@ -58,7 +60,8 @@ class OpenMPI:
 
     def argv(self, program: Sequence[str], ranks: int) -> list[str]:
         """Return the argv; ranks may exceed the cores, and are not bound to one core each."""
-        return [self.path, "-n", str(ranks), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *program]
+        tolerance = ["--with-ft", "ulfm"] if self.elastic else []
+        return [self.path, *tolerance, "-n", str(ranks), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *program]
 
     def env(self, scratch: Path | None) -> Mapping[str, str]:
         """Return its settings: allowed as root, without the transports that cost a second at start, and yielding.

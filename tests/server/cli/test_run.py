@@ -188,3 +188,46 @@ def test_an_unreadable_script_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read everything
     with pytest.raises(InvalidRequest, match="chmod \\+r"):
         find_script(str(tmp_path / "secret.py"))
+
+
+FADING = (
+    RANK
+    + """
+size = int(os.environ.get("OMPI_COMM_WORLD_SIZE", 1))
+print(f"attempt {os.environ['ALLGRAD_ATTEMPT']} of {size}", flush=True)
+if size > 1 and rank == size - 1: os.kill(os.getpid(), 9)
+if size > 1: time.sleep(30)
+"""
+)
+
+
+def test_a_run_whose_ranks_are_killed_starts_again_with_those_that_are_left(allgrad: CommandLine) -> None:
+    allgrad.script("fading.py", FADING)
+    done = allgrad("run", "-n", "3", "--restarts", "2", "fading.py")
+    assert done.returncode == 0, done.stderr
+    assert {line[4:] for line in done.stdout.splitlines() if line.startswith("[")} == {
+        "attempt 1 of 3",
+        "attempt 2 of 2",
+    }
+    assert done.stdout.splitlines()[-1] == "attempt 3 of 1"
+    assert "allgrad: starting again with 2 ranks (restart 1 of 2)\n" in done.stderr
+    assert "allgrad: starting again with 1 rank (restart 2 of 2)\n" in done.stderr
+
+
+def test_with_too_few_ranks_left_or_no_restart_left_a_run_fails_as_it_failed(allgrad: CommandLine) -> None:
+    allgrad.script("fading.py", FADING)
+    done = allgrad("run", "-n", "2", "--restarts", "5", "--min-ranks", "2", "fading.py")
+    assert done.returncode == 137
+    assert "allgrad: 1 ranks are left, fewer than --min-ranks 2: not started again\n" in done.stderr
+    allgrad.script("failing.py", "import sys; print('tried'); sys.exit(3)")
+    done = allgrad("run", "--restarts", "2", "failing.py")
+    assert (done.returncode, done.stdout) == (3, "tried\n" * 3)
+
+
+def test_a_rank_that_was_used_wrongly_is_not_started_again(allgrad: CommandLine) -> None:
+    allgrad.script("wrong.py", "import sys; print('tried'); sys.exit(2)")
+    done = allgrad("run", "--restarts", "2", "wrong.py")
+    assert (done.returncode, done.stdout) == (2, "tried\n")
+    done = allgrad("run", "-n", "2", "--min-ranks", "3", "wrong.py")
+    assert done.returncode == 2
+    assert "cannot run 2 ranks with --min-ranks 3" in done.stderr
