@@ -64,15 +64,16 @@ def elastic_steps(loader: _Loader) -> Iterator[ElasticStep]:
     Raises TypeError for another loader, and what MPI raises for a rank that died outside of a block.
 
     >>> import allgrad as torch
-    >>> from allgrad import dist, utils
-    >>> data = utils.data.TensorDataset(torch.arange(4.0)[:, None])
+    >>> from allgrad import dist
+    >>> from allgrad.utils.data import DataLoader, TensorDataset
+    >>> data = TensorDataset(torch.arange(4.0)[:, None])
     >>> sampler = dist.DistributedBatchSampler(data, batch_size=2, virtual_shards=2, shuffle=False)
     >>> parallel = dist.DataParallel(torch.nn.Linear(1, 1), virtual_shards=2)
-    >>> for step in dist.elastic_steps(utils.data.DataLoader(data, batch_sampler=sampler)):
+    >>> for step in dist.elastic_steps(DataLoader(data, batch_sampler=sampler)):
     ...     with step as (x,):
-    ...         print(x.flatten().tolist(), parallel.backward(lambda x: parallel(x).mean(), x).shape)
-    [0.0, 1.0] ()
-    [2.0, 3.0] ()
+    ...         print(x.flatten().tolist(), parallel.backward(lambda x: parallel(x).mean(), x).ndim)
+    [0.0, 1.0] 0
+    [2.0, 3.0] 0
     """
     sampler = loader.batch_sampler
     if not isinstance(sampler, DistributedBatchSampler):
