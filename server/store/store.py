@@ -133,10 +133,12 @@ class Store:
 
     async def note_upload(self, digest: str, size: int) -> None:
         """Write down that an archive is here."""
-        sql = "INSERT OR IGNORE INTO uploads (digest, size, created) VALUES (?, ?, ?)"
-        await self._writer.write(
-            lambda transaction: transaction.state.execute(sql, (digest, size, time.time())) and None
-        )
+
+        def change(transaction: Transaction) -> None:
+            sql = "INSERT OR IGNORE INTO uploads (digest, size, created) VALUES (?, ?, ?)"
+            transaction.state.execute(sql, (digest, size, time.time()))
+
+        await self._writer.write(change)
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write the job as it is now and the events that made it so; return the last cursor, or 0."""
