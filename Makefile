@@ -70,10 +70,13 @@ proto: $(DEV_STAMP) ## generate Python from proto/*.proto
 coverage: $(DEV_STAMP) ## measure what works of each operation, and write docs/coverage.md
 	$(BIN)/python -m tests.engine.coverage
 
-bench: $(DEV_STAMP) ## measure the engine beside PyTorch (where it is installed), and the server
+bench: $(DEV_STAMP) ## measure the engine beside PyTorch, the server beside Ray (where they are installed)
 	$(BIN)/python benchmarks/engine_overhead.py
 	$(BIN)/python benchmarks/engine_training.py
+	$(BIN)/python benchmarks/debugging_modes.py
 	$(BIN)/python benchmarks/server_start.py
+	$(BIN)/python benchmarks/scheduling.py
+	$(BIN)/python benchmarks/server.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .venv-mpich build *.egg-info
