@@ -19,7 +19,7 @@ from .hang import Status, Verdict, abandoned, verdict
 
 _SIOCGIFADDR = 0x8915
 # A rank that holds Python's lock in a long call cannot tell anything meanwhile, and is not dead.
-_BEATS_UNTIL_SILENT = 5
+_BEATS_UNTIL_SILENT = 3
 _SECONDS_TO_CONNECT = 2.0
 _PATIENCE_WITH_ENDED = 1.0
 
