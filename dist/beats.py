@@ -109,6 +109,7 @@ class Hub(_Beats):
         self._wires: dict[socket.socket, _Wire] = {}
         self._statuses: dict[int, Status] = {}
         self._heard: dict[int, float] = {}
+        self._opened = time.monotonic()
         self._selector.register(listener, selectors.EVENT_READ)
 
     def exchange(self, mine: Status, timeout: float, seconds: float) -> Verdict | None:
@@ -135,7 +136,9 @@ class Hub(_Beats):
         return found
 
     def is_needed(self) -> bool:
-        """Whether ranks are left that others may wait for, after this one has ended."""
+        """Whether ranks are left that others may wait for, or that are about to be heard, after this one has ended."""
+        if self.stay and len(self._statuses) < self._size and time.monotonic() - self._opened < _SECONDS_TO_CONNECT:
+            return True
         return self.stay and any(not status.ended for rank, status in self._statuses.items() if rank)
 
     def _admit(self, connection: socket.socket) -> None:
@@ -198,7 +201,7 @@ class Spoke(_Beats):
         """Tell rank 0 where this rank is, and hear it for *seconds*; return its verdict, or this rank's own."""
         if not self._tried:
             self._tried = True
-            self._connect()
+            self._connect(silently=bool(mine.ended))
         deadline = time.monotonic() + (0 if mine.ended else seconds)
         try:
             if self._wire is not None:
@@ -218,12 +221,14 @@ class Spoke(_Beats):
         """Return False: rank 0 does without this rank."""
         return False
 
-    def _connect(self) -> None:
+    def _connect(self, silently: bool) -> None:
         for address in self._where:
             with contextlib.suppress(OSError):
                 self._wire = _Wire(socket.create_connection((address, self._port), timeout=_SECONDS_TO_CONNECT))
                 self._selector.register(self._wire.socket, selectors.EVENT_READ)
                 return
+        if silently:
+            return
         sys.stderr.write(
             f"allgrad: warning: the watchdog of rank {self._rank} cannot reach rank 0 at {', '.join(self._where)}, port "
             f"{self._port}: where ranks hang, it cannot tell which; let TCP pass between the hosts\n"

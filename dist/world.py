@@ -88,9 +88,9 @@ def init(timeout: float | timedelta | None = None) -> None:
     (0, 1)
     """
     global _world
+    seconds = seconds_of(timeout)
     if _world is not None:
         return
-    seconds = seconds_of(timeout)
     seen = launch()
     if seen is None or seen.size == 1:
         _world = _ALONE

@@ -18,7 +18,8 @@ from .shape import Shape, transpose, varargs
 @operation(lambda g, dims: np.flip(g, dims), samples=each(on(real(3, 4), (0,)), on(real(3, 4), (0, 1))))
 def flip(input: Array, dims: Shape) -> Array:
     """A copy of input with the order along *dims* reversed."""
-    return np.flip(input, normal_dims(tuple(dims), input.ndim)).copy() if input.ndim else input.copy()
+    axes = normal_dims(tuple(dims), input.ndim)
+    return np.flip(input, axes).copy() if input.ndim else input.copy()
 
 
 varargs(flip, "flip")
