@@ -61,7 +61,7 @@ class Launcher:
         env: Mapping[str, str] | None = None,
         python: str | None = None,
         launcher: bool = True,
-        timeout: float = 30.0,
+        timeout: float = 90.0,
     ) -> Outcome:
         """Run *program* on *ranks* ranks, through the rank entry or, with entry=False, by plain python.
 
@@ -73,7 +73,7 @@ class Launcher:
         return launched(command, {**self.settings, **(env or {})}, timeout)
 
 
-def launched(command: list[str], env: Mapping[str, str], timeout: float = 30.0) -> Outcome:
+def launched(command: list[str], env: Mapping[str, str], timeout: float = 90.0) -> Outcome:
     """Run *command* in a session of its own, which is dead when this returns; too slow is a failure."""
     scratch = tempfile.mkdtemp(prefix="allgrad-mpi-")
     process = subprocess.Popen(

@@ -126,7 +126,7 @@ def eventually() -> Callable[[Callable[[], object]], None]:
 
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait for a condition, and fail if it does not come to be within 10 seconds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.02)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from allgrad.server.home import Home, read_json
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class ForkedServers:
