@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from .failure import guard
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
-from .progress import Line, new_line
-from .watch import seconds_of, watch, watch_no_longer
+from .watchdog.progress import Line, new_line
+from .watchdog.watch import seconds_of, watch, watch_no_longer
 
 if TYPE_CHECKING:
     from mpi4py import MPI
