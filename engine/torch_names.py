@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 # Where allgrad's module has another name than PyTorch's. The one place where the engine mentions another room.
 _RENAMED = {
@@ -16,6 +17,29 @@ _RENAMED = {
     "nn.parallel": "dist",
     "utils.data.distributed": "dist",
 }
+
+# What other rooms lend to modules of the engine, since PyTorch has it there: where the module and the name lead.
+_LENT = {
+    ("allgrad", "distributed"): ("allgrad.dist", None),
+    ("allgrad.nn", "parallel"): ("allgrad.dist", None),
+    ("allgrad.nn", "SyncBatchNorm"): ("allgrad.dist", "SyncBatchNorm"),
+    ("allgrad.utils.data", "distributed"): ("allgrad.dist", None),
+    ("allgrad.utils.data", "DistributedSampler"): ("allgrad.dist", "DistributedSampler"),
+}
+
+
+def lent(module: str, name: str) -> Any:
+    """Return what another room lends to *module* as *name*, loaded now. AttributeError if there is no such thing.
+
+    >>> import allgrad as torch
+    >>> torch.nn.SyncBatchNorm.__name__
+    'SyncBatchNorm'
+    """
+    if (module, name) not in _LENT:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    room, thing = _LENT[module, name]
+    found = importlib.import_module(room)
+    return found if thing is None else getattr(found, thing)
 
 
 class _TorchFinder:
