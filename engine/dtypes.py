@@ -245,6 +245,10 @@ class finfo:  # noqa: N801 -- PyTorch's name
         self.resolution = float(info.resolution)
         self.dtype = str(info.dtype)
 
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
+
 
 class iinfo:  # noqa: N801 -- PyTorch's name
     """The limits of an integer dtype: *max*, *min*, *bits*."""
@@ -255,3 +259,6 @@ class iinfo:  # noqa: N801 -- PyTorch's name
         self.max = int(info.max)
         self.min = int(info.min)
         self.dtype = str(info.dtype)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

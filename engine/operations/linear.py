@@ -96,7 +96,9 @@ def _rmatmul(self: Tensor, other: Any) -> Tensor:
     if isinstance(other, Tensor):
         product: Tensor = matmul(other, self)
         return product
-    return matmul_promoted(Tensor._wrap(np.asarray(other)), self)
+    if not isinstance(other, np.ndarray):
+        return NotImplemented
+    return matmul_promoted(Tensor._wrap(other), self)
 
 
 def matmul_promoted(left: Tensor, right: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ..devices import CPU, device
 from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Handle, Node, Output, hooks_of
 from ..tape.version import Version
+from .copies import copied
 from .size import Size
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ class Tensor:
         if not self._array.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
+
+    def __reversed__(self) -> Any:
+        return self.flip(0) if self._array.ndim else self
 
     def __hash__(self) -> int:
         return id(self)
@@ -394,13 +398,20 @@ class Tensor:
         return self._array.item()
 
     def __float__(self) -> float:
-        value = self._scalar()
-        if isinstance(value, complex):
-            raise RuntimeError(f"the complex number {value} cannot be converted to float: take .real or .abs() first")
-        return float(value)
+        return float(self._real_scalar("double"))
 
     def __int__(self) -> int:
-        return int(self._scalar())
+        return int(self._real_scalar("int64_t"))
+
+    def _real_scalar(self, kind: str) -> Any:
+        value = self._scalar()
+        if isinstance(value, complex):
+            if value.imag:
+                raise RuntimeError(
+                    f"value cannot be converted to type {kind} without overflow: found {value}; take .real or .abs() first"
+                )
+            return value.real
+        return value
 
     def __complex__(self) -> complex:
         return complex(self._scalar())
@@ -477,7 +488,7 @@ class Tensor:
         if id(self) in memo:
             found: Self = memo[id(self)]
             return found
-        twin = type(self)._wrap(self._array.copy())
+        twin = type(self)._wrap(copied(self._array, memo))
         memo[id(self)] = twin
         if self._node is not None:
             twin.requires_grad_()
