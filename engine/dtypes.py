@@ -262,3 +262,13 @@ class iinfo:  # noqa: N801 -- PyTorch's name
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def of_tensor_type(name: str) -> dtype:
+    """Return the dtype of tensors of the older type *name*, such as "torch.DoubleTensor". ValueError for another name."""
+    kinds = {"Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16, "Byte": uint8, "Char": int8,
+             "Short": int16, "Int": int32, "Long": int64, "Bool": bool_}  # fmt: skip
+    short = name.removeprefix("torch.").removesuffix("Tensor")
+    if short not in kinds:
+        raise ValueError(f"invalid type: {name!r}: expected one such as 'torch.FloatTensor'")
+    return kinds[short]

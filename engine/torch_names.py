@@ -14,12 +14,23 @@ _RENAMED = {
     "distributed": "dist",
     "distributed.nn": "dist.functional",
     "distributed.nn.functional": "dist.functional",
+    "nn.modules": "nn",
+    "nn.modules.activation": "nn.activation",
+    "nn.modules.batchnorm": "nn.normalization",
+    "nn.modules.container": "nn.containers",
+    "nn.modules.conv": "nn.convolution",
+    "nn.modules.loss": "nn.loss",
+    "nn.modules.module": "nn.module",
+    "nn.modules.rnn": "nn.recurrent",
     "nn.parallel": "dist",
+    "nn.parameter": "nn.parameters",
     "utils.data.distributed": "dist",
 }
 
-# What other rooms lend to modules of the engine, since PyTorch has it there: where the module and the name lead.
+# What stands elsewhere than in PyTorch, mostly lent by other rooms: where the module and the name lead.
 _LENT = {
+    ("allgrad.nn", "modules"): ("allgrad.nn", None),
+    ("allgrad.nn", "parameter"): ("allgrad.nn.parameters", None),
     ("allgrad", "distributed"): ("allgrad.dist", None),
     ("allgrad.nn", "parallel"): ("allgrad.dist", None),
     ("allgrad.nn", "SyncBatchNorm"): ("allgrad.dist", "SyncBatchNorm"),

@@ -53,6 +53,7 @@ from . import (
     numpy_functions,
     numpy_linalg,
     older_linalg,
+    older_methods,
     ordering,
     padding,
     pieces,
@@ -84,6 +85,7 @@ from . import (
     strides,
     tensor_products,
     unpooling,
+    vandermonde,
     windows,
 )
 
@@ -140,6 +142,7 @@ __all__ = [
     "numpy_functions",
     "numpy_linalg",
     "older_linalg",
+    "older_methods",
     "ordering",
     "padding",
     "pieces",
@@ -171,5 +174,6 @@ __all__ = [
     "strides",
     "tensor_products",
     "unpooling",
+    "vandermonde",
     "windows",
 ]

@@ -308,3 +308,19 @@ _new("new_empty", empty)
 _new("new_full", full)
 _new("new_tensor", tensor)
 _new("new_empty_strided", empty_strided)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A vector over the memory of *buffer*, such as a bytearray: *count* elements of *dtype* from byte *offset* on.
+
+    ValueError for a buffer that is too small or whose size does not fit.
+
+    >>> import allgrad as torch
+    >>> torch.frombuffer(bytearray(b"\x01\x02"), dtype=torch.uint8)
+    tensor([1, 2], dtype=torch.uint8)
+    """
+    if count == 0 or len(memoryview(buffer).cast("B")) == 0:
+        raise ValueError(f"both buffer length and count must not be 0, found {len(memoryview(buffer))} and {count}")
+    return finished(np.frombuffer(buffer, dtypes.as_dtype(dtype).numpy, count, offset), requires_grad)
