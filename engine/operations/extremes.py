@@ -146,7 +146,7 @@ def _argument(function: Any, input: Array, dim: int | None, keepdim: builtins.bo
     return found
 
 
-@operation()
+@operation(refuses="c")
 def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
     """The index of the greatest element along *dim*, or among all elements flattened; the first of equals.
 
@@ -157,7 +157,7 @@ def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False)
     return _argument(np.argmax, input, dim, keepdim)
 
 
-@operation()
+@operation(refuses="c")
 def argmin(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
     """The index of the least element along *dim*, or among all elements flattened; the first of equals."""
     return _argument(np.argmin, input, dim, keepdim)

@@ -320,9 +320,13 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
 
 
-@operation(samples=None)
+@operation(samples=None, refuses="c")
 def bincount(input: Array, weights: Any = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 on occurs in the vector input."""
+    if input.ndim != 1 or input.dtype.kind not in "iu" or (input.size and input.min() < 0):
+        raise RuntimeError(
+            f"bincount only supports 1-d non-negative integral inputs, found {input.dtype} of shape {list(input.shape)}"
+        )
     return np.bincount(input, None if weights is None else weights._array, minlength)
 
 
