@@ -100,7 +100,7 @@ def _by_columns(outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tupl
     from ..func.forward import columns, pushed_forward
 
     push, points = pushed_forward(list(outputs), list(inputs)), list(inputs)
-    found = [columns(push, points, position, len(outputs)) for position in range(len(points))]
+    found = [columns(push, points, position) for position in range(len(points))]
     return tuple(tuple(column[i].detach() for column in found) for i in range(len(outputs)))
 
 
