@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 Levels = tuple[int, ...]
 
 
-class Unbatchable(TypeError):
+class Unbatchable(RuntimeError):
     """Asked of a batch at once, what can only be answered for each of its examples."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching import Batched, NotVmapped, Unbatchable, as_array, levels_of, zeros
+from ..batching import Batched, NotVmapped, as_array, levels_of, zeros
 from ..errors import normal_dim
 from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
@@ -183,8 +183,10 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if not mode.enabled or (source._node is None and self._node is None):
         try:
             self._array[plain] = source._array
-        except Unbatchable:
-            raise NotVmapped from None
+        except (RuntimeError, TypeError, ValueError):
+            if levels_of([source._array, plain]):
+                raise NotVmapped from None
+            raise
         rewrite_history(self, None)
     elif _is_basic(plain):
         place = index_by(self, plain)

@@ -122,7 +122,7 @@ def summed(array: Any, levels: tuple[int, ...]) -> Any:
     return Batched(total, rest) if rest else total
 
 
-def example_by_example(function: Callable[..., Any]) -> Callable[..., Any]:
+def example_by_example(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     """A composite that decides by the values of its arguments: inside ``vmap`` it is called for each example."""
 
     @functools.wraps(function)
@@ -136,7 +136,7 @@ def example_by_example(function: Callable[..., Any]) -> Callable[..., Any]:
         sizes = sizes_of([x._array for x in leaves if isinstance(x, Tensor)])
         if not sizes:
             return function(*args, **kwargs)
-        note(function.__name__)
+        note(name or function.__name__)
         level, size = sizes.popitem()
         own = [isinstance(x, Tensor) and level in levels_of(x._array) for x in leaves]
         apart = [leave_batch(x, 0, level) if mine else x for x, mine in zip(leaves, own, strict=True)]
