@@ -125,6 +125,27 @@ def test_is_grads_batched_runs_the_backward_once_and_keeps_hooks() -> None:
     assert seen == [(3,)]
 
 
+def test_a_vectorised_jacobian_is_one_backward_pass() -> None:
+    passes = []
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            passes.append(tuple(g.shape))
+            return g * 2
+
+    x = torch.randn(2, 3)
+    found = torch.autograd.functional.jacobian(lambda x: (Doubled.apply(x) ** 2).sum(1), x, vectorize=True)
+    assert passes == [(2, 3)]
+    assert close(found, torch.autograd.functional.jacobian(lambda x: ((x * 2) ** 2).sum(1), x))
+    second = torch.autograd.functional.hessian(lambda x: (x**3).sum(), x, vectorize=True)
+    assert close(second, torch.autograd.functional.hessian(lambda x: (x**3).sum(), x))
+
+
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 5), nn.GELU(), nn.LayerNorm(5), nn.Linear(5, 3)), (6,)),
     "cnn": (
@@ -339,6 +360,33 @@ def test_indices_may_differ_from_example_to_example(function: Any, shapes: Any) 
     for dims, expected in rows.items():
         given = [t if d == 0 else t[0] for t, d in zip((x, i), dims, strict=True)]
         assert torch.equal(vmap(function, in_dims=dims)(*given), torch.stack(expected))
+
+
+def against(library: Any) -> dict[str, Any]:
+    """What both libraries say of a few functions, as arrays."""
+    func = library.func
+    generator = np.random.default_rng(5)
+    x, w = (library.from_numpy(generator.standard_normal(shape)) for shape in ((3, 4), (4, 4)))
+
+    def energy(w: Any, x: Any) -> Any:
+        return (x @ w).tanh().logsumexp(0) + library.linalg.det(w) * x.cumsum(0)[1]
+
+    made = {
+        "value": func.vmap(energy, in_dims=(None, 0))(w, x),
+        "each gradient": func.vmap(func.grad(energy), in_dims=(None, 0))(w, x),
+        "each hessian": func.vmap(func.hessian(lambda x: energy(w, x)))(x),
+        "each jacobian": func.vmap(func.jacfwd(lambda x: x.sort()[0] * x.sum()))(x),
+        "of a gradient": func.grad(lambda w: func.vmap(energy, in_dims=(None, 0))(w, x).square().sum())(w),
+        "out_dims": func.vmap(library.outer, in_dims=(1, None), out_dims=1)(w, x[0]),
+        "nested": func.vmap(func.vmap(library.dot, in_dims=(None, 0)), in_dims=(0, None))(x, w),
+    }
+    return {name: value.detach().numpy() for name, value in made.items()}
+
+
+def test_results_are_those_of_torch_func() -> None:
+    theirs = against(pytest.importorskip("torch"))
+    for name, found in against(torch).items():
+        np.testing.assert_allclose(found, theirs[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_a_batch_of_no_entries_has_the_shape_of_one() -> None:
