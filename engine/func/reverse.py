@@ -86,12 +86,21 @@ def _one_number(output: Any, name: str) -> Tensor:
     return output
 
 
+def _wanted_again(output: Tensor, inputs: Sequence[Tensor], weight: Any) -> bool:
+    """Whether the gradient may be differentiated: it depends on more than fresh leaves, which nobody else knows."""
+    if (weight is not None and weight.requires_grad) or any(type(t._node) is not AccumulateGrad for t in inputs):
+        return True
+    node = output._node
+    return node is not None and _reaches_others(node, {t._node for t in inputs})
+
+
 def _tensor_gradients(output: Tensor, inputs: Any, weight: Any = None) -> Any:
     """The gradient of *output* for each tensor of the tree *inputs*: zeros where it does not depend on it."""
     leaves, structure = flatten(inputs)
     differentiable = [t for t in leaves if isinstance(t, Tensor) and t.requires_grad]
     if output.requires_grad and differentiable:
-        found = iter(gradients(output, differentiable, weight, create_graph=True, materialize_grads=True))
+        recorded = _wanted_again(output, differentiable, weight)
+        found = iter(gradients(output, differentiable, weight, True, recorded, materialize_grads=True))
     else:
         found = iter([Tensor._wrap(np.zeros_like(t._array)) for t in differentiable])
     return unflatten(structure, [next(found) if isinstance(t, Tensor) and t.requires_grad else t for t in leaves])

@@ -383,6 +383,7 @@ def against(library: Any) -> dict[str, Any]:
     return {name: value.detach().numpy() for name, value in made.items()}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_results_are_those_of_torch_func() -> None:
     theirs = against(pytest.importorskip("torch"))
     for name, found in against(torch).items():
