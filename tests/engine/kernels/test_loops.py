@@ -99,7 +99,12 @@ def test_pooling_finds_the_same_places_also_of_nan(
     close(pooling.add_at(grad, spread, (40, 40, 6, 6)), pooling.add_at_by_counting(grad, spread, (40, 40, 6, 6)), 8)
 
 
-NORMALIZED = [((128, 130), (130,), (1,)), ((40, 6, 9, 10), (1, 6, 1, 1), (0, 2, 3)), ((30, 8, 9, 10), (9, 10), (2, 3))]
+NORMALIZED = [
+    ((128, 130), (130,), (1,)),
+    ((40, 6, 9, 10), (1, 6, 1, 1), (0, 2, 3)),
+    ((30, 8, 9, 10), (9, 10), (2, 3)),
+    ((30, 4, 3, 90), (1, 4, 3, 1), (2, 3)),
+]
 
 
 @pytest.mark.parametrize(("shape", "weights", "dims"), NORMALIZED)
