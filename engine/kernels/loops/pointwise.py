@@ -12,6 +12,7 @@ import numpy as np
 from . import functions
 from .compiler import compiled
 from .functions import exp, expm1, log1p_exp
+from .lanes import wide
 
 Array = np.ndarray[Any, Any]
 Number = np.float32
@@ -29,6 +30,7 @@ def relu(x: Array, out: Array) -> None:
 @compiled
 def sigmoid(x: Array, out: Array) -> None:
     """1 / (1 + exp(-x))."""
+    wide()
     for i in range(x.size):
         out[i] = functions.sigmoid(x[i])
 
@@ -43,6 +45,7 @@ def sigmoid_backward(g: Array, y: Array, out: Array) -> None:
 @compiled
 def silu(x: Array, out: Array) -> None:
     """x / (1 + exp(-x))."""
+    wide()
     for i in range(x.size):
         out[i] = x[i] / (f(1.0) + exp(-x[i]))
 
@@ -50,6 +53,7 @@ def silu(x: Array, out: Array) -> None:
 @compiled
 def silu_backward(g: Array, x: Array, out: Array) -> None:
     """g · s · (1 + x · (1 - s)) with s = sigmoid(x)."""
+    wide()
     for i in range(x.size):
         s = functions.sigmoid(x[i])
         out[i] = g[i] * (s * (f(1.0) + x[i] * (f(1.0) - s)))
@@ -58,6 +62,7 @@ def silu_backward(g: Array, x: Array, out: Array) -> None:
 @compiled
 def softplus(x: Array, beta: Number, threshold: Number, out: Array) -> None:
     """log(1 + exp(beta · x)) / beta; x where beta · x exceeds *threshold*."""
+    wide()
     for i in range(x.size):
         v = x[i] * beta
         smooth = ((v if v > 0 else f(0.0)) + log1p_exp(-abs(v))) / beta
@@ -67,6 +72,7 @@ def softplus(x: Array, beta: Number, threshold: Number, out: Array) -> None:
 @compiled
 def softplus_backward(g: Array, x: Array, beta: Number, threshold: Number, out: Array) -> None:
     """g · sigmoid(beta · x), g where beta · x exceeds *threshold*, which it reaches from below."""
+    wide()
     for i in range(x.size):
         v = x[i] * beta
         slope = functions.sigmoid(threshold if v >= threshold else v)
@@ -76,6 +82,7 @@ def softplus_backward(g: Array, x: Array, beta: Number, threshold: Number, out: 
 @compiled
 def logsigmoid(x: Array, out: Array) -> None:
     """log(sigmoid(x))."""
+    wide()
     for i in range(x.size):
         out[i] = (x[i] if x[i] < 0 else f(0.0)) - log1p_exp(-abs(x[i]))
 
@@ -83,6 +90,7 @@ def logsigmoid(x: Array, out: Array) -> None:
 @compiled
 def logsigmoid_backward(g: Array, x: Array, out: Array) -> None:
     """g · sigmoid(-x)."""
+    wide()
     for i in range(x.size):
         out[i] = g[i] * functions.sigmoid(-x[i])
 
@@ -90,6 +98,7 @@ def logsigmoid_backward(g: Array, x: Array, out: Array) -> None:
 @compiled
 def elu(x: Array, below: Number, above: Number, inner: Number, out: Array) -> None:
     """below · (exp(inner · x) - 1) where x is not positive, else above · x."""
+    wide()
     for i in range(x.size):
         v = x[i]
         bent = expm1((v if v < 0 else f(0.0)) * inner) * below
@@ -99,6 +108,7 @@ def elu(x: Array, below: Number, above: Number, inner: Number, out: Array) -> No
 @compiled
 def elu_backward(g: Array, x: Array, below: Number, above: Number, inner: Number, out: Array) -> None:
     """g · below · exp(inner · x) where x is not positive, else g · above."""
+    wide()
     for i in range(x.size):
         v = x[i]
         bent = exp((v if v < 0 else f(0.0)) * inner) * below
@@ -148,5 +158,6 @@ def hardswish_backward(g: Array, x: Array, out: Array) -> None:
 @compiled
 def erf(x: Array, out: Array) -> None:
     """The error function."""
+    wide()
     for i in range(x.size):
         out[i] = functions.erf(x[i])
