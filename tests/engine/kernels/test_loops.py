@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import allgrad as torch
-from allgrad.kernels import activation, convolution, normalization, pointwise, pooling, recurrent, winograd
+from allgrad.kernels import activation, convolution, normalization, pointwise, pooling, recurrent, sampling, winograd
 from allgrad.kernels.loops import WORTHWHILE, load, loops
 from allgrad.kernels.windows import Geometry
 from allgrad.nn import functional
@@ -133,6 +133,16 @@ def test_standardisation_and_its_gradients(shape: Any, weights: Any, dims: Any, 
             normalization.channel_moments(x), normalization.channel_moments_by_passes(x), strict=True
         ):
             close(found, expected, 16)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weighted_sums_of_columns(dtype: Any) -> None:
+    images, weight, g = (normal(*s, seed=i, dtype=dtype) for i, s in enumerate([(5, 9, 400), (4, 5, 400), (5, 9, 400)]))
+    index = np.random.default_rng(3).integers(-1, 400, weight.shape)
+    assert loops("sampling", images) is not None
+    close(sampling.mixed(images, weight, index), sampling.mixed_by_passes(images, weight, index), 8)
+    close(sampling.spread(g, weight, index, 400), sampling.spread_by_passes(g, weight, index, 400), 32)
+    close(sampling.matched(g, images, index), sampling.matched_by_passes(g, images, index), 32)
 
 
 def test_gelu_and_its_gradient() -> None:
