@@ -74,6 +74,6 @@ def matched(g: Array, images: Array, index: Array) -> Array:
 def matched_by_passes(g: Array, images: Array, index: Array) -> Array:
     """``matched`` by NumPy."""
     result = np.zeros(index.shape, g.dtype)
-    for each, sums in zip(index, result, strict=True):
-        sums[...] = np.sum(g * _columns(images, each), axis=1)
+    for k, each in enumerate(index):
+        result[k] = np.sum(g * _columns(images, each), axis=1)
     return result
