@@ -29,7 +29,7 @@ OURS = {
 """The rooms of ours that each room may import, as packages."""
 
 OTHERS = {
-    "engine": {"numpy", "numba", "scipy"},
+    "engine": {"numpy", "numba", "llvmlite", "scipy"},
     "dist": {"numpy", "mpi4py"},
     "proto": {"google", "grpc"},
     "server": {

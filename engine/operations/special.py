@@ -10,6 +10,7 @@ import numpy as np
 
 from ..batching import as_array
 from ..kernels import error_function
+from ..kernels.pointwise import in_one_pass
 from ..kernels.scipy_functions import special
 from ..registry import Array, operation
 from ..registry.operation import Promotion
@@ -56,7 +57,8 @@ def as_constants(samples: Samples) -> Samples:
 
 
 def _erf_like(name: str, x: Array) -> Array:
-    return error_function.fastest(name, real_numbers(name, x))
+    fused = in_one_pass("erf", x) if name == "erf" else None
+    return error_function.fastest(name, real_numbers(name, x)) if fused is None else fused
 
 
 @operation(

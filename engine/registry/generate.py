@@ -274,13 +274,16 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
 
 
 _WRITTEN_IN_C = frozenset(("np", "asarray", "astype", "copy", "dtype", "kind", "ndim", "shape", "size", "RuntimeError"))
+_KERNELS = frozenset(("WORTHWHILE", "in_one_pass", "exp_values"))  # of ours, which call nothing else
 
 
 def _warns_in_our_name(forward: Any) -> bool:
     """Whether all that *forward* calls is C, so that our filter of warnings covers it, unlike NumPy's Python functions."""
     if isinstance(forward, np.ufunc):
         return True
-    return all(n in _WRITTEN_IN_C or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names)
+    return all(
+        n in _WRITTEN_IN_C | _KERNELS or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names
+    )
 
 
 def _may_keep_integers(forward: Callable[..., Any]) -> bool:
