@@ -23,7 +23,7 @@ import numpy as np
 
 import allgrad as torch
 from allgrad import Tensor, dist, nn
-from allgrad.dist.sameness import use_one_thread
+from allgrad.dist.reproducible.sameness import use_one_thread
 
 ROUNDS, SHARDS, BATCH = 30, 8, 256
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from allgrad.server.job import JobState
-from allgrad.server.scheduler import Plan, Running, Situation, Waiting
-from allgrad.server.spec import Dependency
+from allgrad.server.jobs.job import JobState
+from allgrad.server.jobs.scheduler import Plan, Running, Situation, Waiting
+from allgrad.server.jobs.spec import Dependency
 
 QUEUED = 10_000
 SLOTS = 64

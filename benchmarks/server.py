@@ -23,8 +23,8 @@ import grpc
 from allgrad.proto import jobs_pb2 as pb
 from allgrad.server import Client, Job, JobState, Metrics
 from allgrad.server.home import Home
-from allgrad.server.journal import MetricsLine
-from allgrad.server.reporting import Reporter
+from allgrad.server.supervisor.journal import MetricsLine
+from allgrad.server.supervisor.reporting import Reporter
 
 _SERVE = "import sys; from allgrad.server import serve; serve(sys.argv[1], port=0, slots=16)"
 _WATCH = "/allgrad.v1.JobService/WatchJob"

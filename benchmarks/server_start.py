@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from allgrad.server import Client, JobState, processes
+from allgrad.server import Client, JobState
+from allgrad.server.supervisor import processes
 
 _SERVE = "import sys; from allgrad.server import serve; serve(sys.argv[1], port=0, slots=2)"
 _FOLLOW = (

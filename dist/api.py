@@ -1,23 +1,19 @@
 """The public names of allgrad.dist, grouped like a table of contents."""
 
 from . import functional
-from .batch_sampler import DistributedBatchSampler
-from .checkpoints import Checkpointer, CheckpointError, Restored
-from .collectives import (
-    all_gather,
-    all_gather_into_tensor,
-    all_reduce,
-    barrier,
-    broadcast,
-    mean,
-    reduce,
+from .checkpoints.checkpointer import Checkpointer, CheckpointError, Restored
+from .communication.collectives import all_gather, all_gather_into_tensor, all_reduce, barrier, broadcast, mean, reduce
+from .communication.exchange import (
+    all_to_all,
+    all_to_all_single,
+    gather,
+    reduce_scatter,
+    reduce_scatter_tensor,
+    scatter,
 )
-from .data_parallel import DataParallel, DistributedDataParallel
-from .elastic import ElasticStep, elastic_steps
-from .exchange import all_to_all, all_to_all_single, gather, reduce_scatter, reduce_scatter_tensor, scatter
-from .groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
-from .monitored import monitored_barrier
-from .objects import (
+from .communication.groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
+from .communication.monitored import monitored_barrier
+from .communication.objects import (
     all_gather_object,
     broadcast_object,
     broadcast_object_list,
@@ -25,12 +21,17 @@ from .objects import (
     gather_objects,
     scatter_object_list,
 )
-from .point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object, send, send_object
-from .reduction import ReduceOp
+from .communication.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object, send, send_object
+from .communication.reduction import ReduceOp
+from .communication.work import Work
+from .elastic.steps import ElasticStep, elastic_steps
+from .observation.spans import span
+from .observation.trace import trace
 from .reporting import report, report_checkpoint
-from .sampler import DistributedSampler
-from .sync_batch_norm import SyncBatchNorm
-from .work import Work
+from .reproducible.batch_sampler import DistributedBatchSampler
+from .training.data_parallel import DataParallel, DistributedDataParallel
+from .training.sampler import DistributedSampler
+from .training.sync_batch_norm import SyncBatchNorm
 from .world import (
     Group,
     get_backend,
@@ -119,6 +120,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "Checkpointer",
     "CheckpointError",
     "Restored",
+    # seeing where the time goes
+    "trace",
+    "span",
     # what the server hears
     "report",
     "report_checkpoint",

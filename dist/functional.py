@@ -14,9 +14,9 @@ import allgrad
 from allgrad import Tensor
 from allgrad.autograd import Function
 
-from . import collectives, exchange
-from .buffers import memory_of
-from .reduction import ReduceOp, reduction
+from .communication import collectives, exchange
+from .communication.buffers import memory_of
+from .communication.reduction import ReduceOp, reduction
 from .world import Group, current
 
 __all__ = ["all_gather", "all_reduce", "all_to_all", "broadcast", "gather", "reduce", "reduce_scatter", "scatter"]

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client.client import Client
     from .errors import AllgradError
-    from .job import (
+    from .jobs.job import (
         LAUNCHER_LOG,
         Alert,
         Checkpoint,
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
         StateChanged,
         Sweep,
     )
+    from .jobs.spec import (
+        After,
+        CheckpointPolicy,
+        Dependency,
+        EarlyStopping,
+        FailureKind,
+        JobSpec,
+        RetryRule,
+        SweepSpec,
+    )
     from .main import serve
-    from .spec import After, CheckpointPolicy, Dependency, EarlyStopping, FailureKind, JobSpec, RetryRule, SweepSpec
 
 __all__ = [
     "LAUNCHER_LOG",
@@ -52,7 +61,7 @@ __all__ = [
     "SweepSpec",
     "serve",
 ]
-_ROOMS = {"AllgradError": "errors", "Client": "client", "serve": "main"} | dict.fromkeys(
+_ROOMS = {"AllgradError": "errors", "Client": "client.client", "serve": "main"} | dict.fromkeys(
     (
         "After",
         "CheckpointPolicy",
@@ -63,14 +72,14 @@ _ROOMS = {"AllgradError": "errors", "Client": "client", "serve": "main"} | dict.
         "RetryRule",
         "SweepSpec",
     ),
-    "spec",
+    "jobs.spec",
 )
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: a supervisor process must start without gRPC."""
     if name in __all__:
-        value = getattr(import_module(f".{_ROOMS.get(name, 'job')}", __name__), name)
+        value = getattr(import_module(f".{_ROOMS.get(name, 'jobs.job')}", __name__), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

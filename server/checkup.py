@@ -171,7 +171,7 @@ def home_folder(home: Home) -> Finding:
 
 
 def server(target: Target) -> Finding:
-    from .client import Client
+    from .client.client import Client
 
     try:
         with Client(target.server, token=target.token, home=target.home) as client:

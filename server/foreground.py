@@ -13,11 +13,11 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import BinaryIO, NoReturn, Self
 
-from . import processes
 from .display.prefix import RankLines
 from .display.tail import Tail
-from .job import LAUNCHER_LOG
+from .jobs.job import LAUNCHER_LOG
 from .launchers import Command, Ending, Launcher
+from .supervisor import processes
 
 READ_SIZE = 64 * 1024
 GRACE = 2.0

@@ -23,21 +23,21 @@ from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
 from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
-from . import tls
-from .access_service import AccessService
-from .attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
-from .auth import TokenRequired
-from .calls import Readable
-from .control import Control
+from .access import tls
+from .access.auth import TokenRequired
+from .access.tls import ServerFiles
+from .access.tokens import Tokens
+from .control.attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
+from .control.controller import Control
 from .errors import CannotServe
-from .file_service import FileService
 from .home import DEFAULT_PORT, Home, read_json, write_json
-from .report_service import ReportingService
-from .service import JobService, mpi_name
+from .service.access_service import AccessService
+from .service.calls import Readable
+from .service.file_service import FileService
+from .service.job_service import JobService, mpi_name
+from .service.report_service import ReportingService
+from .service.sweep_service import SweepService
 from .store import Store
-from .sweep_service import SweepService
-from .tls import ServerFiles
-from .tokens import Tokens
 
 STOP_GRACE = 0.5
 """Seconds that calls in progress have when the server stops; streams resume by their cursor."""
@@ -164,7 +164,7 @@ async def _metrics(control: Control, token: str, announce: Callable[[str], None]
     if control.settings.metrics_port is None:
         yield
         return
-    from .metrics_page import metrics_page  # who does not want it does not wait for its library
+    from .service.metrics_page import metrics_page  # who does not want it does not wait for its library
 
     async with metrics_page(control, control.settings.metrics_port, token) as port:
         announce(f"Prometheus may ask http://127.0.0.1:{port}/metrics, with the token")

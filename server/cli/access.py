@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from ..access import Scope
+from ..access.rules import Scope
 from .connection import Connection, connection_options, json_option
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Connection:
 
     def open(self) -> Client:
         """Make the client. gRPC is loaded here, not when somebody only asks for help."""
-        from ..client import Client
+        from ..client.client import Client
 
         quiet_grpc()
         return Client(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InvalidRequest
-from ..job import Heartbeat, Metrics
+from ..jobs.job import Heartbeat, Metrics
 from .connection import Connection, connection_options, json_option
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
 
 Measured = dict[str, dict[int, float]]
 """Values by series and step."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..job import Heartbeat, JobState
+from ..jobs.job import Heartbeat, JobState
 from .connection import Connection, connection_options, json_option
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
     from ..display.progress import Progress
-    from ..job import Job
+    from ..jobs.job import Job
 
 CANCELLED = 6
 INTERRUPTED = 130

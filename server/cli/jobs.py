@@ -10,7 +10,7 @@ from itertools import islice
 
 import click
 
-from ..job import Job, JobState
+from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
 from .lifetimes import Span
 

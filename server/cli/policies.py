@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidRequest
-from ..spec import After, CheckpointPolicy, Dependency, FailureKind, RetryRule
+from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, RetryRule
 from .lifetimes import Pair, Span
 
 if TYPE_CHECKING:
-    from ..options import Options
+    from ..client.options import Options
 
 _KINDS = [kind.value for kind in FailureKind]
 _OPTIONS = (

@@ -65,7 +65,7 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..attempts import DEFAULT_GRACE
+    from ..control.attempts import DEFAULT_GRACE
     from ..main import serve as serve_until_stopped
 
     logging.basicConfig(format="allgrad: %(levelname)s: %(message)s", level=logging.WARNING)

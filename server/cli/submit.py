@@ -22,10 +22,10 @@ from .script import SCRIPT_SETTINGS, find_script, ranks_option
 from .sweeps import Sweeping, announce_sweep, grid_options
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
+    from ..client.options import Options
     from ..display.progress import Progress
-    from ..job import Job
-    from ..options import Options
+    from ..jobs.job import Job
 
 
 @click.command(short_help="Hand a script to the server.", context_settings=SCRIPT_SETTINGS)

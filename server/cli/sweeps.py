@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..spec import EarlyStopping
+from ..jobs.spec import EarlyStopping
 from .connection import Connection, connection_options, json_option
 from .lifetimes import Pair
 
 if TYPE_CHECKING:
-    from ..job import Sweep
+    from ..jobs.job import Sweep
 
 
 @dataclass(frozen=True)

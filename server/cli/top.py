@@ -13,7 +13,7 @@ from ..errors import AllgradError, InvalidRequest, ServerUnreachable
 from .connection import Connection, connection_options
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client.client import Client
     from ..display.overview import Overview
     from ..display.progress import Progress
 

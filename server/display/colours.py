@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..job import JobState
+from ..jobs.job import JobState
 
 COLOURS = {
     JobState.QUEUED: "yellow",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..job import Job, JobState
+from ..jobs.job import Job, JobState
 from .series import duration
 
 

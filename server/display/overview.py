@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..job import Job, ServerInfo
+from ..jobs.job import Job, ServerInfo
 from .colours import COLOURS
 from .progress import Progress
 from .series import ASCII_BARS, BARS, short, sparkline

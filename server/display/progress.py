@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ..job import Alert, Checkpoint, Event, Job, JobState, Metrics, StateChanged
+from ..jobs.job import Alert, Checkpoint, Event, Job, JobState, Metrics, StateChanged
 from .series import Series
 
 

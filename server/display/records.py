@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ..job import Alert, Checkpoint, Event, Explanation, Heartbeat, Job, Metrics, StateChanged, Sweep
+from ..jobs.job import Alert, Checkpoint, Event, Explanation, Heartbeat, Job, Metrics, StateChanged, Sweep
 
 KINDS = {
     StateChanged: "state",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..job import Alert, Checkpoint, Event, Heartbeat, Metrics, StateChanged
+from ..jobs.job import Alert, Checkpoint, Event, Heartbeat, Metrics, StateChanged
 from .progress import Progress
 from .records import event_record
 from .series import short

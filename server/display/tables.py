@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..access import AuditRecord, Quota, Token
-from ..artifacts import Artifact
-from ..job import ADMIN, Explanation, Job, Sweep
+from ..access.rules import AuditRecord, Quota, Token
+from ..files.artifacts import Artifact
+from ..jobs.job import ADMIN, Explanation, Job, Sweep
 from .series import duration
 
 COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..job import JobState
+from ..jobs.job import JobState
 
 
 class LabelTest(StrEnum):

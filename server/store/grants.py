@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from ..access import Act, AuditRecord, Quota, Scope, Token
+from ..access.rules import Act, AuditRecord, Quota, Scope, Token
 from ..errors import QuotaExceeded
 
 

@@ -13,11 +13,11 @@ import apsw
 
 from allgrad.proto import sweeps_pb2
 
-from .. import sweep_messages
-from ..access import AuditRecord, Quota, Token
+from ..access.rules import AuditRecord, Quota, Token
 from ..home import Home
-from ..job import Job, JobState, Sweep
-from ..spec import SweepSpec
+from ..jobs.job import Job, JobState, Sweep
+from ..jobs.spec import SweepSpec
+from ..messages import sweeps as sweep_messages
 from . import grants
 from .filters import JobFilter
 from .rows import COLUMNS, job_of

@@ -8,8 +8,8 @@ from typing import Any
 
 from allgrad.proto import jobs_pb2 as pb
 
-from .. import messages
-from ..job import Job, JobState, Stopping
+from ..jobs.job import Job, JobState, Stopping
+from ..messages import jobs as messages
 
 COLUMNS = (
     "id, spec, state, reason, created, started, finished, exit_code, attempt, output_dir, checkpoint, warning, "

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 from allgrad.proto import jobs_pb2 as pb
 
-from .. import messages, sweep_messages
-from ..access import Quota, Token
+from ..access.rules import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
-from ..job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
-from ..journal import CheckpointLine, Line, MetricsLine
+from ..jobs.job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
+from ..messages import jobs as messages
+from ..messages import sweeps as sweep_messages
+from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of

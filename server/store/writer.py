@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from ..access import Act, current
+from ..access.rules import Act, current
 from ..errors import AllgradError, ServerBusy
 from ..failpoints import reach
 from ..home import Home

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from allgrad.server import Client, Job, processes
+from allgrad.server import Client, Job
+from allgrad.server.supervisor import processes
 
-JOBS = Path(__file__).parent / "jobs"
+JOBS = Path(__file__).parent / "programs"
 _SERVE = "import json, sys; from allgrad.server import serve; serve(**json.loads(sys.argv[1]))"
 
 
@@ -102,7 +103,7 @@ def client(server: ServerProcess) -> Iterator[Client]:
 
 @pytest.fixture
 def job_script() -> Callable[[str], str]:
-    """The path of one of the scripts in jobs/."""
+    """The path of one of the scripts in programs/."""
     return lambda name: str(JOBS / f"{name}.py")
 
 

@@ -9,9 +9,9 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("allgrad.server", ("grpc", "numpy", "google.protobuf", "asyncio", "allgrad.server.client")),
-        ("allgrad.server.shim", ("grpc", "numpy", "google.protobuf", "asyncio", "ssl")),
-        ("allgrad.server.client", ("grpc", "numpy", "google.protobuf", "asyncio")),
+        ("allgrad.server", ("grpc", "numpy", "google.protobuf", "asyncio", "allgrad.server.client.client")),
+        ("allgrad.server.supervisor.shim", ("grpc", "numpy", "google.protobuf", "asyncio", "ssl")),
+        ("allgrad.server.client.client", ("grpc", "numpy", "google.protobuf", "asyncio")),
         ("allgrad.server.launchers", ("grpc", "numpy", "mpi4py")),
         ("allgrad.server.main", ("numpy", "mpi4py", "numba")),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 
 import allgrad as torch
 from allgrad import dist
-from allgrad.dist.reducer import Reducer
+from allgrad.dist.training.reducer import Reducer
 from allgrad.dist.world import current
 
 dist.init()

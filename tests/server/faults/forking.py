@@ -89,7 +89,7 @@ def main() -> None:
     """Fork a server for each line of standard input."""
     from allgrad.server import failpoints
     from allgrad.server.main import serve
-    from allgrad.server.service import mpi_name
+    from allgrad.server.service.job_service import mpi_name
 
     mpi_name()
     for line in sys.stdin:

@@ -19,8 +19,8 @@ from allgrad.proto import jobs_pb2 as pb
 from allgrad.proto import reporting_pb2
 from allgrad.server import Client, Job, JobState
 from allgrad.server.home import Home, read_json
-from allgrad.server.journal import MetricsLine
-from allgrad.server.reporting import Reporter
+from allgrad.server.supervisor.journal import MetricsLine
+from allgrad.server.supervisor.reporting import Reporter
 from tests.server.faults import http2
 from tests.server.faults.fuzzing import requests
 

@@ -13,12 +13,12 @@ import grpc
 import pytest
 
 from allgrad.server import Event, Heartbeat, Job, JobSpec, JobState, Metrics, StateChanged
-from allgrad.server.connection import Connection
+from allgrad.server.client.connection import Connection
 from allgrad.server.errors import ServerUnreachable
 from allgrad.server.failpoints import PLACES
-from allgrad.server.job import Wanted
-from allgrad.server.journal import MetricsLine
-from allgrad.server.reporting import Reporter
+from allgrad.server.jobs.job import Wanted
+from allgrad.server.supervisor.journal import MetricsLine
+from allgrad.server.supervisor.reporting import Reporter
 from tests.server.faults.forking import ForkedServers
 
 STEADY = JobSpec(("sleep", "100000"), name="steady", workdir="/")

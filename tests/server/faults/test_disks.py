@@ -17,9 +17,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from allgrad.server import Client, Job, JobState, Metrics, StateChanged, processes
+from allgrad.server import Client, Job, JobState, Metrics, StateChanged
 from allgrad.server.errors import ServerBusy
 from allgrad.server.home import Home
+from allgrad.server.supervisor import processes
 from tests.server.faults.faulty_disk import FULL, SYNC
 
 if TYPE_CHECKING:

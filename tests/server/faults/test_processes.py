@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from allgrad.server import Client, Job, JobState, Metrics, StateChanged, processes
+from allgrad.server import Client, Job, JobState, Metrics, StateChanged
+from allgrad.server.supervisor import processes
 
 if TYPE_CHECKING:
     from tests.server.conftest import ServerProcess

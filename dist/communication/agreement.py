@@ -1,0 +1,102 @@
+"""How ranks notice that they are not about to do the same thing, before MPI mixes up their messages.
+
+MPI pairs the calls of all ranks by their order alone: where two differ it returns wrong sums, and no error. So
+whatever the ranks do together begins with 16 bytes, the greatest and the least of the fingerprints of what each is
+about to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..observation.spans import waiting
+from ..world import Group, mpi
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class DisagreementError(RuntimeError):
+    """The ranks were about to do different things; *said* is what each of *ranks* announced."""
+
+    def __init__(self, said: Sequence[str], ranks: Sequence[int]) -> None:
+        super().__init__(
+            f"the ranks disagree about what comes next: {by_rank(said, ranks)}; "
+            "every rank must make the same calls, in the same order"
+        )
+        self.said = said
+
+
+class Announcement:
+    """What this rank is about to do with all others of *group*, said without waiting for their answer.
+
+    Announcements are answered strictly in order: one is sent only when all before it are settled, and *then*, if
+    given, is called the moment it is. So all ranks do the same in the same order, whenever each of them looks.
+    """
+
+    def __init__(self, group: Group, what: str, then: Callable[[], None] | None = None) -> None:
+        self._group, self._what, self._then = group, what, then
+        self._request: MPI.Request | None = None
+        self._settled = False
+        group.line.begin(what)
+        group.announced.append(self)
+        if group.control is None:
+            self.settle()
+        elif group.announced[0] is self:
+            self._send()
+
+    def is_answered(self) -> bool:
+        """Whether all ranks have announced this and all before it; DisagreementError as from `settle`."""
+        while not self._settled:
+            first = self._group.announced[0]
+            if not first._send().Test():
+                return False
+            first._conclude()
+        return True
+
+    def settle(self) -> None:
+        """Wait for what all ranks have announced; DisagreementError on every rank unless it is the same."""
+        with waiting(self._what):
+            while not self._settled:
+                first = self._group.announced[0]
+                if self._group.control is not None:
+                    first._send().Wait()
+                first._conclude()
+
+    def _send(self) -> MPI.Request:
+        if self._request is None:
+            assert self._group.control is not None
+            digest = np.frombuffer(hashlib.blake2b(self._what.encode(), digest_size=8).digest(), np.uint64)
+            self._extremes = np.concatenate([digest, ~digest])
+            self._request = self._group.control.Iallreduce(mpi().IN_PLACE, self._extremes, op=mpi().MAX)
+        return self._request
+
+    def _conclude(self) -> None:
+        self._group.announced.popleft()
+        self._settled = True
+        if self._group.control is not None and self._extremes[0] != ~self._extremes[1]:
+            raise DisagreementError(self._group.control.allgather(self._what), self._group.ranks)
+        if self._then is not None:
+            self._then()
+
+
+def agree(group: Group, what: str) -> None:
+    """Wait until all ranks of *group* say the same *what*; DisagreementError on every rank if they do not."""
+    Announcement(group, what).settle()
+
+
+def by_rank(said: Iterable[str], numbers: Iterable[int] | None = None) -> str:
+    """Sort what each rank (0 and on, or those of *numbers*) said into ``rank 1: this; ranks 0, 2: that``.
+
+    >>> by_rank(["mean", "barrier", "mean"])
+    'ranks 0, 2: mean; rank 1: barrier'
+    """
+    ranks: dict[str, list[str]] = {}
+    for number, text in zip(count() if numbers is None else numbers, said, strict=False):
+        ranks.setdefault(text, []).append(str(number))
+    return "; ".join(f"rank{'s' if len(who) > 1 else ''} {', '.join(who)}: {text}" for text, who in ranks.items())

@@ -1,0 +1,112 @@
+"""How a collective operation is carried out: at once, or asynchronously while the caller goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from allgrad.autograd.graph import Handle, add_between_operations
+
+from ..observation.spans import waiting
+from ..world import Group, mpi
+from .agreement import Announcement, agree
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_SECONDS_BETWEEN_LOOKS = 50e-6
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One collective operation as this rank sees it."""
+
+    what: str
+    """What all ranks must agree on: its name and what belongs to it."""
+    calls: Iterable[tuple[str, tuple[Any, ...]]]
+    """The methods of the communicator that carry it out, by the names of the blocking ones, and their arguments; drawn
+    one by one as they are made, or all at once for an asynchronous operation."""
+    finish: Callable[[], None]
+    """Puts the result where the caller expects it; in a group of one it is called without any calls."""
+
+
+class Work:
+    """An operation that goes on by itself; `wait` for it before its Tensors are read or changed.
+
+    MPI moves on only when it is called: by `wait`, `is_completed`, any other operation of its group, and between the
+    operations of a backward pass, for as long as this is under way.
+    """
+
+    def __init__(self, group: Group, collective: Collective) -> None:
+        self._group, self._collective = group, collective
+        self._requests: list[MPI.Request] | None = None
+        self._done = False
+        self._polling: Handle | None = None
+        self._announcement = Announcement(group, f"asynchronous {collective.what}", self._start)
+        if group.comm is not None:
+            self._polling = add_between_operations(self._poll)
+
+    def is_completed(self) -> bool:
+        """Return whether the result is there; never waits."""
+        if not self._done and self._announcement.is_answered() and mpi().Request.Testall(self._under_way()):
+            self._finish()
+        return self._done
+
+    def wait(self, timeout: timedelta | None = None) -> bool:
+        """Wait for the result, and return True.
+
+        Raises TimeoutError if it takes longer than *timeout* (default: for ever), and RuntimeError on every rank if
+        the ranks have not all made this call.
+        """
+        if timeout is not None:
+            self._wait_until(time.monotonic() + timeout.total_seconds())
+        if not self._done:
+            with waiting(self._collective.what):
+                self._announcement.settle()
+                mpi().Request.Waitall(self._under_way())
+            self._finish()
+        return True
+
+    def _wait_until(self, deadline: float) -> None:
+        with waiting(self._collective.what):
+            while not self.is_completed():
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self._collective.what}: not all ranks have made this call in time")
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _start(self) -> None:
+        comm = self._group.comm
+        calls = self._collective.calls if comm is not None else ()
+        self._requests = [getattr(comm, f"I{name.lower()}")(*arguments) for name, arguments in calls]
+        if comm is None:
+            self._finish()
+
+    def _under_way(self) -> list[MPI.Request]:
+        if self._requests is None:
+            raise RuntimeError(f"{self._collective.what} was never started: the ranks had disagreed about it")
+        return self._requests
+
+    def _poll(self) -> None:
+        self.is_completed()
+
+    def _finish(self) -> None:
+        self._done = True
+        if self._polling is not None:
+            self._polling.remove()
+        self._collective.finish()
+
+
+def carry_out(group: Group, collective: Collective, async_op: bool = False) -> Work | None:
+    """Carry out *collective* by all ranks of *group*; with *async_op* only begin it, and return its Work."""
+    if async_op:
+        return Work(group, collective)
+    with waiting(collective.what):
+        agree(group, collective.what)
+        if group.comm is not None:
+            for name, arguments in collective.calls:
+                getattr(group.comm, name)(*arguments)
+    collective.finish()
+    return None

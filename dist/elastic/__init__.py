@@ -1,0 +1,1 @@
+"""Going on when ranks die."""

@@ -1,0 +1,1 @@
+"""Training on every rank: data parallel with overlapped reduction, samplers, synchronised batch norm."""

@@ -1,0 +1,221 @@
+"""The mean of all ranks' gradients, taken while the backward pass still runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count, zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import allgrad
+from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
+
+from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..observation import spans
+from ..observation.stragglers import StepTimes
+from ..watchdog.progress import new_line
+from ..world import World
+from .buckets import Bucket, Slot, bucket_name, deal
+
+if TYPE_CHECKING:
+    from allgrad import Tensor
+
+
+# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
+_number_of_model = count(1)
+
+
+class Reducer:
+    """Reduces the gradients of *parameters*, pairs of name and leaf, over the ranks of *comm*, bucket by bucket.
+
+    Buckets are filled in the reverse order of the parameters, which is about the order in which gradients come, and
+    every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A
+    bucket starts as soon as its last gradient is there; what has not come when the backward pass ends is unused,
+    counts as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
+
+    Raises RuntimeError on every rank, naming parameters and ranks, when the ranks have different parameters.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Sequence[tuple[str, Tensor]],
+        world: World,
+        *,
+        first_bytes: int,
+        bytes_: int,
+    ) -> None:
+        assert world.comm is not None
+        self.enabled = True
+        self._world = world
+        self._names, self._parameters = zip(*reversed(parameters), strict=True)
+        slots = [
+            Slot(name, tuple(parameter.shape), parameter.detach().numpy().dtype)
+            for name, parameter in zip(self._names, self._parameters, strict=True)
+        ]
+        self._dealt = deal(slots, first_bytes, bytes_)
+        layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
+        require_one_layout(world, f"DataParallel({name})", layout)
+        model = f"model {next(_number_of_model)}, {name}"
+        self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
+        self._line = new_line(f"gradients of {model}", world.ranks)
+        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
+        # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
+        # communicator it could be taken for something that the script does.
+        self._comm = world.comm.Dup()
+        self._buckets = [Bucket([slots[i] for i in bucket], self._comm) for bucket in self._dealt]
+        self.step_times = StepTimes(self._comm)
+        self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
+        self._polling: Handle | None = None
+        self._announcement: Announcement | None = None
+        self._reset()
+        for i, parameter in enumerate(self._parameters):
+            set_gradient_destination(parameter, self._view(i))
+            parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+
+    def prepare(self) -> None:
+        """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
+
+        Raises RuntimeError when the last backward pass ended in an exception: the ranks are then out of step.
+        """
+        if self._running:
+            raise RuntimeError(
+                "the last backward pass ended before its gradients were reduced, so the ranks are out of step: "
+                "let its exception end the run, and start again from a checkpoint"
+            )
+        if self._polling is None:
+            self._polling = add_between_operations(self._poll)
+
+    def _reset(self) -> None:
+        self._running = False
+        self._missing = [set(bucket) for bucket in self._dealt]
+        self._started = self._finished = 0
+        self._began: int | None = None
+        self._started_at: list[int] = []
+
+    def _view(self, i: int) -> np.ndarray[Any, Any]:
+        bucket, at = self._place[i]
+        return self._buckets[bucket].views[at]
+
+    def _arrival_of(self, i: int) -> Callable[[Tensor], None]:
+        def arrived(parameter: Tensor) -> None:
+            if self.enabled:
+                if not self._running:
+                    self._begin()
+                self._arrived(i, parameter)
+
+        return arrived
+
+    def _begin(self) -> None:
+        self._running = True
+        queue_callback(self._finish)
+        self._announcement = Announcement(self._world, self._announced)
+
+    def _arrived(self, i: int, parameter: Tensor) -> None:
+        bucket, at = self._place[i]
+        if i not in self._missing[bucket]:
+            raise RuntimeError(
+                f"{self._names[i]} got a gradient twice in one backward pass, the second time after it was reduced: "
+                "call a module that reruns its forward pass (checkpointing) only once, or wrap this in no_sync()"
+            )
+        self._settle(i, parameter)
+        self._buckets[bucket].flags[at] = 1
+        self._missing[bucket].discard(i)
+        if not self._missing[bucket]:
+            self._start_what_is_ready()
+
+    def _settle(self, i: int, parameter: Tensor) -> None:
+        """See to it that the gradient lies in the bucket, also where the script has replaced it."""
+        gradient = parameter.grad
+        assert gradient is not None
+        if gradient.requires_grad:
+            raise RuntimeError(
+                f"the gradient of {self._names[i]} is itself recorded (create_graph=True), which a mean over ranks "
+                "would cut off: run that pass in no_sync()"
+            )
+        if gradient.numpy() is not self._view(i):
+            set_gradient_destination(parameter, self._view(i))
+
+    def _poll(self) -> None:
+        if self._began is None:
+            self._began = spans.now()
+        if self._announcement is not None:
+            self._start_what_is_ready()
+        while self._finished < self._started and self._buckets[self._finished].is_summed():
+            self._finish_next()
+
+    def _start_what_is_ready(self) -> None:
+        if self._announcement is not None:
+            if not self._announcement.is_answered():
+                return
+            self._settle_announcement()
+        while self._started < len(self._buckets) and not self._missing[self._started]:
+            self._line.begin(self._what[self._started])
+            self._buckets[self._started].start()
+            self._started_at.append(spans.now())
+            self._started += 1
+
+    def _settle_announcement(self) -> None:
+        if self._announcement is not None:
+            self._announcement.settle()
+            self._announcement = None
+
+    def _finish_next(self) -> None:
+        self._buckets[self._finished].finish()
+        spans.add(self._what[self._finished], spans.EXCHANGE, self._started_at[self._finished], spans.now())
+        self._finished += 1
+
+    def _finish(self) -> None:
+        """At the end of the backward pass: reduce what is left, and show every gradient in its ``.grad``."""
+        for missing in self._missing:
+            for i in missing:
+                self._contribute_nothing_new(i)
+            missing.clear()
+        if self._began is not None:
+            spans.add("backward", spans.SCRIPT, self._began, spans.now())
+        with spans.waiting("the last gradients of all ranks"):
+            self._settle_announcement()
+            self._start_what_is_ready()
+            while self._finished < self._started:
+                self._finish_next()
+        self._show_what_others_used()
+        if self._polling is not None:
+            self._polling.remove()
+            self._polling = None
+        self._reset()
+        self.step_times.step()
+
+    def _contribute_nothing_new(self, i: int) -> None:
+        """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""
+        bucket, at = self._place[i]
+        parameter = self._parameters[i]
+        self._buckets[bucket].flags[at] = parameter.grad is not None
+        if parameter.grad is None:
+            self._view(i)[...] = 0
+        else:
+            self._settle(i, parameter)
+
+    def _show_what_others_used(self) -> None:
+        for i, parameter in enumerate(self._parameters):
+            bucket, at = self._place[i]
+            if parameter.grad is None and self._buckets[bucket].flags[at] != 0:
+                parameter.grad = allgrad.from_numpy(self._view(i))
+
+
+def require_one_layout(world: World, what: str, layout: list[str]) -> None:
+    """Raise RuntimeError on every rank, naming the first parameter that differs, unless all have this *layout*."""
+    assert world.comm is not None
+    try:
+        agree(world, f"{what} of {len(layout)} parameters: {', '.join(layout)}")
+    except DisagreementError as disagreement:
+        if not all(said.startswith("DataParallel(") for said in disagreement.said):
+            raise
+        layouts = world.comm.allgather(layout)
+        for found in zip_longest(*layouts, fillvalue="no further parameter"):
+            if len(set(found)) > 1:
+                raise RuntimeError(
+                    f"DataParallel: the model differs between ranks, first in this: {by_rank(found)}; "
+                    "build the same model on every rank before wrapping it"
+                ) from None
+        raise

@@ -1,0 +1,1 @@
+"""The watchdog: what each rank is at, who has gone silent, and the message that says so."""

@@ -1,0 +1,1 @@
+"""Who may come in: scopes, quotas, tokens and encryption."""

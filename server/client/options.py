@@ -1,0 +1,61 @@
+"""How a job is to be run, as keywords of Client.submit()."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from ..jobs.spec import CheckpointPolicy, Dependency, JobSpec, RetryRule
+
+
+class Options(TypedDict, total=False):
+    """What may be said of a job beside what it runs; each has a default.
+
+    priority: -100 to 100, the highest starts first (default 0). after: jobs that must have succeeded (ids), or ended
+    (Dependency), before it starts. retries: how often a failure is forgiven, or RetryRules by kind of failure.
+    max_runtime: seconds after which an attempt is ended and has failed. threads: of each rank. labels: to find it by.
+    checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
+    job starts in it, or in *workdir* seen from it.
+    """
+
+    priority: int
+    after: Sequence[str | Dependency]
+    retries: int | Sequence[RetryRule]
+    max_runtime: float | None
+    threads: int
+    labels: Mapping[str, str]
+    checkpoint: CheckpointPolicy
+    archive: str
+
+
+def job_spec(
+    argv: Sequence[str],
+    ranks: int,
+    name: str,
+    env: Mapping[str, str] | None,
+    workdir: str | os.PathLike[str] | None,
+    as_torch: bool,
+    options: Options,
+) -> JobSpec:
+    """Return the spec of a job to be submitted from this folder."""
+    archive = options.get("archive", "")
+    retries = options.get("retries", ())
+    after = [Dependency(need) if isinstance(need, str) else need for need in options.get("after", ())]
+    return JobSpec(
+        argv=tuple(argv),
+        ranks=ranks,
+        name=name,
+        env=dict(env or {}),
+        workdir=str(workdir or "") if archive else str(Path(workdir or ".").absolute()),
+        as_torch=as_torch,
+        priority=options.get("priority", 0),
+        after=tuple(after),
+        retries=(RetryRule(retries),) if isinstance(retries, int) else tuple(retries),
+        max_runtime=options.get("max_runtime"),
+        threads=options.get("threads", 0),
+        labels=dict(options.get("labels", {})),
+        checkpoint=options.get("checkpoint", CheckpointPolicy()),
+        archive=archive,
+    )

@@ -1,0 +1,1 @@
+"""What the server does: applies events to jobs, decides who starts, accompanies attempts, forgets what is old."""

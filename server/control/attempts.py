@@ -1,0 +1,242 @@
+"""The attempts of jobs, as the server accompanies them: started, found again, followed to their ends, swept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import ServerBusy
+from ..failpoints import reach
+from ..home import Home
+from ..jobs import lifecycle
+from ..jobs.job import Job, JobState
+from ..jobs.lifecycle import Action, Happening
+from ..store import Store
+from ..supervisor import journal, processes
+from ..supervisor.attempt import Exit, Order, RunDir
+from ..supervisor.journal import JournalReader, Line
+from . import supervision
+from .supervision import Supervised
+from .tracked import Tracked
+from .work import Work
+
+DEFAULT_GRACE = 5.0
+DEFAULT_LOG_LIMIT = 256 << 20
+_START_POLL = 0.01
+_FIRST_PAUSE = 0.5
+"""Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
+_TRIES = 5
+_DISK_PAUSE = 1.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a server runs its jobs."""
+
+    slots: int
+    threads: int = 1
+    """Cores that one slot stands for, and so the threads that one rank may use."""
+    grace: float = DEFAULT_GRACE
+    """Seconds between SIGTERM and SIGKILL."""
+    log_limit: int = DEFAULT_LOG_LIMIT
+    """Bytes of each rank's log that are kept, beside its beginning."""
+    keep_finished: float | None = None
+    """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
+    metrics_port: int | None = None
+    """Where Prometheus may ask; None: nowhere."""
+    cores: tuple[int, ...] = ()
+    """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
+
+
+class Apply(Protocol):
+    """Lets something happen to a job."""
+
+    def __call__(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = (), /) -> Awaitable[None]:
+        """Decide by the table, write down, show, act."""
+
+
+class Attempts:
+    """What is done to the processes of jobs. What comes of it is handed to *apply*, journals to *report*."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        settings: Settings,
+        apply: Apply,
+        report: Callable[[str, int, Sequence[Line]], Awaitable[int]],
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._settings = settings
+        self._apply = apply
+        self._report = report
+        self.work = Work()
+        """The tasks that accompany attempts."""
+
+    def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
+        """Return the folder of an attempt, by default the present one."""
+        return RunDir(self._home.run_dir(job.id, attempt or job.attempt))
+
+    def perform(self, tracked: Tracked, action: Action) -> None:
+        """Do what a step of a job's life calls for."""
+        match action:
+            case lifecycle.Launch():
+                self._launch(tracked)
+            case lifecycle.Stop():
+                if tracked.supervisor is not None:
+                    tracked.supervisor.stop()
+            case lifecycle.Sweep():
+                self.work.spawn(self._sweep(tracked))
+
+    async def take_up(self, tracked: Tracked) -> bool:
+        """Go on with an attempt of an earlier server, or after a failure; return whether it is alive."""
+        job, run = tracked.job, self.run_dir(tracked.job)
+        supervisor = supervision.find(run, job.id, job.attempt)
+        if supervisor is not None:
+            tracked.supervisor = supervisor
+            if job.state is JobState.STOPPING:
+                supervisor.stop()
+            elif job.state is JobState.UNKNOWN:
+                await self._apply(tracked, lifecycle.ContactRegained(time.time()))
+            self.work.spawn(self._follow(tracked, supervisor))
+            return True
+        if job.state is JobState.STARTING and run.started() is None and run.exit() is None:
+            self._launch(tracked)
+            return True
+        self.work.spawn(self._conclude(tracked, run))
+        return False
+
+    async def sweep_strays(self, known: Callable[[str], bool]) -> None:
+        """End processes of this folder's jobs that are not *known*, left by a supervisor that was killed."""
+
+        def strays() -> list[processes.Process]:
+            mine = processes.tagged_under(str(self._home.path / "jobs"))
+            return [process for process, job_id in mine if not known(job_id)]
+
+        await asyncio.to_thread(processes.end, strays, self._settings.grace)
+
+    def _launch(self, tracked: Tracked) -> None:
+        job = tracked.job
+        try:
+            tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
+            reach("after-launch")
+        except OSError as error:
+            failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
+            self.work.spawn(self._tell(tracked, job.attempt, failed))
+        else:
+            self.work.spawn(self._follow(tracked, tracked.supervisor))
+
+    def _order(self, job: Job) -> Order:
+        spec, settings = job.spec, self._settings
+        grace = spec.checkpoint.grace
+        root = self._home.job_dir(job.id) / "workdir"
+        return Order(
+            job_id=job.id,
+            attempt=job.attempt,
+            argv=list(job.argv),
+            ranks=job.ranks,
+            as_torch=spec.as_torch,
+            env=spec.env,
+            workdir=str(root / spec.workdir) if spec.archive else spec.workdir,
+            output_dir=job.output_dir,
+            home=str(self._home.path),
+            threads=spec.threads or settings.threads,
+            grace=settings.grace if grace is None else grace,
+            log_limit=settings.log_limit,
+            cores=list(job.cores),
+            max_runtime=spec.max_runtime,
+            resume=job.checkpoint,
+            checkpoint_interval=spec.checkpoint.interval,
+            archive=str(self._home.archive(spec.archive)) if spec.archive else "",
+            root=str(root) if spec.archive else "",
+        )
+
+    async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
+        """Accompany an attempt from its start to its end."""
+        run = self.run_dir(tracked.job)
+        try:
+            await self._note_start(tracked, run, supervisor)
+        except Exception:
+            log.exception("the start of job %s cannot be written down; its end will be", tracked.job.id)
+        await supervisor.gone()
+        supervisor.close()
+        tracked.supervisor = None
+        await self._conclude(tracked, run)
+
+    async def _note_start(self, tracked: Tracked, run: RunDir, supervisor: Supervised) -> None:
+        attempt = tracked.job.attempt
+        while (started := run.started()) is None and supervisor.alive:
+            await asyncio.sleep(_START_POLL)
+        if started is not None:
+            await self._tell(tracked, attempt, lifecycle.Started(started))
+
+    async def _conclude(self, tracked: Tracked, run: RunDir) -> None:
+        """Write down the end of an attempt whose supervisor is gone.
+
+        What fails here would leave the job for ever where it stands: so it is tried again, for as long as only the disk
+        is full; otherwise, in the end, the attempt counts as lost.
+        """
+        attempt, pause, tries = tracked.job.attempt, _FIRST_PAUSE, 0
+        while tries < _TRIES:
+            try:
+                await self._tell_end(tracked, attempt, run)
+            except ServerBusy:
+                if self._store.broken:
+                    return  # the records stay where they are, for the next server
+                await asyncio.sleep(_DISK_PAUSE)
+            except Exception:
+                tries += 1
+                log.exception("the end of job %s cannot be written down; again in %g s", tracked.job.id, pause)
+                await asyncio.sleep(pause)
+                pause *= 2
+            else:
+                return
+        await self._tell(
+            tracked, attempt, lifecycle.ContactLost(time.time(), f"its records in {run.path} cannot be read")
+        )
+
+    async def _tell(self, tracked: Tracked, attempt: int, happening: Happening, notes: Sequence[str] = ()) -> None:
+        """Let something happen to an attempt, unless the job has gone on without it."""
+        if tracked.job.attempt == attempt and tracked.job.state.holds_slots:
+            await self._apply(tracked, happening, notes)
+
+    async def _tell_end(self, tracked: Tracked, attempt: int, run: RunDir) -> None:
+        notes = await self._collect(tracked, run)
+        ended: Exit | None = run.exit()
+        reach("end-unwritten")
+        if ended is None:
+            lost = lifecycle.ContactLost(time.time(), "its supervisor died without a record of the end")
+            await self._tell(tracked, attempt, lost, notes)
+            return
+        event = lifecycle.Ended(ended.finished, ended.exit_code, ended.reason, ended.stopped, ended.kind)
+        await self._tell(tracked, attempt, event, [*ended.notes, *notes])
+
+    async def _collect(self, tracked: Tracked, run: RunDir) -> list[str]:
+        """Write down what the supervisor did not come to send of the journal; return what a person should know."""
+        job = tracked.job
+        done = await asyncio.to_thread(self._store.reader.progress, tracked.number, job.attempt)
+        try:
+            if await asyncio.to_thread(journal.last_sequence, run.journal) <= done:
+                return []
+            reader = JournalReader(run.journal)
+            while lines := await asyncio.to_thread(reader.read):
+                await self._report(job.id, job.attempt, lines)
+        except OSError as error:
+            return [f"its journal cannot be read: {error.strerror or error}"]
+        return []
+
+    async def _sweep(self, tracked: Tracked) -> None:
+        """End whatever an attempt without a supervisor left behind."""
+        job = tracked.job
+
+        def left() -> list[processes.Process]:
+            return processes.tagged(job.id, job.attempt)
+
+        await asyncio.to_thread(processes.end, left, self._settings.grace)
+        await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))

@@ -1,0 +1,401 @@
+"""The one place where things are done to jobs: applies what happens to them, writes it down, performs actions."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from ..access import rules as access
+from ..access.rules import AuditRecord, Quota
+from ..errors import InvalidRequest, JobNotFound, JobStateConflict, QuotaExceeded, ServerBusy, SweepNotFound
+from ..failpoints import reach
+from ..files import trash
+from ..files.uploads import Uploads
+from ..home import Home
+from ..jobs import lifecycle
+from ..jobs.alerts import alert_of
+from ..jobs.causes import Cause
+from ..jobs.job import Alert, Event, Job, JobState, StateChanged, Sweep
+from ..jobs.lifecycle import Action, Happening
+from ..jobs.policies import check_priority, check_sweep
+from ..jobs.spec import After, JobSpec, SweepSpec
+from ..jobs.sweeps import job_specs
+from ..service.requests import check_request_id, check_spec
+from ..store import JobFilter, Store
+from ..supervisor.attempt import RunDir
+from ..supervisor.journal import Line
+from .attempts import Attempts, Settings
+from .dispatch import Dispatcher
+from .retention import Retention
+from .sweeping import EarlyStopper
+from .tracked import Tracked
+from .work import Work
+
+Answer = TypeVar("Answer")
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TRACK_POLL = 0.01
+_DISK_PAUSE = 1.0
+_CANCEL_PATIENCE = 3.0
+"""Seconds that a cancel waits for a full disk before it is answered."""
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """Queue, running attempts and their ends, for one home folder."""
+
+    def __init__(self, home: Home, store: Store, settings: Settings) -> None:
+        self.settings = settings
+        self._home = home
+        self._store = store
+        self._tracked: dict[str, Tracked] = {}
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
+        self.uploads = Uploads(home)
+        self._work = Work()
+        self._attempts = Attempts(home, store, settings, self._apply, self.report)
+        self.quotas = {quota.user: quota for quota in store.reader.quotas()}
+        """By user; no entry: no limit."""
+        self._dispatcher = Dispatcher(
+            self._tracked, settings, self._apply, self._state_of, self._sweep_spec, self.quotas
+        )
+        self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
+
+    def __repr__(self) -> str:
+        return f"Control({self._home.path}, {len(self._tracked)} unfinished jobs)"
+
+    async def adopt(self) -> int:
+        """Take up the unfinished jobs of the server before; return how many attempts are alive."""
+        reader = self._store.reader
+        await self.read(self.uploads.clean)
+        await self.read(trash.finish, self._home, lambda job_id: reader.state(job_id) is not None)
+        for number, job in await self.read(reader.unfinished):
+            cursor = await self.read(reader.last_cursor, number)
+            self._tracked[job.id] = Tracked(number, job, cursor)
+        alive = 0
+        for tracked in list(self._tracked.values()):
+            if tracked.job.state.holds_slots:
+                alive += await self._attempts.take_up(tracked)
+            await self._dispatcher.learn(tracked.job)
+        self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
+        self._work.spawn(self._dispatcher.run())
+        if self.settings.keep_finished is not None:
+            old = functools.partial(self.read, reader.finished)
+            self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
+        return alive
+
+    async def submit(self, spec: JobSpec, request_id: str) -> Job:
+        """Accept a job: when this returns, it is on disk. Raises InvalidRequest, RequestIdTaken."""
+        check_request_id(request_id)
+        await self.read(self._check, [spec], request_id)
+        job = self._new_job(spec)
+        self._check_quota([job])
+        access.about(job.id)
+        number, made = await self._store.insert(job, request_id, StateChanged(0, job.created, job.state))
+        reach("submit-stored")
+        if made.id == job.id:
+            await self._track(number, job)
+        return await self.get(made.id)
+
+    async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
+        """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
+        check_request_id(request_id)
+        check_sweep(spec)
+        identity = _new_id()
+        specs = job_specs(identity, spec)
+        await self.read(self._check, specs, request_id)
+        jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
+        self._check_quota(jobs)
+        sweep = Sweep(identity, spec, time.time(), jobs)
+        access.about(identity)
+        made, numbers = await self._store.insert_sweep(sweep, request_id)
+        for number, job in zip(numbers, jobs, strict=False):
+            await self._track(number, job)
+        return await self.sweep(made)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask for a job to be ended; a finished one stays as it is. Raises JobNotFound.
+
+        Raises ServerBusy if that cannot be written down; its processes are ended all the same.
+        """
+        tracked = self._tracked.get(job_id)
+        if tracked is not None:
+            access.check_own(tracked.job.owner, f"job {job_id}")
+            asked = self._work.spawn(self._apply(tracked, lifecycle.CancelAsked(time.time())))
+            done, _ = await asyncio.wait({asked}, timeout=_CANCEL_PATIENCE)
+            if not done:
+                raise ServerBusy(
+                    f"job {job_id} is being ended, but that cannot be written down", "its disk is full", "make room"
+                )
+            asked.result()
+        return await self.get(job_id)
+
+    async def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Ask for all jobs of a sweep to be ended. Raises SweepNotFound."""
+        for job in (await self.sweep(sweep_id)).jobs:
+            await self.cancel(job.id)
+        return await self.sweep(sweep_id)
+
+    async def pause(self, job_id: str) -> Job:
+        """Take a job off its slots or off the queue. Raises JobNotFound, JobStateConflict."""
+        return await self._ask(job_id, lifecycle.PauseAsked(time.time()), "pause")
+
+    async def resume(self, job_id: str) -> Job:
+        """Put a paused job back into the queue. Raises JobNotFound, JobStateConflict."""
+        return await self._ask(job_id, lifecycle.ResumeAsked(self._dispatcher.now()), "resume")
+
+    async def change_priority(self, job_id: str, priority: int) -> Job:
+        """Give a job another priority. Raises JobNotFound, JobStateConflict, InvalidRequest."""
+        check_priority(priority)
+        return await self._ask(job_id, lifecycle.PriorityChanged(time.time(), priority), "change the priority of")
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a finished job and its files. Raises JobNotFound, JobStateConflict."""
+        number, job, tracked = await self.find(job_id)
+        access.check_own(job.owner, f"job {job_id}")
+        if tracked is not None:
+            raise JobStateConflict(
+                f"cannot delete job {job_id}", f"it is {job.state}", f"first: allgrad cancel {job_id}", job_id=job_id
+            )
+        if other := self._dispatcher.needed_by(job_id):
+            raise JobStateConflict(
+                f"cannot delete job {job_id}",
+                f"job {other} depends on it",
+                "wait for that one, or cancel it",
+                job_id=job_id,
+            )
+        await self.read(trash.set_aside, self._home, job_id)
+        reach("delete-begun")
+        try:
+            await self._store.delete(number, job)
+        except ServerBusy:
+            await self.read(trash.put_back, self._home, job_id)
+            raise
+        await self.read(trash.remove, self._home, job_id)
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job, one that waits with the reason why. Raises JobNotFound."""
+        _, job, _ = await self.find(job_id)
+        return self._dispatcher.explained(job)
+
+    async def find(self, job_id: str) -> tuple[int, Job, Tracked | None]:
+        """Return number, record and, unless it is finished, the tracked job. Raises JobNotFound."""
+        while True:
+            tracked = self._tracked.get(job_id)
+            if tracked is not None:
+                return tracked.number, tracked.job, tracked
+            found = await self.read(self._store.reader.job, job_id)
+            if found is None:
+                raise JobNotFound(f"no job {job_id!r}", "the server has none of that id", "see: allgrad list")
+            if found[1].state.terminal:
+                return found[0], found[1], None
+            await asyncio.sleep(_TRACK_POLL)  # it is on disk, and about to be tracked
+
+    async def explain(self, job_id: str) -> tuple[Job, list[Cause], float | None]:
+        """Return a job, what keeps it from running if it waits, and its latest start if known. Raises JobNotFound."""
+        _, job, tracked = await self.find(job_id)
+        if tracked is None:
+            return job, [], None
+        latest = self._dispatcher.plan.latest_start(job_id)
+        return self._dispatcher.explained(job), self._dispatcher.causes(job), latest
+
+    async def page(self, wanted: JobFilter, below: int, limit: int) -> list[tuple[int, Job]]:
+        """Return up to *limit* jobs that are *wanted* and whose number is under *below*, newest first."""
+        found = await self.read(self._store.reader.page, wanted, below, limit)
+        return [(number, self._dispatcher.explained(job)) for number, job in found]
+
+    async def sweep(self, sweep_id: str) -> Sweep:
+        """Return a sweep with its jobs. Raises SweepNotFound."""
+        found = await self.read(self._store.reader.sweep, sweep_id)
+        if found is None:
+            raise SweepNotFound(f"no sweep {sweep_id!r}", "the server has none of that id", "see: allgrad sweeps")
+        return replace(found, jobs=tuple(map(self._dispatcher.explained, found.jobs)))
+
+    async def sweeps(self, below: int, limit: int) -> list[tuple[int, Sweep]]:
+        """Return up to *limit* sweeps whose number is under *below*, newest first."""
+        return await self.read(self._store.reader.sweeps, below, limit)
+
+    async def set_quota(self, quota: Quota) -> Quota:
+        """Limit what a user may have at once. Raises InvalidRequest."""
+        access.check_quota(quota)
+        access.about(quota.user)
+        await self._store.set_quota(quota)
+        self.quotas[quota.user] = quota
+        self._dispatcher.wake()
+        return quota
+
+    async def audit(self, below: int, limit: int) -> list[AuditRecord]:
+        """Return up to *limit* records of the audit log whose number is under *below*, newest first."""
+        return await self.read(self._store.reader.audit, below, limit)
+
+    async def report(self, job_id: str, attempt: int, lines: Sequence[Line]) -> int:
+        """Write down journal lines of an attempt; return up to which number all are on disk.
+
+        Raises JobNotFound, or InvalidRequest if the attempt is over.
+        """
+        number, job, tracked = await self.find(job_id)
+        if tracked is None or tracked.job.attempt != attempt:
+            done = await self.read(self._store.reader.progress, number, attempt)
+            if lines and lines[-1].sequence > done:
+                raise InvalidRequest(f"attempt {attempt} of job {job_id} is over", f"it is {job.state}")
+            return done
+        async with tracked.lock:
+            appended = await self._store.append(number, tracked.job, lines, alert_of)
+            reach("report-stored")
+            if appended.cursor is not None:
+                tracked.advance(appended.job, appended.cursor)
+        await self._early_stopper.look(job, lines)
+        return appended.sequence
+
+    async def read(self, question: Callable[..., Answer], *values: object) -> Answer:
+        """Ask the store, or a file, without holding up anybody."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, question, *values)
+
+    async def events(self, number: int, after: int, upto: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        """Return serialised events of job *number* after one cursor, up to another."""
+        return await self.read(self._store.reader.events, number, after, upto, limit)
+
+    async def last_cursor(self, number: int) -> int:
+        """Return the last cursor of job *number*."""
+        return await self.read(self._store.reader.last_cursor, number)
+
+    def output_dir(self, job: Job) -> Path:
+        """Return where a job keeps what should remain."""
+        return self._home.output_dir(job.id)
+
+    async def keep_upload(self, digest: str) -> None:
+        """Check an archive of which all has arrived, and keep it. Raises InvalidRequest."""
+        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest))
+
+    def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
+        """Return the folder of an attempt, by default the present one."""
+        return self._attempts.run_dir(job, attempt)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the disk has done all that it was asked to."""
+        return self._store.broken is None
+
+    def free_slots(self) -> int:
+        """Return how many slots no attempt holds."""
+        return self._dispatcher.plan.free
+
+    def count(self, *, running: bool) -> int:
+        """Return how many jobs have processes, or else how many wait for slots."""
+        states = [tracked.job.state for tracked in self._tracked.values()]
+        return sum(state.holds_slots for state in states) if running else states.count(JobState.QUEUED)
+
+    async def close(self) -> None:
+        """Let go of everything. The supervisors and their ranks live on."""
+        await self._work.close()
+        await self._attempts.work.close()
+        for tracked in self._tracked.values():
+            if tracked.supervisor is not None:
+                tracked.supervisor.close()
+        self._readers.shutdown()
+
+    def _check(self, specs: Sequence[JobSpec], request_id: str) -> None:
+        """Raise InvalidRequest if one of *specs* can never run, unless the request was accepted before."""
+        if request_id and self._store.reader.knows(request_id):
+            return
+        for spec in specs:
+            check_spec(spec, self.settings.slots, self.settings.threads, self.uploads)
+            for need in spec.after:
+                state = self._store.reader.state(need.job_id)
+                hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)
+                if state is None or hopeless:
+                    found = "there is no such job" if state is None else f"that job is {state}"
+                    raise InvalidRequest(
+                        f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
+                    )
+
+    def _check_quota(self, jobs: Sequence[Job]) -> None:
+        """Raise QuotaExceeded if one of *jobs* could never run for its user."""
+        quota = self.quotas.get(jobs[0].owner)
+        most = max(map(self._dispatcher.slots_of, jobs))
+        if quota and 0 < quota.slots < most:
+            raise QuotaExceeded(
+                f"the job takes {most} slots",
+                f"user {quota.user} may have {quota.slots} at once",
+                "ask for fewer ranks or threads, or an administrator for more",
+            )
+
+    def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
+        now, identity = self._dispatcher.now(), _new_id()
+        output = str(self._home.output_dir(identity))
+        made = Job(identity, spec, created=now, output_dir=output, priority=spec.priority, queued=now, sweep=sweep)
+        return replace(made, owner=access.caller().user)
+
+    async def _track(self, number: int, job: Job) -> None:
+        self._tracked[job.id] = Tracked(number, job, 1)
+        await self._dispatcher.learn(job)
+
+    async def _ask(self, job_id: str, happening: Happening, verb: str) -> Job:
+        """Let *happening* happen to a job; raise JobStateConflict if it cannot."""
+        _, job, tracked = await self.find(job_id)
+        access.check_own(job.owner, f"job {job_id}")
+        if tracked is None or not lifecycle.possible(job, type(happening)):
+            fix = "" if job.state.terminal else f"see: allgrad why {job_id}"
+            raise JobStateConflict(f"cannot {verb} job {job_id}", f"it is {job.state}", fix, job_id=job_id)
+        await self._apply(tracked, happening)
+        return await self.get(job_id)
+
+    async def _state_of(self, job_id: str) -> JobState | None:
+        return await self.read(self._store.reader.state, job_id)
+
+    async def _sweep_spec(self, sweep_id: str) -> SweepSpec | None:
+        return await self.read(self._store.reader.sweep_spec, sweep_id)
+
+    async def _stop_early(self, job_id: str, reason: str) -> None:
+        if tracked := self._tracked.get(job_id):
+            await self._apply(tracked, lifecycle.CancelAsked(time.time(), reason))
+
+    async def _apply(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = ()) -> None:
+        """Let something happen to a job: decide by the table, write down, show, act."""
+        async with tracked.lock:
+            before = tracked.job
+            job, actions = lifecycle.after(before, happening)
+            events: list[Event] = [Alert(0, happening.time, note) for note in notes]
+            if (job.state, job.reason) != (before.state, before.reason):
+                change = StateChanged(0, happening.time, job.state, job.reason, job.exit_code, job.attempt)
+                events.append(change)
+            if job != before or events:
+                ends = [action for action in actions if isinstance(action, lifecycle.Stop)]
+                tracked.advance(job, await self._save(tracked, job, events, ends))
+                reach("before-actions")
+            for action in actions:
+                self._attempts.perform(tracked, action)
+        self._dispatcher.wake()
+        if job.state.terminal and job.id in self._tracked:
+            del self._tracked[job.id]
+            log.info("job %s %s %s", job.id, job.state, job.reason)
+            self._dispatcher.forget(job)
+            self._early_stopper.forget(job)
+
+    async def _save(self, tracked: Tracked, job: Job, events: Sequence[Event], ends: Sequence[Action]) -> int:
+        """Write down what has happened, however long the disk is full: it cannot be taken back.
+
+        What *ends* processes does not wait for that.
+        """
+        while True:
+            try:
+                return await self._store.save(tracked.number, job, events)
+            except ServerBusy as error:
+                for action in ends:
+                    self._attempts.perform(tracked, action)
+                ends = ()
+                if self._store.broken:
+                    raise
+                log.warning("%s", error)
+                await asyncio.sleep(_DISK_PAUSE)
+
+
+def _new_id() -> str:
+    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))

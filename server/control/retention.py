@@ -1,0 +1,53 @@
+"""Forgetting finished jobs when they are old enough, with their metrics, logs and outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..errors import AllgradError
+
+LOOK = 600.0
+"""Seconds between looks for jobs that have become old."""
+AT_ONCE = 100
+PAUSE = 0.05
+"""Seconds between deletions, which are left to other work."""
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """Deletes jobs *keep* seconds after their end. *old* returns ids of those that ended before a time."""
+
+    def __init__(
+        self,
+        keep: float,
+        old: Callable[[float, int, int], Awaitable[Sequence[tuple[int, str]]]],
+        delete: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._keep = keep
+        self._old = old
+        self._delete = delete
+        self._begun = time.time() - time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"Retention(keep={self._keep:g} s)"
+
+    async def run(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            await self.look(self._begun + time.monotonic())  # a clock that jumps ahead must not cost a year of jobs
+            await asyncio.sleep(LOOK)
+
+    async def look(self, now: float) -> None:
+        """Delete what is old at the time *now*; what cannot be deleted stays until the next look."""
+        after = 0
+        while found := await self._old(now - self._keep, after, AT_ONCE):
+            for number, job_id in found:
+                after = number
+                try:
+                    await self._delete(job_id)
+                except AllgradError as error:
+                    log.info("job %s is kept: %s", job_id, error)
+                await asyncio.sleep(PAUSE)

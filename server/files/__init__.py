@@ -1,0 +1,1 @@
+"""Archives that come and artifacts that go, on the disk of the server."""

@@ -1,0 +1,1 @@
+"""Between the values of this room and the messages of allgrad.v1, in both directions."""

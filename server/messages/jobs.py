@@ -1,0 +1,282 @@
+"""Between the values of job.py and the messages of allgrad.v1, in both directions."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from allgrad.proto import jobs_pb2 as pb
+
+from ..jobs.job import (
+    Alert,
+    Checkpoint,
+    Event,
+    Explanation,
+    Heartbeat,
+    Job,
+    JobState,
+    LogChunk,
+    Metrics,
+    ServerInfo,
+    StateChanged,
+)
+from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, RetryRule
+
+_STATE_MESSAGES = {
+    JobState.QUEUED: pb.JOB_STATE_QUEUED,
+    JobState.STARTING: pb.JOB_STATE_STARTING,
+    JobState.RUNNING: pb.JOB_STATE_RUNNING,
+    JobState.STOPPING: pb.JOB_STATE_STOPPING,
+    JobState.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: pb.JOB_STATE_FAILED,
+    JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
+    JobState.UNKNOWN: pb.JOB_STATE_UNKNOWN,
+    JobState.PAUSED: pb.JOB_STATE_PAUSED,
+}
+_STATES = {message: state for state, message in _STATE_MESSAGES.items()}
+_KIND_MESSAGES = {
+    None: pb.FAILURE_KIND_UNSPECIFIED,
+    FailureKind.EXIT_CODE: pb.FAILURE_KIND_EXIT_CODE,
+    FailureKind.SIGNAL: pb.FAILURE_KIND_SIGNAL,
+    FailureKind.OUT_OF_MEMORY: pb.FAILURE_KIND_OUT_OF_MEMORY,
+    FailureKind.LOST: pb.FAILURE_KIND_LOST,
+    FailureKind.TIMEOUT: pb.FAILURE_KIND_TIMEOUT,
+}
+_KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
+_ANY_RULE = RetryRule(0)
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """Return *seconds* since the epoch as a message, to the microsecond."""
+    if seconds is None:
+        return None
+    micros = round(seconds * 1_000_000)
+    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000)
+
+
+def seconds(message: Timestamp) -> float:
+    """Return the seconds since the epoch."""
+    return message.seconds + message.nanos / 1e9
+
+
+def state_message(state: JobState) -> pb.JobState:
+    """Return the enum value of *state*."""
+    return _STATE_MESSAGES[state]
+
+
+def state_value(message: pb.JobState) -> JobState:
+    """Return the state; one that a newer server knows and this client does not is UNKNOWN."""
+    return _STATES.get(message, JobState.UNKNOWN)
+
+
+def duration(seconds: float | None) -> Duration | None:
+    """Return *seconds* as a message, to the microsecond."""
+    if seconds is None:
+        return None
+    micros = round(seconds * 1_000_000)
+    return Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000)
+
+
+def span(message: Duration) -> float:
+    """Return the seconds that *message* lasts."""
+    return message.seconds + message.nanos / 1e9
+
+
+def condition_message(condition: After) -> pb.DependencyCondition:
+    """Return the enum value of *condition*."""
+    ended = condition is After.END
+    return pb.DEPENDENCY_CONDITION_ENDED if ended else pb.DEPENDENCY_CONDITION_SUCCEEDED
+
+
+def spec_message(spec: JobSpec) -> pb.JobSpec:
+    """Return *spec* as a message."""
+    policy = spec.checkpoint
+    checkpoint = pb.CheckpointPolicy(
+        preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
+    )
+    return pb.JobSpec(
+        argv=spec.argv,
+        ranks=spec.ranks,
+        name=spec.name,
+        env=spec.env,
+        working_directory=spec.workdir,
+        as_torch=spec.as_torch,
+        priority=spec.priority,
+        after=[pb.Dependency(job_id=need.job_id, condition=condition_message(need.condition)) for need in spec.after],
+        retries=[_rule_message(rule) for rule in spec.retries],
+        max_runtime=duration(spec.max_runtime),
+        threads_per_rank=spec.threads,
+        labels=spec.labels,
+        checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        archive=spec.archive,
+    )
+
+
+def spec_value(message: pb.JobSpec) -> JobSpec:
+    """Return the spec that *message* tells."""
+    policy = message.checkpoint
+    return JobSpec(
+        argv=tuple(message.argv),
+        ranks=message.ranks,
+        name=message.name,
+        env=dict(message.env),
+        workdir=message.working_directory,
+        as_torch=message.as_torch,
+        priority=message.priority,
+        after=tuple(
+            Dependency(need.job_id, After.END if need.condition == pb.DEPENDENCY_CONDITION_ENDED else After.SUCCESS)
+            for need in message.after
+        ),
+        retries=tuple(map(_rule_value, message.retries)),
+        max_runtime=span(message.max_runtime) if message.HasField("max_runtime") else None,
+        threads=message.threads_per_rank,
+        labels=dict(message.labels),
+        checkpoint=CheckpointPolicy(
+            policy.preemptible,
+            span(policy.grace) if policy.HasField("grace") else None,
+            span(policy.interval) if policy.HasField("interval") else None,
+        ),
+        archive=message.archive,
+    )
+
+
+def _rule_message(rule: RetryRule) -> pb.RetryRule:
+    return pb.RetryRule(
+        kind=_KIND_MESSAGES[rule.kind],
+        limit=rule.limit,
+        backoff=duration(rule.backoff),
+        longest_backoff=duration(rule.longest),
+    )
+
+
+def _rule_value(message: pb.RetryRule) -> RetryRule:
+    return RetryRule(
+        limit=message.limit,
+        kind=_KINDS.get(message.kind),
+        backoff=span(message.backoff) if message.HasField("backoff") else _ANY_RULE.backoff,
+        longest=span(message.longest_backoff) if message.HasField("longest_backoff") else _ANY_RULE.longest,
+    )
+
+
+def job_message(job: Job) -> pb.Job:
+    """Return *job* as a message."""
+    return pb.Job(
+        id=job.id,
+        spec=spec_message(job.spec),
+        state=state_message(job.state),
+        reason=job.reason,
+        create_time=timestamp(job.created),
+        start_time=timestamp(job.started),
+        finish_time=timestamp(job.finished),
+        exit_code=job.exit_code,
+        attempt=job.attempt,
+        output_directory=job.output_dir,
+        checkpoint=job.checkpoint,
+        warning=job.warning,
+        priority=job.priority,
+        queue_time=timestamp(job.queued or None),
+        not_before_time=timestamp(job.not_before or None),
+        cores=job.cores,
+        sweep_id=job.sweep,
+        failures=job.failures,
+        user=job.owner,
+    )
+
+
+def job_value(message: pb.Job) -> Job:
+    """Return the job that *message* tells."""
+    return Job(
+        id=message.id,
+        spec=spec_value(message.spec),
+        state=state_value(message.state),
+        reason=message.reason,
+        created=seconds(message.create_time),
+        started=seconds(message.start_time) if message.HasField("start_time") else None,
+        finished=seconds(message.finish_time) if message.HasField("finish_time") else None,
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        attempt=message.attempt,
+        output_dir=message.output_directory,
+        checkpoint=message.checkpoint,
+        warning=message.warning,
+        priority=message.priority,
+        queued=seconds(message.queue_time),
+        not_before=seconds(message.not_before_time),
+        cores=tuple(message.cores),
+        sweep=message.sweep_id,
+        failures=dict(message.failures),
+        owner=message.user,
+    )
+
+
+def event_message(event: Event) -> pb.JobEvent:
+    """Return *event* as a message."""
+    message = pb.JobEvent(cursor=event.cursor, time=timestamp(event.time))
+    match event:
+        case StateChanged():
+            change = message.state_change
+            change.state, change.reason, change.attempt = (
+                state_message(event.state),
+                event.reason,
+                event.attempt,
+            )
+            if event.exit_code is not None:
+                change.exit_code = event.exit_code
+        case Metrics():
+            message.metrics.step = event.step
+            message.metrics.values.update(event.values)
+        case Checkpoint():
+            message.checkpoint.step, message.checkpoint.path = event.step, event.path
+        case Alert():
+            message.alert.message = event.message
+        case Heartbeat():
+            message.heartbeat.SetInParent()
+    return message
+
+
+def event_value(message: pb.JobEvent) -> Event | None:
+    """Return the event that *message* tells, or None if it is of a kind this version does not know."""
+    cursor, time = message.cursor, seconds(message.time)
+    match message.WhichOneof("event"):
+        case "state_change":
+            change = message.state_change
+            code = change.exit_code if change.HasField("exit_code") else None
+            return StateChanged(cursor, time, state_value(change.state), change.reason, code, change.attempt)
+        case "metrics":
+            return Metrics(cursor, time, message.metrics.step, dict(message.metrics.values))
+        case "checkpoint":
+            return Checkpoint(cursor, time, message.checkpoint.step, message.checkpoint.path)
+        case "alert":
+            return Alert(cursor, time, message.alert.message)
+        case "heartbeat":
+            return Heartbeat(cursor, time)
+    return None
+
+
+def chunk_value(message: pb.StreamLogsResponse) -> LogChunk:
+    """Return the log chunk that *message* tells."""
+    return LogChunk(message.rank, message.offset, message.data, message.attempt)
+
+
+def explanation_value(message: pb.ExplainJobResponse) -> Explanation:
+    """Return why a job waits."""
+    known = message.HasField("latest_start_time")
+    return Explanation(
+        job_value(message.job),
+        tuple(cause.description for cause in message.causes),
+        seconds(message.latest_start_time) if known else None,
+    )
+
+
+def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
+    """Return what the server says of itself."""
+    return ServerInfo(
+        version=message.version,
+        slots=message.slots,
+        free_slots=message.free_slots,
+        sqlite_version=message.sqlite_version,
+        started=seconds(message.start_time),
+        mpi=message.mpi,
+        cores_per_slot=message.cores_per_slot,
+        queued_jobs=message.queued_jobs,
+        running_jobs=message.running_jobs,
+    )

@@ -1,0 +1,166 @@
+"""What may be asked: every limit on a request, checked before anything is done."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import shutil
+from pathlib import Path
+
+from .. import launchers
+from ..errors import InvalidRequest
+from ..files.uploads import Uploads
+from ..jobs.cores import slots_of
+from ..jobs.policies import check_policies
+from ..jobs.spec import JobSpec
+from ..store import JobFilter
+
+ARGV_BYTES = 1 << 17
+ENV_BYTES = 1 << 17
+NAME_LENGTH = 200
+REQUEST_ID_LENGTH = 64
+PAGE_LIMIT = 1000
+DEFAULT_PAGE = 100
+SWEEP_PAGE_LIMIT = 100
+DEFAULT_SWEEP_PAGE = 20
+_RESERVED = ("JOB_ID", "ATTEMPT", "RUN_DIR", "LOG_DIR", "OUTPUT_DIR", "RESUME", "CHECKPOINT_INTERVAL")
+RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
+_FIRST_PAGE = 1 << 62
+
+
+def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads) -> None:
+    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
+
+    *uploads* has the archives that a job may name.
+    """
+    _check_text(spec)
+    _check_size(spec, slots, cores_per_slot)
+    check_policies(spec)
+    if spec.archive:
+        uploads.check(spec.archive, spec.argv[0], spec.workdir)
+    else:
+        _check_program(spec)
+    launchers.local(spec.ranks)
+
+
+def check_request_id(request_id: str) -> None:
+    """Raise InvalidRequest if *request_id* is too long."""
+    if len(request_id) > REQUEST_ID_LENGTH:
+        raise InvalidRequest(
+            "the request id cannot be used",
+            f"it has {len(request_id)} characters, and {REQUEST_ID_LENGTH} are allowed",
+            "use a UUID",
+            field="request_id",
+        )
+
+
+def page_token(wanted: JobFilter, below: int) -> str:
+    """Return the opaque token of the page that begins under job number *below*."""
+    return base64.urlsafe_b64encode(json.dumps([wanted.digest(), below]).encode()).decode()
+
+
+def page_start(token: str, wanted: JobFilter) -> int:
+    """Return the job number under which the page of *token* begins. Raises InvalidRequest."""
+    if not token:
+        return _FIRST_PAGE
+    try:
+        digest, below = json.loads(base64.urlsafe_b64decode(token))
+        if digest == wanted.digest() and isinstance(below, int) and 0 < below < _FIRST_PAGE:
+            return below
+        found = "it belongs to a list with another filter"
+    except (ValueError, TypeError, binascii.Error):
+        found = "this server did not make it"
+    raise InvalidRequest("the page token cannot be used", found, "begin again without one", field="page_token")
+
+
+def page_length(size: int) -> int:
+    """Return how many jobs a page has, when *size* are asked for; 0 leaves it to the server."""
+    return _length(size, PAGE_LIMIT, DEFAULT_PAGE)
+
+
+def sweep_page_length(size: int) -> int:
+    """Return how many sweeps a page has, when *size* are asked for; 0 leaves it to the server."""
+    return _length(size, SWEEP_PAGE_LIMIT, DEFAULT_SWEEP_PAGE)
+
+
+def _length(size: int, limit: int, default: int) -> int:
+    if not 0 <= size <= limit:
+        raise InvalidRequest(f"a page cannot have {size} entries", f"1 to {limit} are possible", "", field="page_size")
+    return size or default
+
+
+def _check_text(spec: JobSpec) -> None:
+    argv_bytes = sum(len(word.encode()) + 1 for word in spec.argv)
+    env_bytes = sum(len(f"{name}={value}".encode()) + 1 for name, value in spec.env.items())
+    sizes = (
+        ("spec.argv", "arguments", argv_bytes, ARGV_BYTES),
+        ("spec.env", "environment", env_bytes, ENV_BYTES),
+        ("spec.name", "name", len(spec.name), NAME_LENGTH),
+    )
+    for field, noun, size, limit in sizes:
+        if size > limit:
+            raise InvalidRequest(f"the {noun} is too long", f"{size} of at most {limit} bytes", "", field=field)
+    if not spec.argv or not spec.argv[0]:
+        raise InvalidRequest(
+            "there is nothing to run",
+            "the command is empty",
+            "name a script, as in: train.py",
+            field="spec.argv",
+        )
+    for word in (*spec.argv, *spec.env, *spec.env.values(), spec.workdir, spec.name):
+        if "\0" in word:
+            raise InvalidRequest("the job cannot run", "a NUL character stands in it", "", field="spec")
+    for name in spec.env:
+        if not name or "=" in name or name in RESERVED_ENV:
+            raise InvalidRequest(
+                f"the environment variable {name!r} cannot be set",
+                f"names are not empty, hold no '=', and are none of {', '.join(sorted(RESERVED_ENV))}",
+                "use another name",
+                field="spec.env",
+            )
+
+
+def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
+    if spec.ranks < 1:
+        raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
+    if spec.threads < 0:
+        raise InvalidRequest(
+            f"a rank cannot have {spec.threads} threads", "", "ask for 1 or more", field="spec.threads_per_rank"
+        )
+    needed = slots_of(spec.ranks, spec.threads, cores_per_slot)
+    if needed > slots:
+        each = needed // spec.ranks
+        threads = f" with {spec.threads} threads" if each > 1 else ""
+        raise InvalidRequest(
+            f"{spec.ranks} ranks{threads} cannot run here",
+            f"the server has {slots} slot{'s' if slots != 1 else ''}, and each rank takes {each if each > 1 else 'one'}",
+            f"ask for at most {slots // each}, or start the server with: allgrad serve --slots {needed}",
+            field="spec.ranks",
+        )
+
+
+def _check_program(spec: JobSpec) -> None:
+    folder, program = Path(spec.workdir), spec.argv[0]
+    if not folder.is_absolute() or not folder.is_dir():
+        raise InvalidRequest(
+            f"the job cannot start in {spec.workdir or 'an unnamed folder'}",
+            "there is no such folder on the server's machine",
+            "name an absolute one",
+            field="spec.working_directory",
+        )
+    if program.endswith(".py"):
+        found = (folder / program).is_file()
+    elif "/" in program:
+        found = os.access(folder / program, os.X_OK) and (folder / program).is_file()
+    else:
+        path = spec.env.get("PATH", os.environ.get("PATH", os.defpath))
+        found = shutil.which(program, path=path) is not None
+    if not found:
+        raise InvalidRequest(
+            f"cannot run {program}",
+            f"there is no such script or program, seen from {folder}",
+            "check its name, and the folder that you submit from",
+            field="spec.argv",
+        )

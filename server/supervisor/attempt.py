@@ -1,0 +1,150 @@
+"""The folder of one attempt: the files by which server, supervisor and ranks tell each other things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..home import read_json, write_json
+from ..jobs.job import LAUNCHER_LOG
+from ..jobs.spec import FailureKind
+from .processes import Process, boot_id, find
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the server tells the supervisor of an attempt to do, in `order.json`."""
+
+    job_id: str
+    attempt: int
+    argv: list[str]
+    ranks: int
+    as_torch: bool
+    env: Mapping[str, str]
+    workdir: str
+    output_dir: str
+    home: str
+    threads: int
+    """Threads that one rank may use."""
+    grace: float
+    """Seconds between SIGTERM and SIGKILL."""
+    log_limit: int
+    """Bytes of each rank's log that are kept."""
+    cores: list[int] = field(default_factory=list)
+    """The cores that the ranks are bound to; empty: not bound."""
+    max_runtime: float | None = None
+    """Seconds after which the attempt is ended and has failed."""
+    resume: str = ""
+    """Path of the checkpoint to go on from."""
+    checkpoint_interval: float | None = None
+    """Seconds between checkpoints that the script is asked for."""
+    archive: str = ""
+    """Path of an archive to unpack into *root*, unless an earlier attempt has."""
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt ended, in `exit.json`; *finished* in seconds since the epoch."""
+
+    exit_code: int
+    reason: str
+    stopped: bool
+    finished: float
+    notes: list[str] = field(default_factory=list)
+    """What a person should know beside the reason, such as processes that the ranks left behind."""
+    kind: FailureKind = FailureKind.EXIT_CODE
+    """How it failed, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the first rank that failed said of itself, in `failure.json`."""
+
+    rank: int
+    host: str
+    exit_code: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The layout of the folder."""
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs, one file per rank."""
+        return self.path / "logs"
+
+    @property
+    def journal(self) -> Path:
+        """What rank 0 reports, one JSON object a line."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor itself has to say."""
+        return self.path / "supervisor.log"
+
+    def log(self, rank: int) -> Path:
+        """Return the log of *rank*, or of the launcher."""
+        return self.logs / ("launcher.log" if rank == LAUNCHER_LOG else f"rank-{rank}.log")
+
+    def prepare(self, order: Order) -> None:
+        """Make the folder and write the order into it."""
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(order.output_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(self.path / "order.json", asdict(order))
+
+    def order(self) -> Order:
+        """Return what the supervisor is to do."""
+        return Order(**_required(self.path / "order.json"))
+
+    def note_supervisor(self, pid: int, started: float) -> None:
+        """Write down which process supervises the attempt, and that the ranks were started at *started*."""
+        process = find(pid)
+        assert process is not None
+        record = {"pid": pid, "start_time": process.start, "boot_id": boot_id(), "started": started}
+        write_json(self.path / "pid.json", record)
+
+    def started(self) -> float | None:
+        """Return when the ranks were started, or None if they have not been."""
+        record = read_json(self.path / "pid.json")
+        return None if record is None else float(str(record["started"]))
+
+    def supervisor(self) -> Process | None:
+        """Return the living supervisor: the same process, not another one that inherited its pid."""
+        record = read_json(self.path / "pid.json")
+        if record is None or record["boot_id"] != boot_id():
+            return None
+        process = find(int(str(record["pid"])))
+        return process if process is not None and process.start == record["start_time"] else None
+
+    def note_exit(self, ended: Exit) -> None:
+        """Write down how the attempt ended."""
+        write_json(self.path / "exit.json", asdict(ended))
+
+    def exit(self) -> Exit | None:
+        """Return how the attempt ended, or None if that was not written down."""
+        record: Mapping[str, Any] | None = read_json(self.path / "exit.json")
+        if record is None:
+            return None
+        return Exit(**{**record, "kind": FailureKind(record.get("kind", FailureKind.EXIT_CODE))})
+
+    def failure(self) -> Failure | None:
+        """Return what the first rank that failed said of itself, if it could."""
+        record: Mapping[str, Any] | None = read_json(self.path / "failure.json")
+        if record is None:
+            return None
+        return Failure(record["rank"], record["host"], record.get("exit_code"), record.get("error") or "")
+
+
+def _required(path: Path) -> Mapping[str, Any]:
+    record = read_json(path)
+    if record is None:
+        raise FileNotFoundError(path)
+    return record

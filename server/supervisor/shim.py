@@ -1,0 +1,252 @@
+"""The supervisor of one attempt: a small process that starts the ranks, ends them all, and records how.
+
+It outlives the server. Run as `python -m allgrad.server.supervisor.shim RUN_DIR`; SIGTERM asks it to end the attempt.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from .. import launchers
+from ..errors import AllgradError
+from ..files import archive
+from ..jobs.job import LAUNCHER_LOG
+from ..jobs.spec import FailureKind
+from ..launchers import Ending, Launcher
+from . import linux, processes
+from .attempt import Exit, Order, RunDir
+from .logs import LogTrimmer
+from .sender import Sender
+
+TICK = 0.2
+"""Seconds between looks at the logs, while nothing happens."""
+LEFTOVER_GRACE = 1.0
+"""Seconds that processes left behind by the ranks have after SIGTERM."""
+_WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+CANNOT_START = 127
+TIMED_OUT = 124
+"""The exit code of an attempt that ran too long, as of timeout(1)."""
+
+
+class Supervisor:
+    """Runs one attempt from its order to its exit record."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._order = run.order()
+        self._returncode: int | None = None
+        self._timed_out = False
+        self._child: subprocess.Popen[bytes] | None = None
+        self._launcher: Launcher | None = None
+        self._trimmers = [
+            LogTrimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
+        ]
+
+    def __repr__(self) -> str:
+        state = "running" if self._returncode is None else f"returned {self._returncode}"
+        return f"Supervisor({self._order.job_id}, attempt {self._order.attempt}, {state})"
+
+    def supervise(self) -> None:
+        """Start the ranks, wait for their end or for the order to end them, and record it."""
+        linux.adopt_orphans()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAKERS)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        oom_kills = _oom_kills()
+        with tempfile.TemporaryDirectory(prefix="allgrad-", ignore_cleanup_errors=True) as scratch:
+            try:
+                self._start(Path(scratch))
+            except (AllgradError, OSError) as error:
+                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time()))
+                return
+            self._run.note_supervisor(os.getpid(), time.time())
+            sender = Sender(self._order, self._run.journal)
+            sender.start()
+            stopped = self._wait()
+            ended = self._conclude(stopped, _oom_kills() > oom_kills)
+        self._record(ended)
+        sender.finish()
+
+    def _start(self, scratch: Path) -> None:
+        order = self._order
+        self._launcher = launchers.local(order.ranks)
+        if order.archive and not Path(order.root).exists():
+            archive.unpack(Path(order.archive), Path(order.root))
+        environ = {
+            **os.environ,
+            processes.RUN_DIR: str(self._run.path),
+            "ALLGRAD_LOG_DIR": str(self._run.logs),
+            "ALLGRAD_OUTPUT_DIR": order.output_dir,
+            **_checkpointing(order),
+            **order.env,
+        }
+        command = launchers.command(
+            self._launcher,
+            order.argv,
+            order.ranks,
+            scratch=scratch,
+            as_torch=order.as_torch,
+            threads=order.threads,
+            environ=environ,
+        )
+        with self._run.log(LAUNCHER_LOG).open("ab") as log:
+            self._child = subprocess.Popen(
+                command.argv,
+                env=command.env,
+                cwd=order.workdir,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
+            )
+
+    def _wait(self) -> bool:
+        """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
+        limit = self._order.max_runtime
+        deadline = math.inf if limit is None else time.monotonic() + limit
+        while self._returncode is None:
+            woken = signal.sigtimedwait(_WAKERS, TICK)
+            self._reap()
+            if woken and woken.si_signo != signal.SIGCHLD and self._returncode is None:
+                self._stop()
+                return True
+            if time.monotonic() >= deadline and self._returncode is None:
+                self._timed_out = True
+                self._stop()
+                break
+            for trimmer in self._trimmers:
+                trimmer.trim()
+        return False
+
+    def _stop(self) -> None:
+        assert self._launcher is not None
+        helpers = self._launcher.helpers
+        processes.end(
+            self._members,
+            self._order.grace,
+            spare=lambda process: process.name in helpers,
+            meanwhile=self._reap,
+        )
+
+    def _members(self) -> list[processes.Process]:
+        """Return every living process of the attempt but this one."""
+        order, own = self._order, os.getpid()
+        found = {process.pid: process for process in processes.descendants(own)}
+        found |= {process.pid: process for process in processes.tagged(order.job_id, order.attempt)}
+        found.pop(own, None)
+        return list(found.values())
+
+    def _reap(self) -> None:
+        assert self._child is not None
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._child.pid:
+                self._returncode = self._child.returncode = os.waitstatus_to_exitcode(status)
+
+    def _conclude(self, stopped: bool, out_of_memory: bool) -> Exit:
+        """End what the ranks left behind, and return how the attempt ended."""
+        assert self._launcher is not None
+        assert self._returncode is not None
+        finished, notes = time.time(), []
+        left = self._members()
+        if left:
+            names = ", ".join(sorted({process.name for process in left}))
+            notes.append(f"ended {len(left)} process(es) that the ranks had left running: {names}")
+            processes.end(self._members, LEFTOVER_GRACE, meanwhile=self._reap)
+        ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
+        code, reason = self._explain(ending)
+        kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
+        if self._timed_out:
+            kind, code = FailureKind.TIMEOUT, TIMED_OUT
+            reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
+        elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
+            kind = FailureKind.OUT_OF_MEMORY
+            reason += ": the system ran out of memory"
+        return Exit(code, reason, stopped, finished, notes, kind)
+
+    def _explain(self, ending: Ending) -> tuple[int, str]:
+        """Return the exit code of the first rank that failed, and in words how it failed."""
+        if ending.exit_code == 0:
+            return 0, ""
+        failure = self._run.failure()
+        if failure is not None:
+            code = failure.exit_code or ending.exit_code
+            told = f"exit code {code}" if failure.error.startswith("SystemExit") else failure.error
+            return code, f"rank {failure.rank} on {failure.host}: {told}"
+        if ending.signal is not None:
+            rank = "" if ending.rank is None else f"rank {ending.rank} was "
+            return ending.exit_code, f"{rank}killed by {_signal_name(ending.signal)}"
+        words = _last_words(self._run.log(LAUNCHER_LOG)) if not self._run.log(0).exists() else ""
+        return ending.exit_code, f"exit code {ending.exit_code}" + (f": {words}" if words else "")
+
+    def _record(self, ended: Exit) -> None:
+        for trimmer in self._trimmers:
+            trimmer.trim()
+        self._run.note_exit(ended)
+
+
+def _checkpointing(order: Order) -> Mapping[str, str]:
+    """Return what tells a script where to go on from, and how often to write a checkpoint."""
+    told = {"ALLGRAD_RESUME": order.resume} if order.resume else {}
+    if order.checkpoint_interval is not None:
+        told["ALLGRAD_CHECKPOINT_INTERVAL"] = f"{order.checkpoint_interval:g}"
+    return told
+
+
+def _before_exec(cores: Collection[int]) -> None:
+    """Prepare the launcher's process: it dies with the supervisor, hears all signals, and keeps to its cores."""
+    linux.die_with_parent()
+    if cores:  # Open MPI is told not to bind, and MPICH does not by itself: so every rank inherits them
+        with suppress(OSError):  # one of them may have been taken from this machine since
+            os.sched_setaffinity(0, cores)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _oom_kills() -> int:
+    """Return how many processes this machine has killed for lack of memory since it started."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _tail(path: Path, size: int = 1 << 14) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode("utf-8", errors="replace")
+
+
+def _last_words(path: Path) -> str:
+    lines = [line.strip() for line in _tail(path).splitlines()]
+    return next((line for line in reversed(lines) if line.strip("-=")), "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def main() -> None:
+    """Supervise the attempt whose folder is the first argument."""
+    Supervisor(RunDir(Path(sys.argv[1]))).supervise()
+
+
+if __name__ == "__main__":
+    main()

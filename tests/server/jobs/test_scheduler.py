@@ -1,0 +1,242 @@
+"""Who may start, who makes room, and why the others wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allgrad.server.jobs.causes import AboutToStart, Backoff, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn
+from allgrad.server.jobs.cores import assign
+from allgrad.server.jobs.job import JobState
+from allgrad.server.jobs.scheduler import AGEING, Decision, Plan, Running, Situation, Waiting
+from allgrad.server.jobs.spec import After, Dependency
+
+NOW = 1_000_000.0
+
+
+def job(identity: str, slots: int = 1, **more: object) -> Waiting:
+    """A job that has waited since *identity*'s place in the alphabet."""
+    return replace(Waiting(identity, ord(identity[0]), slots, NOW - 1000 + ord(identity[0])), **more)  # type: ignore[arg-type]
+
+
+def plan(waiting: Sequence[Waiting], free: int, slots: int, running: Sequence[Running] = (), **more: object) -> Plan:
+    held = slots - free - sum(each.slots for each in running)
+    others = [Running("other", held)] if held else []
+    return Plan(Situation(NOW, slots, waiting, [*running, *others], **more))  # type: ignore[arg-type]
+
+
+def decide(
+    waiting: Sequence[Waiting], free: int, slots: int, running: Sequence[Running] = (), **more: object
+) -> Decision:
+    return plan(waiting, free, slots, running, **more).decision
+
+
+def test_jobs_start_in_the_order_of_their_coming_while_slots_last() -> None:
+    assert decide([job("a"), job("b", 2), job("c")], 3, 4).start == ("a", "b")
+
+
+def test_a_job_that_does_not_fit_yet_is_not_overtaken() -> None:
+    assert decide([job("a", 4), job("b")], 3, 4).start == ()
+
+
+def test_a_job_that_can_never_fit_holds_back_nobody() -> None:
+    assert decide([job("a", 8), job("b")], 2, 2).start == ("b",)
+
+
+def test_the_highest_priority_starts_first() -> None:
+    assert decide([job("a"), job("b", priority=1)], 1, 1).start == ("b",)
+
+
+def test_waiting_outweighs_priority_in_the_end() -> None:
+    old = job("a", queued=NOW - 3 * AGEING - 1)
+    assert decide([old, job("b", queued=NOW, priority=3)], 1, 1).start == ("a",)
+    assert decide([old, job("b", queued=NOW, priority=4)], 1, 1).start == ("b",)
+
+
+def test_a_job_waits_for_the_success_or_the_end_of_another() -> None:
+    success, end = job("a", after=(Dependency("x"),)), job("b", after=(Dependency("x", After.END),))
+    assert decide([success, end], 2, 2, states={"x": JobState.RUNNING}) == Decision()
+    assert decide([success, end], 2, 2, states={"x": JobState.SUCCEEDED}).start == ("a", "b")
+    failed = decide([success, end], 2, 2, states={"x": JobState.FAILED})
+    assert failed.start == ("b",)
+    assert failed.doomed == (("a", "job x, after whose success it was to run, has failed"),)
+
+
+def test_a_job_that_pauses_after_a_failure_holds_back_nobody_and_is_looked_at_again() -> None:
+    found = decide([job("a", not_before=NOW + 5), job("b")], 1, 1)
+    assert (found.start, found.look_again) == (("b",), NOW + 5)
+    assert decide([job("a", not_before=NOW)], 1, 1).start == ("a",)
+
+
+def test_no_more_jobs_of_a_sweep_run_than_may() -> None:
+    queue = [job("a", group="s"), job("b", group="s"), job("c", group="s"), job("d")]
+    assert decide(queue, 4, 5, [Running("r", 1, group="s")], parallel={"s": 2}).start == ("a", "d")
+
+
+def test_a_short_job_fills_a_gap_that_the_head_cannot_use_yet() -> None:
+    running = [Running("r", 3, ends_by=NOW + 100)]
+    queue = [job("a", 4), job("b", limit=100.0), job("c", limit=101.0)]
+    assert decide(queue, 1, 4, running).start == ("b",)
+    assert decide([queue[0], queue[2]], 1, 4, running).start == ()
+
+
+def test_a_long_job_may_use_slots_that_are_still_free_when_the_head_starts() -> None:
+    running = [Running("r", 3, ends_by=NOW + 100)]
+    assert decide([job("a", 3), job("b"), job("c")], 2, 5, running).start == ("b", "c")
+    assert decide([job("a", 4), job("b"), job("c")], 2, 5, running).start == ("b",)
+
+
+def test_nothing_overtakes_a_head_whose_start_is_unknown() -> None:
+    assert decide([job("a", 4), job("b", limit=1.0)], 1, 4, [Running("r", 3)]).start == ()
+
+
+def test_jobs_of_lower_priority_that_can_be_interrupted_make_room_the_lowest_and_youngest_first() -> None:
+    running = [
+        Running("old", 1, priority=0, started=1.0, preemptible=True),
+        Running("young", 1, priority=0, started=2.0, preemptible=True),
+        Running("high", 1, priority=9, started=3.0, preemptible=True),
+        Running("stubborn", 1, priority=0),
+    ]
+    assert decide([job("a", 1, priority=5)], 0, 4, running).preempt == (("young", "a"),)
+    assert decide([job("a", 2, priority=5)], 0, 4, running).preempt == (("young", "a"), ("old", "a"))
+    assert decide([job("a", 3, priority=5)], 0, 4, running).preempt == ()
+    assert decide([job("a", 1, priority=0)], 0, 4, running).preempt == ()
+
+
+def test_nobody_more_is_interrupted_while_enough_are_leaving() -> None:
+    running = [Running("going", 2, leaving=True), Running("r", 2, preemptible=True)]
+    assert decide([job("a", 2, priority=1)], 0, 4, running).preempt == ()
+
+
+def test_a_waiting_job_says_for_what_it_waits() -> None:
+    assert plan([job("a", 2)], 2, 4).causes("a") == [AboutToStart()]
+    assert plan([job("a", 2)], 1, 4).causes("a") == [NeedsSlots(2, 1, 4)]
+    assert plan([job("a", 2), job("b"), job("c")], 1, 4).causes("c") == [NeedsTurn("a", 2)]
+    assert plan([job("a", 2), job("b", 2)], 0, 4).causes("b") == [NeedsSlots(2, 0, 4), NeedsTurn("a", 1)]
+    need = Dependency("x")
+    waits = plan([job("a", after=(need,), not_before=NOW + 9)], 4, 4, states={"x": JobState.QUEUED})
+    assert waits.causes("a") == [NeedsJob(need, JobState.QUEUED), Backoff(NOW + 9)]
+    crowded = plan([job("a", group="s"), job("b", group="s")], 4, 4, parallel={"s": 1})
+    assert (crowded.causes("a"), crowded.causes("b")) == ([AboutToStart()], [Crowded("s", 1)])
+    assert plan([job("a", 8)], 2, 2).causes("a") == [NeedsServer(8, 2)]
+
+
+def test_causes_are_told_in_words() -> None:
+    assert str(NeedsSlots(1, 0, 4)) == "waits for 1 slot: 0 of 4 free"
+    assert str(NeedsTurn("abc", 3)) == "behind job abc and 2 others"
+    assert "restart the server with --slots 8" in str(NeedsServer(8, 2))
+
+
+def test_the_head_knows_when_it_starts_at_the_latest() -> None:
+    running = [Running("r", 3, ends_by=NOW + 100)]
+    assert plan([job("a", 4)], 1, 4, running).latest_start("a") == NOW + 100
+    assert plan([job("a", 4), job("b")], 1, 4, running).latest_start("b") is None
+
+
+waiting_jobs = st.lists(
+    st.tuples(
+        st.integers(1, 9), st.integers(-2, 2), st.integers(0, 2000), st.sampled_from([10.0, 100.0, 1000.0, math.inf])
+    ),
+    max_size=20,
+)
+running_jobs = st.lists(
+    st.tuples(st.integers(1, 4), st.integers(-2, 2), st.sampled_from([1.0, 50.0, 500.0, math.inf]), st.booleans()),
+    max_size=5,
+)
+
+
+def situation(waiting: list[tuple[int, int, int, float]], running: list[tuple[int, int, float, bool]]) -> Situation:
+    """A situation with eight slots, without running jobs for which there is no room."""
+    free, held = 8, []
+    for number, (slots, priority, left, preemptible) in enumerate(running):
+        if slots <= free:
+            free -= slots
+            held.append(Running(f"r{number}", slots, priority, NOW + left, NOW - number, preemptible))
+    queue = [
+        Waiting(f"w{number}", number, slots, NOW - waited, priority, limit)
+        for number, (slots, priority, waited, limit) in enumerate(waiting)
+    ]
+    return Situation(NOW, 8, queue, held)
+
+
+@given(waiting_jobs, running_jobs)
+def test_what_starts_fits_and_nobody_before_the_head_is_left_out(
+    waiting: list[tuple[int, int, int, float]], running: list[tuple[int, int, float, bool]]
+) -> None:
+    now = situation(waiting, running)
+    found = Plan(now)
+    chosen = [each for each in found.line if each.id in found.decision.start]
+    assert sum(each.slots for each in chosen) <= found.free
+    assert [each.id for each in chosen] == list(found.decision.start)
+    if found.head is not None:
+        before = found.line[: found.line.index(found.head)]
+        assert chosen[: len(before)] == list(before)
+        assert found.head.slots > found.free - sum(each.slots for each in before)
+    else:
+        assert chosen == list(found.line)
+
+
+@given(waiting_jobs, running_jobs)
+def test_filling_gaps_never_delays_the_head_beyond_its_reservation(
+    waiting: list[tuple[int, int, int, float]], running: list[tuple[int, int, float, bool]]
+) -> None:
+    now = situation(waiting, running)
+    found = Plan(now)
+    head, at = found.head, found.reservation.at
+    if head is None or at == math.inf:
+        return
+    still = [each.slots for each in now.running if each.ends_by > at]
+    still += [each.slots for each in found.line if each.id in found.decision.start and NOW + each.limit > at]
+    assert sum(still) + head.slots <= now.slots
+
+
+@given(waiting_jobs, running_jobs)
+def test_only_jobs_of_lower_priority_make_room_and_only_if_it_is_enough(
+    waiting: list[tuple[int, int, int, float]], running: list[tuple[int, int, float, bool]]
+) -> None:
+    now = situation(waiting, running)
+    found = Plan(now)
+    victims = [each for each in now.running if each.id in dict(found.decision.preempt)]
+    if not victims:
+        return
+    head = found.head
+    assert head is not None
+    assert all(each.preemptible and each.priority < head.priority for each in victims)
+    started = sum(each.slots for each in found.line if each.id in found.decision.start)
+    room = found.free - started + sum(each.slots for each in victims)
+    assert room >= head.slots
+    assert all(room - each.slots < head.slots for each in victims)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 1), st.integers(1, 200)), min_size=1, max_size=12))
+def test_every_job_starts_in_the_end_whatever_comes_after_it(jobs: list[tuple[int, int, int]]) -> None:
+    """Plays a server of four slots on to which a job of the highest priority comes every ten seconds."""
+    old = [Waiting(f"old{n}", n, slots, NOW, priority, float(time)) for n, (slots, priority, time) in enumerate(jobs)]
+    queue, running, now, number = list(old), list[Running](), NOW, 1000
+    waited = {each.id for each in old}
+    while waited:
+        assert now < NOW + 100_000, "a job starves"
+        queue.append(Waiting(f"new{number}", number, 1, now, 1, 20.0))
+        running = [each for each in running if each.ends_by > now]
+        started = set(Plan(Situation(now, 4, queue, running)).decision.start)
+        running += [Running(each.id, each.slots, ends_by=now + each.limit) for each in queue if each.id in started]
+        queue = [each for each in queue if each.id not in started]
+        waited -= started
+        now, number = now + 10, number + 1
+
+
+@given(st.integers(1, 12), st.lists(st.integers(1, 5), max_size=8))
+def test_no_two_jobs_share_a_core(cores: int, sizes: list[int]) -> None:
+    held: list[tuple[int, ...]] = []
+    for size in sizes:
+        given_now = assign(range(cores), held, size)
+        assert len(given_now) in (0, size)
+        assert (len(given_now) == 0) == (cores - sum(map(len, held)) < size)
+        held.append(given_now)
+    every = [core for each in held for core in each]
+    assert len(every) == len(set(every))
