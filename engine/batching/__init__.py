@@ -13,6 +13,7 @@ from .array import (
     lowered,
     raised,
     sizes_of,
+    whole,
     wrap,
 )
 from .buffers import empty, full, zeros
@@ -44,6 +45,7 @@ __all__ = [
     "note",
     "raised",
     "sizes_of",
+    "whole",
     "wrap",
     "zeros",
 ]

@@ -224,10 +224,14 @@ def as_array(value: Any, dtype: Any = None, order: Any = None) -> Any:
     return np.asarray(value, dtype, order)
 
 
+def whole(value: Any) -> Array:
+    """All that there is of *value*: the examples of a batch, or the array, in one array."""
+    return value.values if isinstance(value, Batched) else np.asarray(value)
+
+
 def anywhere(value: Any) -> bool:
     """Whether anything is true in *value*, an array or a Tensor, in any of the examples."""
-    array = getattr(value, "_array", value)
-    return bool(np.any(array.values if isinstance(array, Batched) else array))
+    return bool(np.any(whole(getattr(value, "_array", value))))
 
 
 def first_where(value: Any, condition: Any) -> Any:

@@ -203,7 +203,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         try:
             extra = source._array.ndim - self._array[plain].ndim if source._array.ndim else 0
             self._array[plain] = source._array if extra <= 0 else source._array.reshape(source._array.shape[extra:])
-        except (RuntimeError, TypeError, ValueError):
+        except (RuntimeError, TypeError, ValueError, IndexError):
             if levels_of([source._array, plain]):
                 raise NotVmapped from None
             raise
@@ -217,18 +217,18 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         write(self, index_put_by(before, source, plain), "__setitem__")
 
 
+def shape_at(array: Any, index: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape of *array* at the plain *index*."""
+    source = Batched(array, ()) if array.__class__ is np.ndarray and levels_of(index) else array
+    return tuple(source[index].shape)
+
+
 def _check_types_to_put(target: Tensor, value: Tensor) -> None:
     if value._array.ndim:  # a single number is converted, whatever it is
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
             f"{title(target.dtype)} for the destination and {title(value.dtype)} for the source."
         )
-
-
-def shape_at(array: Any, index: tuple[Any, ...]) -> tuple[int, ...]:
-    """The shape of *array* at the plain *index*."""
-    source = Batched(array, ()) if array.__class__ is np.ndarray and levels_of(index) else array
-    return tuple(source[index].shape)
 
 
 def _value_to_put(target: Tensor, value: Any) -> Tensor:

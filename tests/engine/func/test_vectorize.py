@@ -256,6 +256,19 @@ def test_row_by_row_computation_is_told_on_request() -> None:
         vmap(lambda x: x.unfold(0, 2, 1))(torch.zeros(2, 4))
 
 
+@pytest.mark.filterwarnings("ignore:Anomaly Detection", "ignore:Error detected")
+def test_a_nan_of_one_example_is_found() -> None:
+    def loss(x: Tensor) -> Tensor:
+        return x.log().sum()
+
+    with torch.check_finite():
+        vmap(grad(loss))(torch.ones(3, 2))
+        with pytest.raises(FloatingPointError, match=r"log\(\)"):
+            vmap(loss)(torch.tensor([[1.0], [-1.0]], requires_grad=True))
+    with torch.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="returned nan values"):
+        vmap(grad(lambda x: (x * 0).sqrt().sum() * 0))(torch.zeros(3, 2))
+
+
 def test_dropout_draws_for_each_example_or_for_all() -> None:
     x = torch.ones(4, 64)
     different = vmap(F.dropout, randomness="different")(x)
