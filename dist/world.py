@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .failure import guard
+from .interrupts import heed_interrupts
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
 from .watchdog.progress import Line, new_line
 from .watchdog.watch import seconds_of, watch, watch_no_longer
@@ -96,6 +97,7 @@ def init(timeout: float | timedelta | None = None) -> None:
         _world = _ALONE
     else:
         guard()
+        heed_interrupts()
         _world = _connect(seen)
         watch(_world, seconds)
         atexit.register(_leave_the_dead)

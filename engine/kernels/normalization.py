@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched
 from .loops import loops
 
 Array = np.ndarray[Any, Any]
@@ -68,6 +69,8 @@ class _Layout:
     def __init__(self, x: Array, weight: Array, dims: Dims) -> None:
         self.faster: Any = None
         ndim = x.ndim
+        if isinstance(x, Batched) or isinstance(weight, Batched):
+            return
         if dims == tuple(range(ndim - len(dims), ndim)):
             self.kind, self.shape = "rows", (-1, int(np.prod(x.shape[ndim - len(dims) :])))
             wanted = x.shape[ndim - len(dims) :]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..dtypes import float64
 from ..errors import normal_dim
 from ..kernels.activation import gelu as gelu_values
@@ -184,7 +185,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """
     check_floating("gumbel_softmax", logits._array)
     draws = numpy_generator(None).gumbel(size=logits._array.shape)
-    soft = softmax((logits + Tensor._wrap(np.asarray(draws, dtype=logits._array.dtype))) / tau, dim)
+    soft = softmax((logits + Tensor._wrap(as_array(draws, dtype=logits._array.dtype))) / tau, dim)
     if not hard:
         return soft
     highest = np.argmax(soft._array, axis=dim, keepdims=True)

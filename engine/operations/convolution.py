@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..batching import completed, folding, levels_of, merged, sizes_of, wrap
 from ..kernels.convolution import correlate, correlate_filters, correlate_images
 from ..kernels.windows import Geometry, output_size
 from ..registry import Array, composite, operation
@@ -19,10 +21,37 @@ _GROUPED = Geometry((2, 2), (1, 1), (1, 0), (2, 1), (5, 4))  # of dilated filter
 _STRIDED = Geometry((3, 3), (2, 2), (1, 1), (1, 1), (3, 3))  # of filters 3 × 3 on images 5 × 5
 
 
+def _by_groups(forward: Any) -> Any:
+    """A convolution for batches: filters that are another set for each example work on groups of channels of their own."""
+    images_alone = {False: folding(0)(forward), True: folding(0, shape=2)(forward)}
+
+    def batched(input: Any, weight: Any, *rest: Any) -> Any:
+        *own, geometry, groups = rest  # a bias, or the shape of the result
+        shaped = bool(own) and isinstance(own[0], tuple)
+        sizes = sizes_of((input, weight, own))
+        if not levels_of((weight, own)):
+            return images_alone[shaped](input, weight, *rest)
+        count = math.prod(sizes.values())
+        images = completed(input, sizes)
+        images = np.moveaxis(images.reshape(count, *images.shape[len(sizes) :]), 0, 1)
+        n, size = images.shape[0], images.shape[3:]
+        if shaped:
+            own = [(n, count * own[0][1], *own[0][2:])]
+        else:
+            own = [merged(bias, sizes) for bias in own]
+        images = images.reshape(n, count * images.shape[2], *size)
+        result = forward(images, merged(weight, sizes), *own, geometry, groups * count)
+        result = np.moveaxis(result.reshape(n, count, -1, *result.shape[2:]), 0, 1)
+        return wrap(result.reshape(*sizes.values(), *result.shape[1:]), tuple(sizes))
+
+    return batched
+
+
 @operation(
     lambda g, weight, input_shape, geometry, groups: convolve_images(g, weight, input_shape, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=_by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), _PLANE, 1),
@@ -45,6 +74,7 @@ def _channel_sums(g: Any) -> Any:
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     _channel_sums,
     node_name="ConvolutionBackward0",
+    batching=_by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), real(4), _PLANE, 1),
@@ -60,6 +90,7 @@ def convolve_and_add(input: Array, weight: Array, bias: Array, geometry: Geometr
     lambda g, weight, geometry, groups: convolve(g, weight, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(input, g, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=_by_groups,
     public=False,
     samples=on(real(1, 2, 3, 3), real(2, 3, 3, 3), (1, 3, 5, 5), _STRIDED, 1),
 )
@@ -68,9 +99,22 @@ def convolve_images(input: Array, weight: Array, shape: tuple[int, ...], geometr
     return correlate_images(input, weight, shape, geometry, groups)
 
 
+def _filters_of_each(forward: Any) -> Any:
+    """``convolve_filters`` for batches: the filters of each example."""
+
+    def batched(grad: Any, input: Any, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Any:
+        sizes = sizes_of((grad, input))
+        each = input.shape[0]
+        found = correlate_filters(merged(grad, sizes), merged(input, sizes), shape, geometry, groups, each)
+        return wrap(found.reshape(*sizes.values(), *shape), tuple(sizes))
+
+    return batched
+
+
 @operation(
     lambda g, input, geometry, groups: convolve(input, g, geometry, groups),
     lambda g, grad, input_shape, geometry, groups: convolve_images(grad, g, input_shape, geometry, groups),
+    batching=_filters_of_each,
     public=False,
     samples=on(real(1, 2, 3, 3), real(1, 3, 5, 5), (2, 3, 3, 3), _STRIDED, 1),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array, folding
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import Sample, Samples, each, on, real
 from ..tensors.tensor import Tensor
@@ -67,6 +68,7 @@ def place_slope(input: Array, length: int, align_corners: bool, padding_mode: st
 
 @operation(
     lambda g, input_shape, index: columns_added(g, index, input_shape[2]),
+    batching=folding(0, 1),
     public=False,
     samples=on(real(2, 3, 4), np.array([[0, 3, -1], [2, 2, 1]])),
 )
@@ -78,6 +80,7 @@ def columns_at(input: Array, index: Index) -> Array:
 
 @operation(
     lambda g, index: columns_at(g, index),
+    batching=folding(0, 1),
     public=False,
     samples=on(real(2, 3, 3), np.array([[0, 3, -1], [2, 2, 1]]), 4),
 )
@@ -98,7 +101,7 @@ def _flat_index(places: Sequence[Array], shape: tuple[int, ...]) -> Array:
     index = np.zeros(places[0].shape, dtype=np.int64)
     inside = np.ones(places[0].shape, dtype=bool)
     for place, length in zip(places, shape, strict=True):
-        inside &= (place >= 0) & (place < length)
+        inside = inside & (place >= 0) & (place < length)
         index = index * length + place
     return np.where(inside, index, -1)
 
@@ -110,14 +113,14 @@ def _nearest(coordinate: Tensor) -> list[Summand]:
 
 def _bilinear(coordinate: Tensor) -> list[Summand]:
     low = np.floor(coordinate._array)
-    share = coordinate - Tensor._wrap(np.asarray(low))
+    share = coordinate - Tensor._wrap(as_array(low))
     whole = low.astype(np.int64)
     return [(whole, 1.0 - share), (whole + 1, share)]
 
 
 def _bicubic(coordinate: Tensor, length: int, align_corners: bool, padding_mode: str) -> list[Summand]:
     low = np.floor(coordinate._array)
-    share = coordinate - Tensor._wrap(np.asarray(low))
+    share = coordinate - Tensor._wrap(as_array(low))
     summands: list[Summand] = []
     for step in range(-1, 3):
         place, _ = _padded(low + step, length, align_corners, padding_mode)

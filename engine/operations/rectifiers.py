@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..random import numpy_generator
 from ..registry import Array, composite, operation
 from ..registry.inplace import apply
@@ -307,7 +308,7 @@ def rrelu(
         return applied(leaky_relu_values, "rrelu", input, inplace, (lower + upper) / 2)
     check_floating("rrelu", input._array)
     slopes = numpy_generator(None).uniform(lower, upper, input._array.shape)
-    return applied(prelu_values, "rrelu", input, inplace, Tensor._wrap(np.asarray(slopes, dtype=input._array.dtype)))
+    return applied(prelu_values, "rrelu", input, inplace, Tensor._wrap(as_array(slopes, dtype=input._array.dtype)))
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:

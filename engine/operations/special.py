@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..kernels import error_function
 from ..kernels.scipy_functions import special
 from ..registry import Array, operation
@@ -25,7 +26,7 @@ def by_scipy(operation_name: str, name: str, *operands: Array) -> Array:
     """The function *name* of scipy.special of real *operands*, in their type; NotImplementedError for complex ones."""
     numbers = [real_numbers(operation_name, operand) for operand in operands]
     result = special(name, operation_name)(*numbers)
-    return np.asarray(result).astype(numbers[0].dtype, copy=False)
+    return as_array(result).astype(numbers[0].dtype, copy=False)
 
 
 def real_numbers(name: str, x: Array) -> Array:
@@ -269,7 +270,7 @@ scaled_modified_bessel_k1 = _bessel("scaled_modified_bessel_k1", "k1e", "exp(inp
 def airy_ai(input: Array) -> Array:
     """The Airy function Ai. Needs SciPy."""
     input = real_numbers("special.airy_ai", input)
-    return np.asarray(special("airy", "special.airy_ai")(input)[0]).astype(input.dtype, copy=False)
+    return as_array(special("airy", "special.airy_ai")(input)[0]).astype(input.dtype, copy=False)
 
 
 @operation(
