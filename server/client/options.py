@@ -1,13 +1,14 @@
-"""How a job is to be run, as keywords of Client.submit()."""
+"""What is said of jobs in keywords: how one is to be run, which are to be listed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from ..jobs.spec import CheckpointPolicy, Dependency, JobSpec, RetryRule
+from ..jobs.job import JobState, Wanted
+from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, RetryRule, SweepSpec
 
 
 class Options(TypedDict, total=False):
@@ -59,3 +60,27 @@ def job_spec(
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
     )
+
+
+def sweep_spec(
+    job: JobSpec, grid: Mapping[str, Sequence[object]], max_parallel: int, early_stopping: EarlyStopping | None
+) -> SweepSpec:
+    """Return the spec of a sweep of *job* over *grid*."""
+    axes = {axis: tuple(map(str, values)) for axis, values in grid.items()}
+    return SweepSpec(job, axes, max_parallel, early_stopping)
+
+
+def wanted(
+    state: JobState | Collection[JobState] | None,
+    labels: str,
+    name: str,
+    since: float | None,
+    until: float | None,
+    sweep: str,
+) -> Wanted:
+    """Return which jobs are to be listed."""
+    if state is None:
+        states: tuple[JobState, ...] = ()
+    else:
+        states = (state,) if isinstance(state, JobState) else tuple(state)
+    return Wanted(states, labels, name, since, until, sweep)

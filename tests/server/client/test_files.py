@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import grpc
 import pytest
@@ -16,6 +16,8 @@ from allgrad.proto import files_pb2 as pb
 from allgrad.proto.files_pb2_grpc import FileServiceStub
 from allgrad.server import Client, Job, JobState
 from allgrad.server.client.packing import files_of, pack
+from allgrad.server.client.questions import files
+from allgrad.server.client.questions.question import Sending
 from allgrad.server.errors import Forbidden, InvalidRequest
 
 from ..conftest import ServerProcess
@@ -42,13 +44,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stub(server: ServerProcess) -> Iterator[FileServiceStub]:
-    home = server.client()._home
+    home = server.client()._destination.home
     with grpc.insecure_channel(home.address() or "") as channel:
         yield FileServiceStub(channel)
 
 
 def metadata(server: ServerProcess) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {server.client()._home.token()}"),)
+    return (("authorization", f"Bearer {server.client()._destination.home.token()}"),)
 
 
 @pytest.fixture
@@ -69,9 +71,7 @@ def test_a_folder_that_the_server_has_is_not_sent_again(
 ) -> None:
     (folder / "once").write_text("")
     digest = client.files.upload(folder)
-    connection = client._connection
-    assert connection is not None
-    monkeypatch.setattr(connection.files, "upload", None)
+    monkeypatch.setattr(files, "upload", None)
     assert client.files.upload(folder) == digest
 
 
@@ -86,17 +86,15 @@ def test_an_upload_that_broke_off_goes_on_where_it_stood(
     first = pb.UploadArchiveRequest(digest=digest, size=len(raw), data=raw[: 1 << 20])
     with pytest.raises(grpc.RpcError, match="the upload is not complete"):
         stub.UploadArchive(iter([first]), metadata=metadata(server))
-    assert client.files._call(lambda connection: connection.files.progress(digest)) == (1 << 20, False)
-    connection = client._connection
-    assert connection is not None
+    assert client._session.ask(files.progress(digest)) == (1 << 20, False)
     offsets: list[int] = []
-    send = connection.files.upload
+    send = files.upload
 
-    def noted(name: str, file: BinaryIO, size: int, offset: int) -> None:
+    def noted(name: str, file: IO[bytes], size: int, offset: int) -> Sending:
         offsets.append(offset)
-        send(name, file, size, offset)
+        return send(name, file, size, offset)
 
-    monkeypatch.setattr(connection.files, "upload", noted)
+    monkeypatch.setattr(files, "upload", noted)
     assert client.files.upload(folder) == digest
     assert offsets == [1 << 20]
 
