@@ -94,11 +94,12 @@ def init(timeout: float | timedelta | None = None) -> None:
     seen = launch()
     if seen is None or seen.size == 1:
         _world = _ALONE
-        return
-    guard()
-    _world = _connect(seen)
-    watch(_world, seconds)
-    atexit.register(_leave_the_dead)
+    else:
+        guard()
+        _world = _connect(seen)
+        watch(_world, seconds)
+        atexit.register(_leave_the_dead)
+    _trace_if_asked()
 
 
 def init_process_group(
@@ -185,6 +186,8 @@ def remember(group: Group) -> Group:
 def forget(group: Group | None = None) -> None:
     """Free *group*, or without one the world and all groups; all of their ranks do it at the same time."""
     global _world
+    if group is None:
+        _finish_trace()
     for freed in [group] if group is not None else [*_groups, *([_world] if _world else [])]:
         freed.free()
     if group is not None:
@@ -246,6 +249,22 @@ def world_on(comm: MPI.Intracomm) -> World:
     )
     host.Free()
     return world
+
+
+def _trace_if_asked() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import begin_run
+
+        begin_run(os.environ["ALLGRAD_TRACE"])
+        atexit.register(_finish_trace)
+
+
+def _finish_trace() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import end_run
+
+        atexit.unregister(_finish_trace)
+        end_run()
 
 
 def _start_mpi(seen: Launch) -> ModuleType:

@@ -40,10 +40,23 @@ WRONG_USAGE = 2
 @click.option(
     "--elastic", is_flag=True, help="Let the other ranks go on when one dies (dist.elastic_steps; Open MPI only)."
 )
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, resolve_path=True),
+    metavar="FILE",
+    help="Write a timeline of all ranks to FILE, for ui.perfetto.dev.",
+)
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
 def run(
-    script: str, arguments: tuple[str, ...], ranks: int, as_torch: bool, restarts: int, min_ranks: int, elastic: bool
+    script: str,
+    arguments: tuple[str, ...],
+    ranks: int,
+    as_torch: bool,
+    restarts: int,
+    min_ranks: int,
+    elastic: bool,
+    trace: str | None,
 ) -> int:
     """Run SCRIPT here and now, without a server, and exit with its code.
 
@@ -57,6 +70,8 @@ def run(
             "ask for more ranks with -n, or for a smaller --min-ranks",
         )
     _warn_of_too_many(ranks)
+    if trace is not None:
+        os.environ["ALLGRAD_TRACE"] = trace
     if ranks == 1 and not restarts:
         from .. import foreground
         from ..launchers import command, local
