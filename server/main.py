@@ -31,6 +31,7 @@ from .control.attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
+from .jobs.stalls import LEAST
 from .service.access_service import AccessService
 from .service.calls import Readable
 from .service.file_service import FileService
@@ -74,6 +75,7 @@ def serve(
     log_limit: int = DEFAULT_LOG_LIMIT,
     keep_finished: float | None = None,
     metrics_port: int | None = None,
+    stall_after: float = LEAST,
     bind: bool = True,
     tls_cert: str | None = None,
     tls_key: str | None = None,
@@ -86,7 +88,8 @@ def serve(
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
     when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
     a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
-    may ask, with the same token (default: nowhere). *bind*: whether each job gets cores of its own, where there are
+    may ask, with the same token (default: nowhere). *stall_after*: seconds of silence that are never a stall, unless a job
+    says otherwise (0: silence never is). *bind*: whether each job gets cores of its own, where there are
     at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change; supervisors
     and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere needs a
     certificate signed by it. *announce* is called with lines for people.
@@ -101,7 +104,16 @@ def serve(
     if count < 1:
         raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
     dealt = cores if bind and count <= len(cores) else ()
-    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, keep_finished, metrics_port, dealt)
+    settings = Settings(
+        slots=count,
+        threads=max(1, len(cores) // count),
+        grace=grace,
+        log_limit=log_limit,
+        keep_finished=keep_finished,
+        metrics_port=metrics_port,
+        stall_after=stall_after,
+        cores=dealt,
+    )
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):

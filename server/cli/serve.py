@@ -42,6 +42,12 @@ from .lifetimes import Span
     metavar="PORT",
     help="Of this machine, where Prometheus may ask /metrics with the server's token.  [default: none]",
 )
+@click.option(
+    "--stall-after",
+    type=Span(),
+    metavar="TIME",
+    help="Never call less silence a stall, unless a job says otherwise; 0: silence never is.  [default: 5m]",
+)
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
@@ -54,6 +60,7 @@ def serve(
     grace: float | None,
     keep_finished: float | None,
     metrics_port: int | None,
+    stall_after: float | None,
     bind: bool,
     tls_cert: str | None,
     tls_key: str | None,
@@ -66,6 +73,7 @@ def serve(
     """
     quiet_grpc()
     from ..control.attempts import DEFAULT_GRACE
+    from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
     logging.basicConfig(format="allgrad: %(levelname)s: %(message)s", level=logging.WARNING)
@@ -77,6 +85,7 @@ def serve(
         grace=DEFAULT_GRACE if grace is None else grace,
         keep_finished=keep_finished,
         metrics_port=metrics_port,
+        stall_after=LEAST if stall_after is None else stall_after,
         bind=bind,
         tls_cert=tls_cert,
         tls_key=tls_key,

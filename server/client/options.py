@@ -17,6 +17,7 @@ class Options(TypedDict, total=False):
     priority: -100 to 100, the highest starts first (default 0). after: jobs that must have succeeded (ids), or ended
     (Dependency), before it starts. retries: how often a failure is forgiven, or RetryRules by kind of failure.
     max_runtime: seconds after which an attempt is ended and has failed. threads: of each rank. labels: to find it by.
+    stall_after: seconds without a report after which an Alert says that it is silent (0: never; default: by its own rhythm).
     checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
     job starts in it, or in *workdir* seen from it.
     """
@@ -27,6 +28,7 @@ class Options(TypedDict, total=False):
     max_runtime: float | None
     threads: int
     labels: Mapping[str, str]
+    stall_after: float | None
     checkpoint: CheckpointPolicy
     archive: str
 
@@ -57,6 +59,7 @@ def job_spec(
         max_runtime=options.get("max_runtime"),
         threads=options.get("threads", 0),
         labels=dict(options.get("labels", {})),
+        stall_after=options.get("stall_after"),
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
     )

@@ -15,6 +15,7 @@ from ..home import Home
 from ..jobs import lifecycle
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
+from ..jobs.stalls import LEAST
 from ..store import Store
 from ..supervisor import journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
@@ -49,6 +50,8 @@ class Settings:
     """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
     metrics_port: int | None = None
     """Where Prometheus may ask; None: nowhere."""
+    stall_after: float = LEAST
+    """Seconds of silence that are never a stall, unless a job says otherwise; 0: silence never is."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 

@@ -12,6 +12,7 @@ from allgrad.proto import jobs_pb2 as pb
 from ..access.rules import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
+from ..jobs.alerts import warned
 from ..jobs.job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..messages import jobs as messages
 from ..messages import sweeps as sweep_messages
@@ -216,7 +217,7 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
     warnings.append(alert(job, line))
     for warning in filter(None, warnings):
         events.append(Alert(0, line.time, warning))
-        job = replace(job, warning=warning)
+        job = warned(job, warning)
     return job, events
 
 

@@ -78,6 +78,23 @@ def test_a_loss_that_becomes_nan_is_told_once_and_stays_on_the_job(
     assert math.isnan(nan.values["loss"])
 
 
+@pytest.mark.parametrize("settings", [{"stall_after": 0.5}, {}], ids=["by its rhythm", "by a limit of its own"])
+def test_a_job_that_falls_silent_is_told_once_and_again_when_it_goes_on(
+    server_with: Callable[..., ServerProcess], job_script: Script, settings: dict[str, float]
+) -> None:
+    with server_with(**settings).client() as client:
+        limit = None if settings else 0.5
+        job = client.submit([job_script("reporting"), "9", "0.01", "2", "8"], stall_after=limit)
+        alerts = (event.message for event in client.watch(job.id) if isinstance(event, Alert))
+        assert next(alerts) == "loss became NaN at step 2"
+        assert next(alerts).startswith("nothing was reported for ")
+        assert "; nothing was reported for " in client.get(job.id).warning
+        Path(job.output_dir, "go").touch()
+        assert next(alerts).startswith("it reports again, after ")
+        assert list(alerts) == []
+        assert client.get(job.id).warning == "loss became NaN at step 2"
+
+
 def test_two_ranks_run_under_mpirun_and_each_has_its_log(
     client: Client, job_script: Script, finished: Finished
 ) -> None:
