@@ -76,6 +76,7 @@ def serve(
     keep_finished: float | None = None,
     metrics_port: int | None = None,
     stall_after: float = LEAST,
+    tensorboard: bool = True,
     bind: bool = True,
     tls_cert: str | None = None,
     tls_key: str | None = None,
@@ -89,7 +90,8 @@ def serve(
     when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
     a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
     may ask, with the same token (default: nowhere). *stall_after*: seconds of silence that are never a stall, unless a job
-    says otherwise (0: silence never is). *bind*: whether each job gets cores of its own, where there are
+    says otherwise (0: silence never is). *tensorboard*: whether what jobs report is written into `tensorboard/` of their
+    output folders, too. *bind*: whether each job gets cores of its own, where there are
     at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change; supervisors
     and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere needs a
     certificate signed by it. *announce* is called with lines for people.
@@ -112,6 +114,7 @@ def serve(
         keep_finished=keep_finished,
         metrics_port=metrics_port,
         stall_after=stall_after,
+        tensorboard=tensorboard,
         cores=dealt,
     )
     place = Home.find(home)

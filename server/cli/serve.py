@@ -48,6 +48,12 @@ from .lifetimes import Span
     metavar="TIME",
     help="Never call less silence a stall, unless a job says otherwise; 0: silence never is.  [default: 5m]",
 )
+@click.option(
+    "--tensorboard/--no-tensorboard",
+    default=True,
+    show_default=True,
+    help="Write what jobs report into tensorboard/ of their output folders, too.",
+)
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
@@ -61,6 +67,7 @@ def serve(
     keep_finished: float | None,
     metrics_port: int | None,
     stall_after: float | None,
+    tensorboard: bool,
     bind: bool,
     tls_cert: str | None,
     tls_key: str | None,
@@ -86,6 +93,7 @@ def serve(
         keep_finished=keep_finished,
         metrics_port=metrics_port,
         stall_after=LEAST if stall_after is None else stall_after,
+        tensorboard=tensorboard,
         bind=bind,
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -52,6 +52,8 @@ class Settings:
     """Where Prometheus may ask; None: nowhere."""
     stall_after: float = LEAST
     """Seconds of silence that are never a stall, unless a job says otherwise; 0: silence never is."""
+    tensorboard: bool = True
+    """Whether what jobs report is written as event files into their output folders, too."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -158,6 +160,7 @@ class Attempts:
             checkpoint_interval=spec.checkpoint.interval,
             archive=str(self._home.archive(spec.archive)) if spec.archive else "",
             root=str(root) if spec.archive else "",
+            tensorboard=settings.tensorboard,
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:

@@ -27,6 +27,7 @@ from . import linux, processes
 from .attempt import Exit, Order, RunDir
 from .logs import LogTrimmer
 from .sender import Sender
+from .tensorboard import FOLDER, EventFile
 
 TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
@@ -52,6 +53,9 @@ class Supervisor:
             LogTrimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
 
+        folder = Path(self._order.output_dir, FOLDER)
+        self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None
+
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returned {self._returncode}"
         return f"Supervisor({self._order.job_id}, attempt {self._order.attempt}, {state})"
@@ -74,6 +78,8 @@ class Supervisor:
             stopped = self._wait()
             ended = self._conclude(stopped, _oom_kills() > oom_kills)
         self._record(ended)
+        if self._events is not None:
+            self._events.close()
         sender.finish()
 
     def _start(self, scratch: Path) -> None:
@@ -125,6 +131,8 @@ class Supervisor:
                 break
             for trimmer in self._trimmers:
                 trimmer.trim()
+            if self._events is not None:
+                self._events.update()
         return False
 
     def _stop(self) -> None:
