@@ -27,7 +27,7 @@ from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
 from .access.tokens import Tokens
-from .control.attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
+from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_LOG_LIMIT, Settings
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -73,6 +73,7 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
+    journal_limit: int = DEFAULT_JOURNAL_LIMIT,
     keep_finished: float | None = None,
     metrics_port: int | None = None,
     stall_after: float = LEAST,
@@ -87,14 +88,14 @@ def serve(
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
-    a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
-    may ask, with the same token (default: nowhere). *stall_after*: seconds of silence that are never a stall, unless a job
-    says otherwise (0: silence never is). *tensorboard*: whether what jobs report is written into `tensorboard/` of their
-    output folders, too. *bind*: whether each job gets cores of its own, where there are
-    at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change; supervisors
-    and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere needs a
-    certificate signed by it. *announce* is called with lines for people.
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log, *journal_limit*: of each attempt's journal.
+    *keep_finished*: seconds after which a finished job is deleted with its metrics, logs and outputs (default: never).
+    *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
+    that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
+    written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
+    are at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change;
+    supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere
+    needs a certificate signed by it. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
     server has the folder.
@@ -111,6 +112,7 @@ def serve(
         threads=max(1, len(cores) // count),
         grace=grace,
         log_limit=log_limit,
+        journal_limit=journal_limit,
         keep_finished=keep_finished,
         metrics_port=metrics_port,
         stall_after=stall_after,

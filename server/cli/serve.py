@@ -31,6 +31,18 @@ from .lifetimes import Span
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
 @click.option(
+    "--log-limit",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Kept of each rank's log, beside its beginning.  [default: 256]",
+)
+@click.option(
+    "--journal-limit",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Kept of each attempt's journal: as much can wait for a server that is away.  [default: 1024]",
+)
+@click.option(
     "--keep-finished",
     type=Span(),
     metavar="TIME",
@@ -64,6 +76,8 @@ def serve(
     port: int,
     slots: int | None,
     grace: float | None,
+    log_limit: int | None,
+    journal_limit: int | None,
     keep_finished: float | None,
     metrics_port: int | None,
     stall_after: float | None,
@@ -79,7 +93,7 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control.attempts import DEFAULT_GRACE
+    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_LOG_LIMIT
     from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
@@ -90,6 +104,8 @@ def serve(
         port=port,
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
+        log_limit=DEFAULT_LOG_LIMIT if log_limit is None else log_limit << 20,
+        journal_limit=DEFAULT_JOURNAL_LIMIT if journal_limit is None else journal_limit << 20,
         keep_finished=keep_finished,
         metrics_port=metrics_port,
         stall_after=LEAST if stall_after is None else stall_after,

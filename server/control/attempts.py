@@ -27,6 +27,7 @@ from .work import Work
 
 DEFAULT_GRACE = 5.0
 DEFAULT_LOG_LIMIT = 256 << 20
+DEFAULT_JOURNAL_LIMIT = 1 << 30
 _START_POLL = 0.01
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
@@ -46,6 +47,8 @@ class Settings:
     """Seconds between SIGTERM and SIGKILL."""
     log_limit: int = DEFAULT_LOG_LIMIT
     """Bytes of each rank's log that are kept, beside its beginning."""
+    journal_limit: int = DEFAULT_JOURNAL_LIMIT
+    """Bytes of each attempt's journal that are kept: as much can wait for a server that is away."""
     keep_finished: float | None = None
     """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
     metrics_port: int | None = None
@@ -154,6 +157,7 @@ class Attempts:
             threads=spec.threads or settings.threads,
             grace=settings.grace if grace is None else grace,
             log_limit=settings.log_limit,
+            journal_limit=settings.journal_limit,
             cores=list(job.cores),
             max_runtime=spec.max_runtime,
             resume=job.checkpoint,

@@ -22,6 +22,7 @@ from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
 from .writer import Transaction, Writer
 
+_HOW = "damaged, or dropped since too much waited for the server"
 _INSERT_EVENT = "INSERT INTO events (job, cursor, event) VALUES (?, ?, ?)"
 
 
@@ -223,8 +224,8 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
 
 def _lost(first: int, last: int) -> str:
     if first == last:
-        return f"line {first} of the journal is damaged and lost"
-    return f"lines {first} to {last} of the journal are damaged and lost"
+        return f"line {first} of the journal is lost: {_HOW}"
+    return f"lines {first} to {last} of the journal are lost: {_HOW}"
 
 
 def _append(transaction: Transaction, number: int, event: Event) -> int:

@@ -19,16 +19,16 @@ HEAD = 1 << 20
 CHUNK = 1 << 16
 
 
-class LogTrimmer:
-    """Keeps the first HEAD bytes and about the last *limit* of one log."""
+class Trimmer:
+    """Keeps the first *head* bytes and about the last *limit* of a file that somebody appends to."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, head: int = HEAD) -> None:
         self._path = path
         self._limit = limit
-        self._dropped_to = HEAD
+        self._head = self._dropped_to = head
 
     def trim(self) -> None:
-        """Give back disk space if the log has outgrown its limit by half."""
+        """Give back disk space if the file has outgrown its limit by half."""
         try:
             size = self._path.stat().st_size
         except FileNotFoundError:
@@ -38,11 +38,11 @@ class LogTrimmer:
         end = (size - self._limit) // BLOCK * BLOCK
         with self._path.open("r+b") as file:
             try:
-                punch_hole(file.fileno(), HEAD, end)
+                punch_hole(file.fileno(), self._head, end)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
-                self._limit = 1 << 62  # a file system without holes keeps the whole log
+                self._limit = 1 << 62  # a file system without holes keeps the whole file
         self._dropped_to = end
 
 

@@ -25,7 +25,7 @@ from ..jobs.spec import FailureKind
 from ..launchers import Ending, Launcher
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
-from .logs import LogTrimmer
+from .logs import Trimmer
 from .sender import Sender
 from .tensorboard import FOLDER, EventFile
 
@@ -50,8 +50,9 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._trimmers = [
-            LogTrimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
+            Trimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
+        self._trimmers.append(Trimmer(run.journal, self._order.journal_limit, head=0))
 
         folder = Path(self._order.output_dir, FOLDER)
         self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None

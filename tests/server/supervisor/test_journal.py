@@ -52,6 +52,15 @@ def test_a_journal_that_does_not_exist_yet_is_empty(journal: Path) -> None:
     assert last_sequence(journal) == 0
 
 
+def test_a_beginning_that_was_given_back_is_passed_over_without_being_read(journal: Path) -> None:
+    with journal.open("wb") as file:
+        file.truncate(1 << 40)  # more than could be read
+        file.seek(1 << 40)
+        file.write(b'"half of a line"}\n' + line(5000) + line(5001))
+    assert sequences(JournalReader(journal)) == [5000, 5001]
+    assert last_sequence(journal) == 5001
+
+
 def test_lines_come_once_as_the_journal_grows(journal: Path) -> None:
     reader = JournalReader(journal)
     journal.write_bytes(line(1) + line(2))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from allgrad.server.jobs.job import LogChunk
-from allgrad.server.supervisor.logs import CHUNK, HEAD, LogTrimmer, read_log
+from allgrad.server.supervisor.logs import CHUNK, HEAD, Trimmer, read_log
 
 LINE = 100
 
@@ -63,7 +63,7 @@ def test_a_log_comes_whole_and_in_whole_lines(log: Path) -> None:
 def test_trimming_frees_the_middle_and_moves_nothing(log: Path) -> None:
     total = 60_000
     log.write_bytes(numbered(0, total))
-    trimmer = LogTrimmer(log, 1 << 20)
+    trimmer = Trimmer(log, 1 << 20)
     trimmer.trim()
     assert log.stat().st_size == LINE * total
     assert log.stat().st_blocks * 512 < HEAD + (1 << 20) + 3 * 4096
@@ -77,12 +77,12 @@ def test_trimming_frees_the_middle_and_moves_nothing(log: Path) -> None:
 
 def test_a_log_within_its_limit_is_left_alone(log: Path) -> None:
     log.write_bytes(numbered(0, 1000))
-    LogTrimmer(log, 1 << 20).trim()
+    Trimmer(log, 1 << 20).trim()
     assert b"".join(chunk.data for chunk in read_all(log)) == numbered(0, 1000)
 
 
 def test_a_growing_log_is_trimmed_again_and_again(log: Path) -> None:
-    trimmer = LogTrimmer(log, 1 << 20)
+    trimmer = Trimmer(log, 1 << 20)
     for part in range(8):
         with log.open("ab") as file:
             file.write(numbered(part * 20_000, (part + 1) * 20_000))
