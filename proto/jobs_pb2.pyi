@@ -331,7 +331,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamLogsRequest(_message.Message):
-    __slots__ = ("job_id", "rank", "offsets", "follow", "attempt")
+    __slots__ = ("job_id", "rank", "offsets", "follow", "attempt", "tail_lines")
     class OffsetsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -344,12 +344,14 @@ class StreamLogsRequest(_message.Message):
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     rank: int
     offsets: _containers.ScalarMap[int, int]
     follow: bool
     attempt: int
-    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
+    tail_lines: int
+    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ..., attempt: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
 
 class StreamLogsResponse(_message.Message):
     __slots__ = ("rank", "offset", "data", "attempt")

@@ -220,16 +220,24 @@ class Client:
                 return
 
     def logs(
-        self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False, attempt: int = 0
+        self,
+        job_id: str,
+        rank: int | None = 0,
+        offset: int = 0,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        tail: int = 0,
     ) -> Iterator[LogChunk]:
         """Yield what *rank* printed (None: every rank; LAUNCHER_LOG: mpirun itself), from byte *offset*.
 
         Of *attempt*, or of the present one (0). With *follow*, goes on until the job has ended, through all attempts
-        that come; each has logs of its own, and a chunk says to which its offset belongs. Reconnects by itself.
-        A chunk whose offset lies beyond the end of the one before tells that the bytes between were dropped to save
-        disk. An *offset* needs a *rank*. Raises JobNotFound, InvalidRequest.
+        that come; each has logs of its own, and a chunk says to which its offset belongs. With *tail*, begins with the
+        last so many lines. Reconnects by itself. A chunk whose offset lies beyond the end of the one before tells that
+        the bytes between were dropped to save disk. An *offset* needs a *rank*, and no *tail*. Raises JobNotFound,
+        InvalidRequest.
         """
-        reading = LogReading(job_id, rank, offset, follow, attempt)
+        reading = LogReading(job_id, rank, offset, follow, attempt, tail)
         for chunk in self._session.stream(reading.question):
             if reading.take(chunk):
                 yield chunk

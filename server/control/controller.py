@@ -86,6 +86,7 @@ class Control:
             if tracked.job.state.holds_slots:
                 alive += await self._attempts.take_up(tracked)
             await self._dispatcher.learn(tracked.job)
+        self._work.spawn(asyncio.to_thread(self._store.check_metrics))
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
         self._work.spawn(self._stalls.run())

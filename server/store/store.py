@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import apsw
+
 from allgrad.proto import jobs_pb2 as pb
 
 from ..access.rules import Quota, Token
@@ -20,6 +22,7 @@ from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
+from .schema import damage, open_to_read
 from .writer import Transaction, Writer
 
 _HOW = "damaged, or dropped since too much waited for the server"
@@ -41,6 +44,7 @@ class Store:
 
     def __init__(self, home: Home) -> None:
         self._writer = Writer(home)
+        self._checking = open_to_read(home.metrics_db)
         self.reader = Reader(home)
 
     @property
@@ -48,8 +52,18 @@ class Store:
         """The I/O error after which nothing may be acknowledged any more."""
         return self._writer.broken
 
+    def check_metrics(self) -> None:
+        """Look whether the metrics are sound, which takes a while where there are many; if not, accept nothing more."""
+        try:
+            found = damage(self._checking)
+        except apsw.InterruptError:
+            return
+        if found:
+            self._writer.broken = apsw.CorruptError(f"the database of the metrics is damaged: {found}")
+
     def close(self) -> None:
         """Finish what is waiting, and close the databases."""
+        self._checking.interrupt()
         self._writer.close()
 
     async def insert(self, job: Job, request_id: str, event: Event) -> tuple[int, Job]:

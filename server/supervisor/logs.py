@@ -46,6 +46,31 @@ class Trimmer:
         self._dropped_to = end
 
 
+def tail_offset(path: Path, lines: int) -> int:
+    """Return where the last *lines* lines of a log begin; an unfinished one counts, and a hole ends the search."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        end = start = os.fstat(fd).st_size
+        missing = lines + 1
+        while start > 0:
+            begin = max(0, start - CHUNK)
+            data = os.pread(fd, start - begin, begin)
+            at = len(data) - (1 if start == end else 0)  # the newline that ends the log ends no line before it
+            while (at := data.rfind(b"\n", 0, at)) >= 0:
+                missing -= 1
+                if missing == 1:
+                    return begin + at + 1
+            if b"\0" * BLOCK in data:
+                return begin + data.rfind(b"\0")
+            start = begin
+        return 0
+    finally:
+        os.close(fd)
+
+
 def read_log(path: Path, rank: int, offset: int, *, final: bool) -> LogChunk | None:
     """Return the next chunk of a log at or after byte *offset*, or None if there is none (yet).
 

@@ -187,10 +187,17 @@ class AsyncClient:
                     return
 
     async def logs(
-        self, job_id: str, rank: int | None = 0, offset: int = 0, *, follow: bool = False, attempt: int = 0
+        self,
+        job_id: str,
+        rank: int | None = 0,
+        offset: int = 0,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        tail: int = 0,
     ) -> AsyncGenerator[LogChunk, None]:
         """Yield what *rank* printed, from byte *offset*, through restarts of the server: see Client.logs()."""
-        reading = LogReading(job_id, rank, offset, follow, attempt)
+        reading = LogReading(job_id, rank, offset, follow, attempt, tail)
         async with aclosing(self._session.stream(reading.question)) as chunks:
             async for chunk in chunks:
                 if reading.take(chunk):

@@ -98,8 +98,10 @@ def watch(job_id: str, cursor: int) -> Stream[pb.WatchJobResponse, Event]:
 
 
 def logs(
-    job_id: str, rank: int | None, offsets: Mapping[int, int], attempt: int, follow: bool
+    job_id: str, rank: int | None, offsets: Mapping[int, int], attempt: int, follow: bool, tail: int
 ) -> Stream[pb.StreamLogsResponse, LogChunk]:
     """Yield log chunks from *offsets* on, until the end of the logs, or of the job."""
-    request = pb.StreamLogsRequest(job_id=job_id, rank=rank, offsets=offsets, attempt=attempt, follow=follow)
+    request = pb.StreamLogsRequest(
+        job_id=job_id, rank=rank, offsets=offsets, attempt=attempt, follow=follow, tail_lines=tail
+    )
     return Stream(_SERVICE, request, pb.StreamLogsResponse, lambda answer: [messages.chunk_value(answer)])

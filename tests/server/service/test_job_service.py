@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,18 @@ def test_following_a_log_ends_with_the_job_and_misses_nothing(client: Client, jo
     text = b"".join(chunk.data for chunk in client.logs(job.id, follow=True))
     assert text.decode().splitlines() == [f"rank 0 step {step}" for step in range(1, 21)]
     assert client.get(job.id).state.terminal
+
+
+def test_a_tail_gives_the_last_lines_of_each_rank_and_goes_on_from_there(client: Client, job_script: Script) -> None:
+    job = client.submit([job_script("reporting"), "9", "0", "0", "7"], ranks=2)
+    while sum(chunk.data.count(b"\n") for chunk in client.logs(job.id, rank=None)) < 12:
+        time.sleep(0.05)
+    told = [chunk.data for chunk in client.logs(job.id, rank=None, tail=2)]
+    assert sorted(told) == [b"rank 0 step 5\nrank 0 step 6\n", b"rank 1 step 5\nrank 1 step 6\n"]
+    chunks = client.logs(job.id, rank=1, tail=1, follow=True)
+    assert next(chunks).data == b"rank 1 step 6\n"
+    Path(job.output_dir, "go").touch()
+    assert b"".join(chunk.data for chunk in chunks) == b"rank 1 step 7\nrank 1 step 8\nrank 1 step 9\n"
 
 
 def test_a_log_read_from_an_offset_gives_the_rest(client: Client, job_script: Script, finished: Finished) -> None:

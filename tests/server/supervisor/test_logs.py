@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from allgrad.server.jobs.job import LogChunk
-from allgrad.server.supervisor.logs import CHUNK, HEAD, Trimmer, read_log
+from allgrad.server.supervisor.logs import CHUNK, HEAD, Trimmer, read_log, tail_offset
 
 LINE = 100
 
@@ -89,3 +89,26 @@ def test_a_growing_log_is_trimmed_again_and_again(log: Path) -> None:
         trimmer.trim()
         assert log.stat().st_blocks * 512 < HEAD + (4 << 20)
     assert read_all(log)[-1].data.endswith(numbered(159_999, 160_000))
+
+
+@pytest.mark.parametrize("end", ["", "unfinished"])
+@pytest.mark.parametrize("lines", [1, 2, 7, 999, 1500, 3000, 5000])
+def test_a_tail_begins_where_that_many_lines_are_left(log: Path, lines: int, end: str) -> None:
+    text = numbered(0, 3000) + end.encode()
+    log.write_bytes(text)
+    assert text[tail_offset(log, lines) :] == b"".join(text.splitlines(keepends=True)[-lines:])
+
+
+def test_a_tail_does_not_reach_over_what_was_dropped(log: Path) -> None:
+    log.write_bytes(numbered(0, 100_000))
+    Trimmer(log, 1 << 20).trim()
+    chunk = read_log(log, 0, tail_offset(log, 90_000), final=True)
+    assert chunk is not None
+    assert chunk.data.startswith(numbered(chunk.offset // LINE, chunk.offset // LINE + 2))
+    assert chunk.offset > HEAD
+
+
+def test_a_log_that_is_not_there_or_empty_has_no_tail(log: Path) -> None:
+    assert tail_offset(log, 5) == 0
+    log.write_bytes(b"")
+    assert tail_offset(log, 5) == 0
