@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _CRC_KEY = b',"crc":'
 _TAIL = 1 << 20
@@ -118,7 +119,13 @@ def parse(raw: bytes) -> Line | None:
     body, _, ending = raw.rpartition(_CRC_KEY)
     if ending != b'"%08x"}' % zlib.crc32(body):
         return None
-    record = json.loads(body + b"}")
+    try:
+        return _line(json.loads(body + b"}"))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return None  # whoever wrote it knew of checksums, and not of the form
+
+
+def _line(record: Mapping[str, Any]) -> Line:
     sequence, time = int(record["seq"]), float(record["time"])
     if record["kind"] == "metrics":
         values = {name: _number(value) for name, value in record["values"].items()}

@@ -112,7 +112,7 @@ def _single(value: float) -> float:
 class EventFile:
     """Follows the journal of one attempt into an event file in *folder*, which is made with the first numbers.
 
-    What cannot be written (the disk is full) ends it: training goes on, and the numbers are in the journal.
+    What cannot be read or written (the disk is full) ends it, and nothing else: the supervisor has more to do.
     """
 
     def __init__(self, journal: Path, folder: Path, attempt: int) -> None:
@@ -128,14 +128,12 @@ class EventFile:
     def update(self, budget: float = _BUDGET) -> None:
         """Write what has come, for at most about *budget* seconds."""
         ends = time.monotonic() + budget
-        while not self._failed and (lines := self._reader.read(limit=200)):
-            try:
+        try:
+            while not self._failed and time.monotonic() < ends and (lines := self._reader.read(limit=200)):
                 self._write([line for line in lines if isinstance(line, MetricsLine)])
-            except OSError as error:
-                print(f"no more is written for TensorBoard: {error}", file=sys.stderr)
-                self._failed = True
-            if time.monotonic() >= ends:
-                return
+        except (OSError, ValueError) as error:
+            print(f"no more is written for TensorBoard: {error!r}", file=sys.stderr)
+            self._failed = True
 
     def close(self) -> None:
         """Write the rest, but for what takes too long: a job that reports thousands of times a second may leave that much."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,15 @@ def test_a_folder_that_cannot_be_written_costs_only_the_event_file(
     writer = EventFile(journal(tmp_path), tmp_path / "out", 1)
     writer.update()
     writer.close()
+    assert "no more is written for TensorBoard" in capsys.readouterr().err
+
+
+def test_a_step_that_has_no_place_in_an_event_costs_only_the_event_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = b'{"seq":1,"time":1.5,"kind":"metrics","step":-1,"values":{"loss":1}'
+    (tmp_path / "journal.jsonl").write_bytes(body + b',"crc":"%08x"}\n' % zlib.crc32(body))
+    EventFile(tmp_path / "journal.jsonl", tmp_path / "out", 1).update()
     assert "no more is written for TensorBoard" in capsys.readouterr().err
 
 
