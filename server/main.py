@@ -27,7 +27,7 @@ from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
 from .access.tokens import Tokens
-from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_LOG_LIMIT, Settings
+from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT, Settings
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -75,6 +75,7 @@ def serve(
     log_limit: int = DEFAULT_LOG_LIMIT,
     journal_limit: int = DEFAULT_JOURNAL_LIMIT,
     keep_finished: float | None = None,
+    keep_uploads: float = DEFAULT_KEEP_UPLOADS,
     metrics_port: int | None = None,
     stall_after: float = LEAST,
     tensorboard: bool = True,
@@ -89,7 +90,8 @@ def serve(
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
     when a job is cancelled. *log_limit*: bytes kept of each rank's log, *journal_limit*: of each attempt's journal.
-    *keep_finished*: seconds after which a finished job is deleted with its metrics, logs and outputs (default: never).
+    *keep_finished*: seconds after which a finished job is deleted with its metrics, logs and outputs (default: never),
+    *keep_uploads*: an upload that nobody has used and no unfinished job names (default: 30 days).
     *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
     that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
     written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
@@ -114,6 +116,7 @@ def serve(
         log_limit=log_limit,
         journal_limit=journal_limit,
         keep_finished=keep_finished,
+        keep_uploads=keep_uploads,
         metrics_port=metrics_port,
         stall_after=stall_after,
         tensorboard=tensorboard,

@@ -49,6 +49,12 @@ from .lifetimes import Span
     help="Delete finished jobs, with metrics, logs and outputs, after this time, as in 30d.  [default: never]",
 )
 @click.option(
+    "--keep-uploads",
+    type=Span(),
+    metavar="TIME",
+    help="Delete uploads that nobody has used for this time and no unfinished job names.  [default: 30d]",
+)
+@click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
@@ -79,6 +85,7 @@ def serve(
     log_limit: int | None,
     journal_limit: int | None,
     keep_finished: float | None,
+    keep_uploads: float | None,
     metrics_port: int | None,
     stall_after: float | None,
     tensorboard: bool,
@@ -93,7 +100,7 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_LOG_LIMIT
+    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT
     from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
@@ -107,6 +114,7 @@ def serve(
         log_limit=DEFAULT_LOG_LIMIT if log_limit is None else log_limit << 20,
         journal_limit=DEFAULT_JOURNAL_LIMIT if journal_limit is None else journal_limit << 20,
         keep_finished=keep_finished,
+        keep_uploads=DEFAULT_KEEP_UPLOADS if keep_uploads is None else keep_uploads,
         metrics_port=metrics_port,
         stall_after=LEAST if stall_after is None else stall_after,
         tensorboard=tensorboard,

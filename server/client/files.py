@@ -6,11 +6,11 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
-from io import BufferedRandom
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import AllgradError
+from ..errors import AllgradError, InvalidRequest
 from ..files.artifacts import Artifact
 from .packing import files_of, pack
 from .questions import files
@@ -34,13 +34,22 @@ class Files:
         files make the same archive, and an upload that broke off goes on where it stood. Raises InvalidRequest.
         """
         with tempfile.TemporaryFile() as file:
-            digest, size = packed(folder, file)
+            return self._upload(file, *packed(folder, file))
 
-            def missing() -> Sending | None:
-                there, complete = self._session.ask(files.progress(digest))
-                return None if complete else files.upload(digest, file, size, there)
+    def upload_file(self, path: str | os.PathLike[str]) -> str:
+        """Upload the file at *path*, such as a checkpoint, and return its hash, to be given to submit(resume_from=...).
 
-            self._session.send(missing)
+        What the server has is not sent again, and an upload that broke off goes on. Raises InvalidRequest.
+        """
+        with opened(path) as file:
+            return self._upload(file, *measured(file), plain=True)
+
+    def _upload(self, file: IO[bytes], digest: str, size: int, plain: bool = False) -> str:
+        def missing() -> Sending | None:
+            there, complete = self._session.ask(files.progress(digest, plain))
+            return None if complete else files.upload(digest, file, size, there, plain)
+
+        self._session.send(missing)
         return digest
 
     def artifacts(self, job_id: str) -> tuple[Sequence[Artifact], bool]:
@@ -100,6 +109,19 @@ class Download:
 def packed(folder: str | os.PathLike[str], to: BufferedRandom) -> tuple[str, int]:
     """Write *folder* as an archive to the file *to*; return its SHA-256 and size. Raises InvalidRequest."""
     pack(files_of(Path(folder).absolute()), to)
-    size = to.tell()
-    to.seek(0)
-    return hashlib.file_digest(to, "sha256").hexdigest(), size
+    return measured(to)
+
+
+def opened(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file to be uploaded. Raises InvalidRequest."""
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise InvalidRequest(f"cannot upload {path}", error.strerror or str(error), "name a file") from None
+
+
+def measured(file: BufferedReader | BufferedRandom) -> tuple[str, int]:
+    """Return the SHA-256 and the size of *file*."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest, file.seek(0, os.SEEK_END)

@@ -18,6 +18,7 @@ class Options(TypedDict, total=False):
     (Dependency), before it starts. retries: how often a failure is forgiven, or RetryRules by kind of failure.
     max_runtime: seconds after which an attempt is ended and has failed. threads: of each rank. labels: to find it by.
     stall_after: seconds without a report after which an Alert says that it is silent (0: never; default: by its own rhythm).
+    resume_from: hash of a checkpoint that was uploaded with Client.files.upload_file, to go on from.
     checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
     job starts in it, or in *workdir* seen from it.
     """
@@ -29,6 +30,7 @@ class Options(TypedDict, total=False):
     threads: int
     labels: Mapping[str, str]
     stall_after: float | None
+    resume_from: str
     checkpoint: CheckpointPolicy
     archive: str
 
@@ -59,6 +61,7 @@ def job_spec(
         max_runtime=options.get("max_runtime"),
         threads=options.get("threads", 0),
         labels=dict(options.get("labels", {})),
+        resume_from=options.get("resume_from", ""),
         stall_after=options.get("stall_after"),
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,

@@ -28,6 +28,7 @@ from .work import Work
 DEFAULT_GRACE = 5.0
 DEFAULT_LOG_LIMIT = 256 << 20
 DEFAULT_JOURNAL_LIMIT = 1 << 30
+DEFAULT_KEEP_UPLOADS = 30 * 86400.0
 _START_POLL = 0.01
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
@@ -51,6 +52,8 @@ class Settings:
     """Bytes of each attempt's journal that are kept: as much can wait for a server that is away."""
     keep_finished: float | None = None
     """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
+    keep_uploads: float = DEFAULT_KEEP_UPLOADS
+    """Seconds that an upload is kept which nobody uses and no unfinished job names."""
     metrics_port: int | None = None
     """Where Prometheus may ask; None: nowhere."""
     stall_after: float = LEAST
@@ -160,7 +163,7 @@ class Attempts:
             journal_limit=settings.journal_limit,
             cores=list(job.cores),
             max_runtime=spec.max_runtime,
-            resume=job.checkpoint,
+            resume=job.checkpoint or (str(self._home.uploaded_file(spec.resume_from)) if spec.resume_from else ""),
             checkpoint_interval=spec.checkpoint.interval,
             archive=str(self._home.archive(spec.archive)) if spec.archive else "",
             root=str(root) if spec.archive else "",

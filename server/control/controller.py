@@ -34,7 +34,7 @@ from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
-from .retention import Retention
+from .retention import Retention, forget_uploads
 from .stalls import StallWatch
 from .sweeping import EarlyStopper
 from .tracked import Tracked
@@ -90,6 +90,7 @@ class Control:
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
         self._work.spawn(self._stalls.run())
+        self._work.spawn(forget_uploads(self.settings.keep_uploads, self.uploads, self._needed_uploads))
         if self.settings.keep_finished is not None:
             old = functools.partial(self.read, reader.finished)
             self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
@@ -275,9 +276,9 @@ class Control:
         """Return where a job keeps what should remain."""
         return self._home.output_dir(job.id)
 
-    async def keep_upload(self, digest: str) -> None:
-        """Check an archive of which all has arrived, and keep it. Raises InvalidRequest."""
-        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest))
+    async def keep_upload(self, digest: str, plain: bool) -> None:
+        """Check an upload of which all has arrived, and keep it. Raises InvalidRequest."""
+        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest, plain))
 
     def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
         """Return the folder of an attempt, by default the present one."""
@@ -305,6 +306,10 @@ class Control:
             if tracked.supervisor is not None:
                 tracked.supervisor.close()
         self._readers.shutdown()
+
+    def _needed_uploads(self) -> set[str]:
+        specs = [tracked.job.spec for tracked in self._tracked.values()]
+        return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
     def _check(self, specs: Sequence[JobSpec], request_id: str) -> None:
         """Raise InvalidRequest if one of *specs* can never run, unless the request was accepted before."""

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import IO
 
 from ...files.artifacts import Artifact
-from ..files import Download, packed
+from ..files import Download, measured, opened, packed
 from ..questions import files
 from ..questions.question import Sending
 from .session import AsyncSession
@@ -28,13 +29,19 @@ class AsyncFiles:
     async def upload(self, folder: str | os.PathLike[str]) -> str:
         """Upload *folder* and return its hash, to be given to submit(archive=...): see Files.upload()."""
         with tempfile.TemporaryFile() as file:
-            digest, size = await asyncio.to_thread(packed, folder, file)
+            return await self._upload(file, *await asyncio.to_thread(packed, folder, file))
 
-            async def missing() -> Sending | None:
-                there, complete = await self._session.ask(files.progress(digest))
-                return None if complete else files.upload(digest, file, size, there)
+    async def upload_file(self, path: str | os.PathLike[str]) -> str:
+        """Upload the file at *path* and return its hash, to be given to submit(resume_from=...): see Files.upload_file()."""
+        with opened(path) as file:
+            return await self._upload(file, *await asyncio.to_thread(measured, file), plain=True)
 
-            await self._session.send(missing)
+    async def _upload(self, file: IO[bytes], digest: str, size: int, plain: bool = False) -> str:
+        async def missing() -> Sending | None:
+            there, complete = await self._session.ask(files.progress(digest, plain))
+            return None if complete else files.upload(digest, file, size, there, plain)
+
+        await self._session.send(missing)
         return digest
 
     async def artifacts(self, job_id: str) -> tuple[Sequence[Artifact], bool]:

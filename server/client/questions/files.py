@@ -15,18 +15,18 @@ _SERVICE = "FileService"
 CHUNK = 1 << 18
 
 
-def progress(digest: str) -> Question[pb.GetUploadResponse, tuple[int, bool]]:
-    """Return how much of an archive the server has, and whether that is all."""
-    request = pb.GetUploadRequest(digest=digest)
+def progress(digest: str, plain: bool = False) -> Question[pb.GetUploadResponse, tuple[int, bool]]:
+    """Return how much of an upload the server has, and whether that is all."""
+    request = pb.GetUploadRequest(digest=digest, plain=plain)
     return Question(_SERVICE, request, pb.GetUploadResponse, lambda answer: (answer.size, answer.complete))
 
 
-def upload(digest: str, file: IO[bytes], size: int, offset: int) -> Sending:
-    """Send an archive from *offset* on."""
+def upload(digest: str, file: IO[bytes], size: int, offset: int, plain: bool = False) -> Sending:
+    """Send an archive, or a *plain* file, from *offset* on."""
 
     def requests() -> Iterator[pb.UploadArchiveRequest]:
         at = file.seek(offset)
-        yield pb.UploadArchiveRequest(digest=digest, size=size, offset=at)
+        yield pb.UploadArchiveRequest(digest=digest, size=size, offset=at, plain=plain)
         while data := file.read(CHUNK):
             yield pb.UploadArchiveRequest(offset=at, data=data)
             at += len(data)
