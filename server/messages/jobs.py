@@ -108,6 +108,8 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         threads_per_rank=spec.threads,
         labels=spec.labels,
         checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        stall_after=duration(spec.stall_after),
+        resume_from=spec.resume_from,
         archive=spec.archive,
     )
 
@@ -131,6 +133,8 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
         max_runtime=span(message.max_runtime) if message.HasField("max_runtime") else None,
         threads=message.threads_per_rank,
         labels=dict(message.labels),
+        resume_from=message.resume_from,
+        stall_after=span(message.stall_after) if message.HasField("stall_after") else None,
         checkpoint=CheckpointPolicy(
             policy.preemptible,
             span(policy.grace) if policy.HasField("grace") else None,

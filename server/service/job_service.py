@@ -22,7 +22,7 @@ from ..jobs.policies import label_terms
 from ..messages import jobs as messages
 from ..messages.causes import cause_message
 from ..store import JobFilter
-from ..supervisor.logs import read_log
+from ..supervisor.logs import read_log, tail_offset
 from .calls import stream, unary
 from .requests import page_length, page_start, page_token
 
@@ -149,6 +149,10 @@ class JobService(JobServiceServicer):
         _, job, tracked = await self._control.find(request.job_id)
         offsets = _log_offsets(request, job)
         attempt = _log_attempt(request, job)
+        if request.tail_lines and attempt:
+            run, given = self._control.run_dir(job, attempt), request.offsets
+            for rank in [rank for rank in offsets if rank not in given]:
+                offsets[rank] = await self._control.read(tail_offset, run.log(rank), request.tail_lines)
         quiet_since = time.monotonic()
         while True:
             job = tracked.job if tracked else job
@@ -200,6 +204,8 @@ def _log_offsets(request: pb.StreamLogsRequest, job: Job) -> dict[int, int]:
                 f"use {LAUNCHER_LOG} for what the launcher printed",
                 field="rank",
             )
+    if request.tail_lines < 0:
+        raise InvalidRequest("there is no such tail", f"{request.tail_lines} lines", "0 means all", field="tail_lines")
     if any(offset < 0 for offset in given.values()):
         raise InvalidRequest("an offset cannot be negative", "", "begin at 0", field="offsets")
     return {rank: given.get(rank, 0) for rank in ranks}

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import apsw
+
 from allgrad.proto import jobs_pb2 as pb
 
 from ..access.rules import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
+from ..jobs.alerts import warned
 from ..jobs.job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..messages import jobs as messages
 from ..messages import sweeps as sweep_messages
@@ -19,8 +22,10 @@ from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
+from .schema import damage, open_to_read
 from .writer import Transaction, Writer
 
+_HOW = "damaged, or dropped since too much waited for the server"
 _INSERT_EVENT = "INSERT INTO events (job, cursor, event) VALUES (?, ?, ?)"
 
 
@@ -39,6 +44,7 @@ class Store:
 
     def __init__(self, home: Home) -> None:
         self._writer = Writer(home)
+        self._checking = open_to_read(home.metrics_db)
         self.reader = Reader(home)
 
     @property
@@ -46,8 +52,18 @@ class Store:
         """The I/O error after which nothing may be acknowledged any more."""
         return self._writer.broken
 
+    def check_metrics(self) -> None:
+        """Look whether the metrics are sound, which takes a while where there are many; if not, accept nothing more."""
+        try:
+            found = damage(self._checking)
+        except apsw.InterruptError:
+            return
+        if found:
+            self._writer.broken = apsw.CorruptError(f"the database of the metrics is damaged: {found}")
+
     def close(self) -> None:
         """Finish what is waiting, and close the databases."""
+        self._checking.interrupt()
         self._writer.close()
 
     async def insert(self, job: Job, request_id: str, event: Event) -> tuple[int, Job]:
@@ -216,14 +232,14 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
     warnings.append(alert(job, line))
     for warning in filter(None, warnings):
         events.append(Alert(0, line.time, warning))
-        job = replace(job, warning=warning)
+        job = warned(job, warning)
     return job, events
 
 
 def _lost(first: int, last: int) -> str:
     if first == last:
-        return f"line {first} of the journal is damaged and lost"
-    return f"lines {first} to {last} of the journal are damaged and lost"
+        return f"line {first} of the journal is lost: {_HOW}"
+    return f"lines {first} to {last} of the journal are lost: {_HOW}"
 
 
 def _append(transaction: Transaction, number: int, event: Event) -> int:

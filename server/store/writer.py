@@ -31,7 +31,7 @@ class Transaction:
 
     def __init__(self, home: Home) -> None:
         self.state = open_to_write(home.state_db, STATE)
-        self.metrics = open_to_write(home.metrics_db, METRICS)
+        self.metrics = open_to_write(home.metrics_db, METRICS, check=False)  # that is Store.check_metrics()
         self._cursors: dict[int, int] = {}
 
     def next_cursor(self, job: int) -> int:

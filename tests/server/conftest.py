@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from allgrad.server import Client, Job
+from allgrad.server import AsyncClient, Client, Job
 from allgrad.server.supervisor import processes
 
 JOBS = Path(__file__).parent / "programs"
@@ -61,6 +61,10 @@ class ServerProcess:
     def client(self) -> Client:
         """Return a client of it."""
         return Client(home=self.home)
+
+    def async_client(self) -> AsyncClient:
+        """Return an asynchronous client of it."""
+        return AsyncClient(home=self.home)
 
 
 @pytest.fixture(scope="module")

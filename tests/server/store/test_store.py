@@ -140,7 +140,10 @@ def test_a_checkpoint_is_kept_on_the_job(store: Store) -> None:
 def test_a_gap_in_the_journal_is_told(store: Store) -> None:
     number, job = insert(store, "j1")
     told = append(store, number, job, losses(1, 4))
-    assert told.job.warning == "lines 2 to 3 of the journal are damaged and lost"
+    assert (
+        told.job.warning
+        == "lines 2 to 3 of the journal are lost: damaged, or dropped since too much waited for the server"
+    )
     events = [pb.JobEvent.FromString(event) for _, event in store.reader.events(number, 2, 100, 100)]
     assert [event.alert.message for event in events if event.HasField("alert")] == [told.job.warning]
 
