@@ -101,7 +101,8 @@ def command(
     if not threads and not elsewhere(launcher):
         threads = max(1, len(os.sched_getaffinity(0)) // ranks)
     settings = dict.fromkeys(_THREAD_SETTINGS, str(threads)) if threads else {}
-    defaults = settings | dict(launcher.env(scratch))
+    meant = {"ALLGRAD_OVERSUBSCRIBE": "1"}  # whoever starts ranks by us has been told of few cores already
+    defaults = settings | meant | dict(launcher.env(scratch))
     env = given | {name: value for name, value in defaults.items() if name not in given}
     names = forwarded(env, forward) if elsewhere(launcher) else ()
     return Command(tuple(launcher.argv(rank_program(argv, as_torch), ranks, names)), env)

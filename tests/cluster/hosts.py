@@ -25,6 +25,8 @@ ip link set lo up
 touch "$2"
 while :; do sleep 3600 & wait; done
 """
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""What leads a command that is not to outlive this process."""
 _PLAIN = {"HOME": "/root", "USER": "root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -98,6 +100,7 @@ def lab(folder: Path, count: int) -> Iterator[Lab]:
 
 @contextmanager
 def _bridge() -> Iterator[None]:
+    subprocess.run(["ip", "link", "del", BRIDGE], stderr=subprocess.DEVNULL, check=False)  # of a lab that was killed
     _ip("link", "add", BRIDGE, "type", "bridge")
     try:
         _ip("addr", "add", f"{HEAD}/24", "dev", BRIDGE)
@@ -112,7 +115,7 @@ def _host(folder: Path, name: str, address: str) -> Iterator[Host]:
     ready = folder / f"{name}.ready"
     namespaces = ["--net", "--uts", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
     started = subprocess.Popen(
-        ["unshare", *namespaces, "bash", "-c", _INIT, name, str(folder / "hosts"), str(ready)],
+        [*WITH_US, "unshare", *namespaces, "bash", "-c", _INIT, name, str(folder / "hosts"), str(ready)],
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

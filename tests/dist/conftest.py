@@ -28,6 +28,7 @@ SETTINGS = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     "OMP_NUM_THREADS": "1",
+    "ALLGRAD_OVERSUBSCRIBE": "1",
 }
 
 

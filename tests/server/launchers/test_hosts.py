@@ -76,10 +76,8 @@ def test_open_mpi_is_told_hosts_ssh_its_prefix_and_each_variable() -> None:
 
 def test_mpich_is_told_hosts_and_ssh() -> None:
     told = argv(MPICH)
-    assert told.startswith(
-        "/opt/mpich/bin/mpirun -launcher ssh -prepend-rank -launcher-exec ssh -genvlist ALLGRAD_SSH,DATA,PATH "
-    )
-    assert " -hosts a:2,b:1 -n 3 " in told
+    assert told.startswith("/opt/mpich/bin/mpirun -launcher ssh -prepend-rank -launcher-exec ssh -genvlist ")
+    assert ",DATA,PATH -hosts a:2,b:1 -n 3 " in told
     env = launchers.command(MPICH, ["train.py"], 3, environ=GIVEN).env
     assert env["HYDRA_LAUNCHER_EXTRA_ARGS"].endswith("-p 2222")
 
