@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made-2
 
-.PHONY: help setup mpich demo test chaos lint format coverage bench proto clean
+.PHONY: help setup mpich demo test chaos test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -48,6 +48,10 @@ test: $(DEV_STAMP) mpich ## run the whole suite
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
+
+# openssh-server, slurm-wlm, munge, libpmix-dev (the plugin of srun --mpi=pmix opens libpmix.so), iproute2; as root.
+test-cluster: $(DEV_STAMP) mpich ## run the ranks' tests on imitated hosts, over ssh and in Slurm: root, Debian packages
+	$(BIN)/python -m pytest tests/cluster -m cluster $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
