@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from .launch import HYDRA, OPEN_MPI, SRUN, launch
+from .watchdog.progress import is_the_scripts
 
 # The rank that failed first ends the others well within this time; one that is still there by then ends itself.
 _SECONDS_FOR_THE_FIRST = 1.5
@@ -81,7 +82,7 @@ def end_world(error: BaseException, *, first_frame: str | None = None, linger: f
     _write_record(error, code, text)
     seen = launch()
     alone = seen is None or seen.size == 1
-    first = alone or _is_first_here()
+    first = alone or is_first_here()
     _print(error, text, first=first, alone=alone)
     if alone and not _mpi_is_running():
         sys.exit(code)
@@ -141,21 +142,35 @@ def _one_line(error: BaseException) -> str:
 
 
 def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None:
-    if not first and "ALLGRAD_LOG_DIR" not in os.environ:
-        told = f"allgrad: {_who()} failed too: {_one_line(error)}\n"
+    if not first and isinstance(error, KeyboardInterrupt):
+        told = ""  # they all get it
+    elif not first and "ALLGRAD_LOG_DIR" not in os.environ:
+        told = f"allgrad: {who()} failed too: {_one_line(error)}\n"
     elif isinstance(error, Refused):
         told = f"allgrad: {error.message}\n"
     elif isinstance(error, SystemExit) and isinstance(error.code, str):
         told = f"{error.code}\n"
+    elif isinstance(error, KeyboardInterrupt) and not alone:
+        told = f"allgrad: {who()} was interrupted (Ctrl-C){_at(error)}; all ranks end\n"
     elif isinstance(error, SystemExit):
-        told = "" if alone else f"allgrad: {_who()} ended with exit code {error.code}; ending the other ranks\n"
+        told = "" if alone else f"allgrad: {who()} ended with exit code {error.code}; ending the other ranks\n"
     else:
-        told = text if alone else f"allgrad: {_who()} failed; ending the other ranks\n{text}"
+        told = text if alone else f"allgrad: {who()} failed; ending the other ranks\n{text}"
     sys.stdout.flush()
     sys.stderr.write(told)
     sys.stderr.flush()
     if not alone:
         _wait_to_be_heard()
+
+
+def _at(error: BaseException) -> str:
+    """Return `` at FILE:LINE in FUNCTION``, the innermost line of the script's own that *error* passed; "" if there is none."""
+    lines = [
+        f" at {frame.f_code.co_filename}:{number} in {frame.f_code.co_name}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if is_the_scripts(frame.f_code.co_filename)
+    ]
+    return lines[-1] if lines else ""
 
 
 def _wait_to_be_heard() -> None:
@@ -170,12 +185,13 @@ def _wait_to_be_heard() -> None:
             return
 
 
-def _who() -> str:
+def who() -> str:
+    """Return this rank's name for people: its number and its host."""
     seen = launch()
     return f"rank {seen.rank if seen else 0} on {socket.gethostname()}"
 
 
-def _is_first_here() -> bool:
+def is_first_here() -> bool:
     """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's name."""
     global _claim
     job = os.environ.get("PMIX_NAMESPACE") or f"{os.getuid()}-{os.getppid()}"

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .failure import guard
+from .interrupts import heed_interrupts
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
 from .surroundings import ignored_hostfile, own_seat, warn
 from .watchdog.progress import Line, new_line
@@ -98,11 +99,13 @@ def init(timeout: float | timedelta | None = None) -> None:
         if told := ignored_hostfile(1, 1, os.environ):
             raise RuntimeError(told)
         _world = _ALONE
-        return
-    guard()
-    _world = _connect(seen)
-    watch(_world, seconds)
-    atexit.register(_leave_the_dead)
+    else:
+        guard()
+        heed_interrupts()
+        _world = _connect(seen)
+        watch(_world, seconds)
+        atexit.register(_leave_the_dead)
+    _trace_if_asked()
 
 
 def init_process_group(
@@ -189,6 +192,8 @@ def remember(group: Group) -> Group:
 def forget(group: Group | None = None) -> None:
     """Free *group*, or without one the world and all groups; all of their ranks do it at the same time."""
     global _world
+    if group is None:
+        _finish_trace()
     for freed in [group] if group is not None else [*_groups, *([_world] if _world else [])]:
         freed.free()
     if group is not None:
@@ -262,6 +267,22 @@ def world_on(comm: MPI.Intracomm) -> World:
     )
     host.Free()
     return world
+
+
+def _trace_if_asked() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import begin_run
+
+        begin_run(os.environ["ALLGRAD_TRACE"])
+        atexit.register(_finish_trace)
+
+
+def _finish_trace() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import end_run
+
+        atexit.unregister(_finish_trace)
+        end_run()
 
 
 def _start_mpi(seen: Launch) -> ModuleType:

@@ -10,6 +10,7 @@ from .. import devices, dtypes
 from ..tape.module_calls import note_call
 from ..tape.nodes import Handle
 from ..tape.version import tick
+from ..tensors.buffer import Buffer
 from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
 from . import state
@@ -154,6 +155,13 @@ class Module:
                 )
             self._forget(name, "_modules")
             self._modules[name] = value
+        elif isinstance(value, Buffer):
+            if kinds["buffer"] is None:
+                raise AttributeError(
+                    "cannot assign buffers before Module.__init__() call: begin with super().__init__()"
+                )
+            self._forget(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
         else:
             for kind, held in kinds.items():
                 if held is not None and name in held:

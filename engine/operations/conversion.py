@@ -82,12 +82,14 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 @composite(samples=on(reals(3, 4), dtypes.float64))
 def type(input: Tensor, dtype: Any = None) -> Any:
-    """input as *dtype*; without it, PyTorch's name for its class."""
+    """input as *dtype*, or as the older name of a type, such as "torch.DoubleTensor"; without it, that name."""
     if dtype is None:
         from ..registry.inplace import title
 
         return f"torch.{title(input.dtype)}Tensor"
-    return _converted(input, dtypes.as_dtype(dtype))
+    if isinstance(dtype, str):
+        return _converted(input, dtypes.of_tensor_type(dtype))
+    return _converted(input, dtypes.as_dtype(getattr(dtype, "dtype", dtype)))
 
 
 @composite(samples=on(reals(3), reals(2)))

@@ -252,6 +252,17 @@ def conv1d(
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@composite(method=False, samples=on(real(5, 2, 3), real(2, 3, 4), real(4), 1))
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """The cross-correlation of sequences (L, N, C) with filters (k, C, O), plus *bias* (O): time, batch, channels.
+
+    >>> import allgrad as torch
+    >>> torch.conv_tbc(torch.ones(4, 1, 1), torch.ones(3, 1, 1), torch.zeros(1)).shape
+    torch.Size([2, 1, 1])
+    """
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)
+
+
 @composite(
     method=False,
     samples=each(

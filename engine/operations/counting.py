@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import normal_dim
+from ..errors import normal_dim, refused
 from ..registry import Array, composite
 from ..tensors.tensor import Tensor
 
@@ -155,6 +155,9 @@ def histogramdd(
 
 def _find(ordered: Array, values: Array, right: builtins.bool) -> Array:
     """Where *values* would go in the vector *ordered*; nan behind everything."""
+    for operand in (ordered, values):
+        if operand.dtype.kind == "c":
+            raise refused("searchsorted", "c")
     found = np.searchsorted(ordered, values, side="right" if right else "left")
     return np.where(values == values, found, ordered.size)
 

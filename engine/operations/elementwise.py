@@ -280,6 +280,8 @@ def relu(input: Array) -> Array:
 @operation(inplace=True, dunder="__invert__", samples=None)
 def bitwise_not(input: Array) -> Array:
     """The complement of every bit; of bools, not. TypeError for floating types."""
+    if input.dtype.kind not in "iub":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
     return np.invert(input)
 
 

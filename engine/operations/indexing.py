@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..errors import normal_dim
 from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
-from ..registry.inplace import check_may_change, rewrite_history, write
+from ..registry.inplace import check_may_change, rewrite_history, title, write
 from ..registry.nodes import reduce_to
 from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
@@ -22,12 +23,26 @@ def _plain(item: Any) -> Any:
     """One part of a subscript as NumPy takes it: tensors and lists become arrays."""
     if isinstance(item, Tensor):
         array = item._array
-        if array.dtype.kind not in "iub":
+        if array.dtype == np.uint8:
+            warnings.warn(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return array.astype(bool)
+        if array.dtype not in (np.int64, np.int32, np.bool_):
             raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, found {item.dtype}")
         return array if array.ndim or array.dtype.kind == "b" else int(array)
     if isinstance(item, (list, range)):
         return np.asarray([_plain(part) for part in item], dtype=None if len(item) else np.int64)
     return item
+
+
+def _stands_for_a_dimension(item: Any) -> bool:
+    """Whether a list that holds *item* is what a tuple would be: PyTorch keeps this of the NumPy of old."""
+    return isinstance(item, (slice, type(None), type(Ellipsis), list, tuple, Tensor, np.ndarray)) and not (
+        isinstance(item, (Tensor, np.ndarray)) and not item.ndim
+    )
 
 
 def plain_index(index: Any) -> tuple[Any, ...]:
@@ -36,6 +51,8 @@ def plain_index(index: Any) -> tuple[Any, ...]:
         raise TypeError(
             f"a tensor cannot be indexed by the string {index!r}: only by integers, slices, masks and tensors"
         )
+    if isinstance(index, list) and any(_stands_for_a_dimension(item) for item in index):
+        index = tuple(index)
     if not isinstance(index, tuple):
         return (index if isinstance(index, _PLAIN) else _plain(index),)
     return tuple(item if isinstance(item, _PLAIN) else _plain(item) for item in index)
@@ -179,8 +196,11 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     source = _value_to_put(self, value)
     _check_value(self, plain, source._array)
+    if isinstance(value, Tensor) and value._array.dtype != self._array.dtype and not _is_basic(plain):
+        _check_types_to_put(self, value)
     if not mode.enabled or (source._node is None and self._node is None):
-        self._array[plain] = source._array
+        extra = source._array.ndim - self._array[plain].ndim if source._array.ndim else 0
+        self._array[plain] = source._array if extra <= 0 else source._array.reshape(source._array.shape[extra:])
         rewrite_history(self, None)
     elif _is_basic(plain):
         place = index_by(self, plain)
@@ -189,6 +209,14 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     else:
         before = Tensor._wrap(self._array, self._node)
         write(self, index_put_by(before, source, plain), "__setitem__")
+
+
+def _check_types_to_put(target: Tensor, value: Tensor) -> None:
+    if value._array.ndim:  # a single number is converted, whatever it is
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{title(target.dtype)} for the destination and {title(value.dtype)} for the source."
+        )
 
 
 def _value_to_put(target: Tensor, value: Any) -> Tensor:
@@ -292,9 +320,13 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
 
 
-@operation(samples=None)
+@operation(samples=None, refuses="c")
 def bincount(input: Array, weights: Any = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 on occurs in the vector input."""
+    if input.ndim != 1 or input.dtype.kind not in "iu" or (input.size and input.min() < 0):
+        raise RuntimeError(
+            f"bincount only supports 1-d non-negative integral inputs, found {input.dtype} of shape {list(input.shape)}"
+        )
     return np.bincount(input, None if weights is None else weights._array, minlength)
 
 

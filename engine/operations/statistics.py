@@ -111,6 +111,7 @@ def _picks(node_name: str, samples: Samples = ALONG_DIM) -> Callable[[Callable[.
         node_name=node_name,
         outputs=ValuesAndIndices,
         public=False,
+        refuses="c",
         samples=samples,
     )
 
@@ -191,6 +192,7 @@ def _last_of_most(row: Array) -> int:
     lambda g, input, y: _shared(g, input, y),
     node_name="MedianBackward0",
     public=False,
+    refuses="c",
     samples=each(on(real(3, 4)), on(real(5)), on(real())),
 )
 def median_of_all(input: Array, ignore_nan: builtins.bool = False) -> Array:

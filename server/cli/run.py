@@ -52,6 +52,12 @@ WRONG_USAGE = 2
 @click.option(
     "--elastic", is_flag=True, help="Let the other ranks go on when one dies (dist.elastic_steps; Open MPI only)."
 )
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, resolve_path=True),
+    metavar="FILE",
+    help="Write a timeline of all ranks to FILE, for ui.perfetto.dev.",
+)
 @click.argument("script")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
 def run(
@@ -65,6 +71,7 @@ def run(
     restarts: int,
     min_ranks: int,
     elastic: bool,
+    trace: str | None,
 ) -> int:
     """Run SCRIPT here and now, without a server, and exit with its code.
 
@@ -81,6 +88,8 @@ def run(
             "that is more than the run begins with",
             "ask for more ranks with -n, or for a smaller --min-ranks",
         )
+    if trace is not None:
+        os.environ["ALLGRAD_TRACE"] = trace
     if place.world or (place.alone and not restarts):
         _become_a_rank(argv, as_torch, place.world)
     check(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,15 @@ def test_the_lines_of_several_ranks_are_led_by_their_rank(allgrad: CommandLine) 
     done = allgrad("run", "-n", "2", "hello.py")
     assert done.returncode == 0
     assert sorted(done.stdout.splitlines()) == ["[0] from 0", "[0] hello", "[1] from 1", "[1] hello"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_timeline_of_all_ranks_is_written_where_it_is_asked_for(allgrad: CommandLine, ranks: int) -> None:
+    allgrad.script("together.py", "from allgrad import dist\ndist.init()\ndist.barrier()\n")
+    done = allgrad("run", "-n", str(ranks), "--trace", "trace.json", "together.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = json.loads((allgrad.folder / "trace.json").read_text())["traceEvents"]
+    assert sorted(event["pid"] for event in events if event["name"] == "barrier") == list(range(ranks))
 
 
 @pytest.mark.parametrize("ranks", ["1", "2"])
