@@ -64,8 +64,12 @@ class Hydra:
                 "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS" if self.implementation == INTEL else "HYDRA_LAUNCHER_EXTRA_ARGS"
             )
             settings[name] = " ".join(ssh()[1:])
+        elsewhere = self.hosts or self.slurm
+        if self.implementation == MPICH and elsewhere and self.version.startswith("5.0"):
+            # Seen in 5.0.2: over UCX and TCP ranks of several hosts wait for ever for messages that were sent.
+            settings["MPIR_CVAR_CH4_NETMOD"] = "ofi"
         # Seen in MPICH 5.0.2: the last variable of its environment does not reach other hosts.
-        return {**settings, **({"HYDRA_PASSED_OVER": ""} if self.hosts or self.slurm else {})}
+        return {**settings, **({"HYDRA_PASSED_OVER": ""} if elsewhere else {})}
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the first rank that failed ended, as mpirun tells it."""

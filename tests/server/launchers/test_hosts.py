@@ -77,9 +77,15 @@ def test_open_mpi_is_told_hosts_ssh_its_prefix_and_each_variable() -> None:
 def test_mpich_is_told_hosts_and_ssh() -> None:
     told = argv(MPICH)
     assert told.startswith("/opt/mpich/bin/mpirun -launcher ssh -prepend-rank -launcher-exec ssh -genvlist ")
-    assert ",DATA,PATH -hosts a:2,b:1 -n 3 " in told
+    assert ",DATA," in told
+    assert ",PATH -hosts a:2,b:1 -n 3 " in told
     env = launchers.command(MPICH, ["train.py"], 3, environ=GIVEN).env
     assert env["HYDRA_LAUNCHER_EXTRA_ARGS"].endswith("-p 2222")
+    assert env["MPIR_CVAR_CH4_NETMOD"] == "ofi"
+    assert (
+        launchers.command(MPICH, ["train.py"], 3, environ={"MPIR_CVAR_CH4_NETMOD": "ucx"}).env["MPIR_CVAR_CH4_NETMOD"]
+        == "ucx"
+    )
 
 
 def test_mpich_never_has_a_variable_of_ours_last_which_it_would_not_pass_on() -> None:
