@@ -8,17 +8,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import termios
 import threading
 import time
 import traceback
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from .launch import HYDRA, OPEN_MPI, launch
+from .launch import HYDRA, OPEN_MPI, SRUN, launch
 from .watchdog.progress import is_the_scripts
 
 # The rank that failed first ends the others well within this time; one that is still there by then ends itself.
@@ -244,8 +246,23 @@ def _abort(code: int) -> NoReturn:
         # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
         time.sleep(_SECONDS_FOR_THE_FIRST)
+    if seen is not None and seen.launcher == SRUN:
+        _cancel_step()
     # No clean-up on the way out: a thread that waits for another rank would wait for ever.
     os._exit(code)
+
+
+def _cancel_step() -> None:
+    """End the other ranks of this srun: it does not miss one that exits before MPI_Init, where the others would wait for ever."""
+    step = f"{os.environ.get('SLURM_JOB_ID')}.{os.environ.get('SLURM_STEP_ID')}"
+    with suppress(OSError):
+        subprocess.Popen(  # it outlives this rank, whose exit code srun is to see first
+            ["/bin/sh", "-c", 'sleep 0.5; exec scancel --quiet "$0"', step],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 def _exit_soon(code: int) -> NoReturn:
