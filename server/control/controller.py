@@ -254,8 +254,8 @@ class Control:
         async with tracked.lock:
             appended = await self._store.append(number, tracked.job, lines, alert_of)
             reach("report-stored")
-            if appended.cursor is not None:
-                tracked.advance(appended.job, appended.cursor)
+            if appended.batches:
+                tracked.advance(appended.job, appended.batches[-1].upto, appended.batches)
         await self._stalls.hear(tracked, lines)
         await self._early_stopper.look(job, lines)
         return appended.sequence

@@ -237,6 +237,16 @@ def event_message(event: Event) -> pb.JobEvent:
     return message
 
 
+def metrics_bytes(event: Metrics, cursor: int) -> bytes:
+    """Return event_message(event) with that cursor, serialised: in half the time, since no other is as frequent."""
+    micros = round(event.time * 1_000_000)
+    return pb.JobEvent(
+        cursor=cursor,
+        time={"seconds": micros // 1_000_000, "nanos": micros % 1_000_000 * 1_000},
+        metrics={"step": event.step, "values": event.values},
+    ).SerializeToString()
+
+
 def event_value(message: pb.JobEvent) -> Event | None:
     """Return the event that *message* tells, or None if it is of a kind this version does not know."""
     cursor, time = message.cursor, seconds(message.time)

@@ -20,6 +20,7 @@ from ..failpoints import reach
 from ..jobs.job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
 from ..jobs.policies import label_terms
 from ..messages import jobs as messages
+from ..messages.batches import EVENTS_AT_ONCE, joined
 from ..messages.causes import cause_message
 from ..store import JobFilter
 from ..supervisor.logs import read_log, tail_offset
@@ -27,7 +28,6 @@ from .calls import stream, unary
 from .requests import page_length, page_start, page_token
 
 HEARTBEAT = 10.0
-EVENTS_AT_ONCE = 500
 LOG_POLL = 0.1
 
 
@@ -115,8 +115,10 @@ class JobService(JobServiceServicer):
         )
 
     @stream
-    async def WatchJob(self, request: pb.WatchJobRequest) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
-        """Stream events. Each watcher reads the store at its own pace, so a slow one holds up nobody."""
+    async def WatchJob(  # noqa: N802
+        self, request: pb.WatchJobRequest
+    ) -> AsyncIterator[pb.WatchJobResponse | bytes]:
+        """Stream events. A watcher who is not far behind shares them with others; the rest read the store at their own pace."""
         number, _, tracked = await self._control.find(request.job_id)
         cursor = request.cursor
         last = tracked.cursor if tracked else await self._control.last_cursor(number)
@@ -129,10 +131,15 @@ class JobService(JobServiceServicer):
             )
         while True:
             over = tracked is None or tracked.job.state.terminal
+            if tracked and (batch := tracked.batch_after(cursor)):
+                yield batch.data
+                reach("watch-sent")
+                cursor = batch.upto
+                continue
             upto = tracked.cursor if tracked else last
             events = await self._control.events(number, cursor, upto, EVENTS_AT_ONCE)
             if events:
-                yield pb.WatchJobResponse(events=[pb.JobEvent.FromString(event) for _, event in events])
+                yield joined(event for _, event in events)
                 reach("watch-sent")
                 cursor = events[-1][0]
             elif tracked is None or over:

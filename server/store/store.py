@@ -18,6 +18,7 @@ from ..jobs.alerts import warned
 from ..jobs.job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..messages import jobs as messages
 from ..messages import sweeps as sweep_messages
+from ..messages.batches import Batch, batches
 from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
@@ -35,8 +36,8 @@ class Appended:
 
     job: Job
     sequence: int
-    cursor: int | None
-    """Of the last event written, if there was a new one."""
+    batches: Sequence[Batch]
+    """The events that were written."""
 
 
 class Store:
@@ -190,7 +191,7 @@ class Store:
             if now != job:
                 update = "UPDATE jobs SET checkpoint = ?, warning = ? WHERE number = ?"
                 transaction.state.execute(update, (now.checkpoint, now.warning, number))
-            return Appended(now, done, rows[-1][1] if rows else None)
+            return Appended(now, done, tuple(batches([row[1:] for row in rows])))
 
         return await self._writer.write(change, rows=len(lines))
 
@@ -250,5 +251,7 @@ def _append(transaction: Transaction, number: int, event: Event) -> int:
 
 def _row(transaction: Transaction, number: int, event: Event) -> tuple[int, int, bytes]:
     cursor = transaction.next_cursor(number)
+    if type(event) is Metrics:
+        return number, cursor, messages.metrics_bytes(event, cursor)
     message: pb.JobEvent = messages.event_message(replace(event, cursor=cursor))
     return number, cursor, message.SerializeToString()
