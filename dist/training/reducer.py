@@ -14,7 +14,8 @@ from allgrad.autograd.graph import Handle, add_between_operations, queue_callbac
 from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
 from ..watchdog.progress import new_line
 from ..world import World
-from .buckets import Bucket, Slot, bucket_name, deal
+from .buckets import Bucket, Slot, bucket_name, deal, row_size
+from .rows import lay_out
 
 if TYPE_CHECKING:
     from allgrad import Tensor
@@ -59,10 +60,12 @@ class Reducer:
         self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
         self._line = new_line(f"gradients of {model}", world.ranks)
         self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
-        # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
-        # communicator it could be taken for something that the script does.
-        self._comm = world.comm.Dup()
-        self._buckets = [Bucket([slots[i] for i in bucket], self._comm) for bucket in self._dealt]
+        members = [[slots[i] for i in bucket] for bucket in self._dealt]
+        rows = lay_out(world.comm, [row_size(each) for each in members], [each[0].dtype for each in members])
+        self._reduction = rows.reduction
+        self._buckets = [
+            Bucket(each, brought, mean) for each, brought, mean in zip(members, rows.brought, rows.means, strict=True)
+        ]
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
@@ -92,6 +95,10 @@ class Reducer:
     def _view(self, i: int) -> np.ndarray[Any, Any]:
         bucket, at = self._place[i]
         return self._buckets[bucket].views[at]
+
+    def _mean(self, i: int) -> np.ndarray[Any, Any]:
+        bucket, at = self._place[i]
+        return self._buckets[bucket].means[at]
 
     def _arrival_of(self, i: int) -> Callable[[Tensor], None]:
         def arrived(parameter: Tensor) -> None:
@@ -135,7 +142,7 @@ class Reducer:
     def _poll(self) -> None:
         if self._announcement is not None:
             self._start_what_is_ready()
-        while self._finished < self._started and self._buckets[self._finished].is_summed():
+        while self._finished < self._started and self._reduction.is_done(self._finished):
             self._finish_next()
 
     def _start_what_is_ready(self) -> None:
@@ -145,7 +152,7 @@ class Reducer:
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
             self._line.begin(self._what[self._started])
-            self._buckets[self._started].start()
+            self._reduction.start(self._started)
             self._started += 1
 
     def _settle_announcement(self) -> None:
@@ -154,7 +161,7 @@ class Reducer:
             self._announcement = None
 
     def _finish_next(self) -> None:
-        self._buckets[self._finished].finish()
+        self._reduction.finish(self._finished)
         self._finished += 1
 
     def _finish(self) -> None:
@@ -167,7 +174,7 @@ class Reducer:
         self._start_what_is_ready()
         while self._finished < self._started:
             self._finish_next()
-        self._show_what_others_used()
+        self._show_means()
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
@@ -183,11 +190,12 @@ class Reducer:
         else:
             self._settle(i, parameter)
 
-    def _show_what_others_used(self) -> None:
+    def _show_means(self) -> None:
         for i, parameter in enumerate(self._parameters):
             bucket, at = self._place[i]
-            if parameter.grad is None and self._buckets[bucket].flags[at] != 0:
-                parameter.grad = allgrad.from_numpy(self._view(i))
+            mean = self._mean(i)
+            if self._buckets[bucket].used[at] != 0 and (parameter.grad is None or parameter.grad.numpy() is not mean):
+                parameter.grad = allgrad.from_numpy(mean)
 
 
 def require_one_layout(world: World, what: str, layout: list[str]) -> None:
