@@ -74,7 +74,8 @@ class Leaves(nn.Module):
     def forward(self, last: bool) -> torch.Tensor:
         """What depends on the one, or on all others."""
         parts = [self.last] if last else self.large
-        return torch.stack([part.sum() for part in parts]).sum()
+        total: torch.Tensor = torch.stack([part.sum() for part in parts]).sum()
+        return total
 
 
 def data_parallel(bucket_mb: float) -> tuple[Callable[[], None], Callable[[], None]]:
