@@ -1,19 +1,14 @@
-"""Where gradients lie: parameters dealt into flat buckets, and the memory of one bucket."""
+"""Where gradients lie: parameters dealt into flat buckets, and where each lies in its bucket's row of memory."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ..world import mpi
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
 
 Array = NDArray[Any]
 
@@ -77,40 +72,23 @@ def bucket_name(number: int, slots: Sequence[Slot], members: Sequence[int]) -> s
 
 
 class Bucket:
-    """The gradients of some parameters in one row of memory, and the reduction of it that is under way.
+    """The gradients of some parameters in one row: *brought* by this rank, and their *mean*, the same memory or another.
 
-    Behind the gradients lies one flag for each parameter, 1 on a rank that has a gradient for it. So the same sum
-    that reduces the gradients tells which parameters were used on any rank.
+    Behind the gradients lies one flag for each parameter, 1 on a rank that has a gradient for it. So the same mean
+    tells which parameters were used on any rank: *used* is then not 0.
     """
 
-    def __init__(self, slots: Sequence[Slot], comm: MPI.Intracomm) -> None:
-        ends = np.cumsum([0, *(slot.size for slot in slots)])
-        self._memory = np.zeros(ends[-1] + len(slots), slots[0].dtype)
-        self.flags = self._memory[ends[-1] :]
-        self.views = [
-            self._memory[start : start + slot.size].reshape(slot.shape)
-            for slot, start in zip(slots, ends[:-1], strict=True)
-        ]
-        self._comm = comm
-        self._sent = self._memory
-        self._request: MPI.Request | None = None
+    def __init__(self, slots: Sequence[Slot], brought: Array, mean: Array) -> None:
+        self.views, self.flags = _cut(brought, slots)
+        self.means, self.used = (self.views, self.flags) if mean is brought else _cut(mean, slots)
 
-    def start(self) -> None:
-        """Start to add up this bucket over all ranks; until `finish` its memory belongs to MPI."""
-        # MPI knows no float16.
-        self._sent = self._memory.astype(np.float32) if self._memory.dtype == np.float16 else self._memory
-        # In one piece: pieces of 1 or 4 MB, which help a blocking call, take longer here under both MPIs.
-        self._request = self._comm.Iallreduce(mpi().IN_PLACE, self._sent)
 
-    def is_summed(self) -> bool:
-        """Let MPI go on with it, and return whether it has arrived."""
-        return self._request is not None and self._request.Test()
+def row_size(slots: Sequence[Slot]) -> int:
+    """Return how many elements the row of a bucket of *slots* has."""
+    return sum(slot.size for slot in slots) + len(slots)
 
-    def finish(self) -> None:
-        """Wait for the sum and turn the gradients in it into means."""
-        assert self._request is not None
-        self._request.Wait()
-        self._request = None
-        flags = self._sent.size - self.flags.size
-        np.multiply(self._sent[:flags], 1 / self._comm.size, out=self._memory[:flags], casting="same_kind")
-        self.flags[...] = self._sent[flags:]
+
+def _cut(row: Array, slots: Sequence[Slot]) -> tuple[list[Array], Array]:
+    ends = np.cumsum([0, *(slot.size for slot in slots)])
+    views = [row[start : start + slot.size].reshape(slot.shape) for slot, start in zip(slots, ends[:-1], strict=True)]
+    return views, row[ends[-1] :]

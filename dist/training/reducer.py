@@ -16,7 +16,8 @@ from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import World
-from .buckets import Bucket, Slot, bucket_name, deal
+from .buckets import Bucket, Slot, bucket_name, deal, row_size
+from .rows import lay_out
 
 if TYPE_CHECKING:
     from allgrad import Tensor
@@ -61,11 +62,13 @@ class Reducer:
         self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
         self._line = new_line(f"gradients of {model}", world.ranks)
         self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
-        # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
-        # communicator it could be taken for something that the script does.
-        self._comm = world.comm.Dup()
-        self._buckets = [Bucket([slots[i] for i in bucket], self._comm) for bucket in self._dealt]
-        self.step_times = StepTimes(self._comm)
+        members = [[slots[i] for i in bucket] for bucket in self._dealt]
+        rows = lay_out(world.comm, [row_size(each) for each in members], [each[0].dtype for each in members])
+        self._reduction = rows.reduction
+        self._buckets = [
+            Bucket(each, brought, mean) for each, brought, mean in zip(members, rows.brought, rows.means, strict=True)
+        ]
+        self.step_times = StepTimes(world.comm.Dup())  # whose messages must not be taken for gradients
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
@@ -97,6 +100,10 @@ class Reducer:
     def _view(self, i: int) -> np.ndarray[Any, Any]:
         bucket, at = self._place[i]
         return self._buckets[bucket].views[at]
+
+    def _mean(self, i: int) -> np.ndarray[Any, Any]:
+        bucket, at = self._place[i]
+        return self._buckets[bucket].means[at]
 
     def _arrival_of(self, i: int) -> Callable[[Tensor], None]:
         def arrived(parameter: Tensor) -> None:
@@ -142,7 +149,7 @@ class Reducer:
             self._began = spans.now()
         if self._announcement is not None:
             self._start_what_is_ready()
-        while self._finished < self._started and self._buckets[self._finished].is_summed():
+        while self._finished < self._started and self._reduction.is_done(self._finished):
             self._finish_next()
 
     def _start_what_is_ready(self) -> None:
@@ -152,7 +159,7 @@ class Reducer:
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
             self._line.begin(self._what[self._started])
-            self._buckets[self._started].start()
+            self._reduction.start(self._started)
             self._started_at.append(spans.now())
             self._started += 1
 
@@ -162,7 +169,7 @@ class Reducer:
             self._announcement = None
 
     def _finish_next(self) -> None:
-        self._buckets[self._finished].finish()
+        self._reduction.finish(self._finished)
         spans.add(self._what[self._finished], spans.EXCHANGE, self._started_at[self._finished], spans.now())
         self._finished += 1
 
@@ -179,7 +186,7 @@ class Reducer:
             self._start_what_is_ready()
             while self._finished < self._started:
                 self._finish_next()
-        self._show_what_others_used()
+        self._show_means()
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
@@ -196,11 +203,12 @@ class Reducer:
         else:
             self._settle(i, parameter)
 
-    def _show_what_others_used(self) -> None:
+    def _show_means(self) -> None:
         for i, parameter in enumerate(self._parameters):
             bucket, at = self._place[i]
-            if parameter.grad is None and self._buckets[bucket].flags[at] != 0:
-                parameter.grad = allgrad.from_numpy(self._view(i))
+            mean = self._mean(i)
+            if self._buckets[bucket].used[at] != 0 and (parameter.grad is None or parameter.grad.numpy() is not mean):
+                parameter.grad = allgrad.from_numpy(mean)
 
 
 def require_one_layout(world: World, what: str, layout: list[str]) -> None:

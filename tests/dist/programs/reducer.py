@@ -48,7 +48,7 @@ def check_gradients_become_means_and_stay_views() -> None:
             loss_of(parameters, step * (RANK + 1)).backward()
             np.testing.assert_allclose(grads(parameters), [step * MEAN] * 7, rtol=1e-3)
             memory = [parameter.grad.numpy() for parameter in parameters]
-            assert all(a is reducing._view(6 - i) for i, a in enumerate(memory))
+            assert all(a is reducing._mean(6 - i) for i, a in enumerate(memory))
             for parameter in parameters:
                 parameter.grad = None
 
@@ -112,7 +112,7 @@ def check_replaced_and_zeroed_gradients_find_back_into_the_bucket() -> None:
     np.testing.assert_allclose(grads(parameters), [1 + MEAN, 1, MEAN])
     for i, parameter in enumerate(parameters):
         parameter.grad.zero_()
-        assert parameter.grad.numpy() is reducing._view(2 - i)
+        assert parameter.grad.numpy() is reducing._mean(2 - i)
     loss_of(parameters, RANK + 1).backward()
     np.testing.assert_allclose(grads(parameters), [MEAN] * 3)
 
