@@ -15,7 +15,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .failure import guard
+from .interrupts import heed_interrupts
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
+from .surroundings import ignored_hostfile, own_seat, warn
 from .watchdog.progress import Line, new_line
 from .watchdog.watch import seconds_of, watch, watch_no_longer
 
@@ -80,7 +82,8 @@ def init(timeout: float | timedelta | None = None) -> None:
     of its script where it is, and all ranks end with code 1 (default: ALLGRAD_TIMEOUT, or half an hour).
 
     Raises ValueError for a *timeout* that is not above 0, RuntimeError when the launcher started several ranks but
-    MPI connects none of them (each would train alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
+    MPI connects none of them (each would train alone, as rank 0) or a hostfile was passed over that names other hosts,
+    and ImportError when there are several ranks but no mpi4py.
 
     >>> from allgrad import dist
     >>> dist.init()
@@ -93,9 +96,12 @@ def init(timeout: float | timedelta | None = None) -> None:
         return
     seen = launch()
     if seen is None or seen.size == 1:
+        if told := ignored_hostfile(1, 1, os.environ):
+            raise RuntimeError(told)
         _world = _ALONE
     else:
         guard()
+        heed_interrupts()
         _world = _connect(seen)
         watch(_world, seconds)
         atexit.register(_leave_the_dead)
@@ -228,7 +234,19 @@ def _connect(seen: Launch) -> World:
     if library.COMM_WORLD.size == 1:
         raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
-    return world_on(library.COMM_WORLD.Dup())
+    world = world_on(library.COMM_WORLD.Dup())
+    _check_surroundings(world, library)
+    return world
+
+
+def _check_surroundings(world: World, library: ModuleType) -> None:
+    if told := ignored_hostfile(world.size, world.local_size, os.environ):
+        raise RuntimeError(told)
+    host = library.COMM_WORLD.Split_type(library.COMM_TYPE_SHARED)
+    seats = host.gather(own_seat())
+    if seats:
+        warn(seats)
+    host.Free()
 
 
 def world_on(comm: MPI.Intracomm) -> World:

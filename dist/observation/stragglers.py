@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """Of so many steps at a time every rank tells the others how long the median one took it."""
-_FACTOR, _LEAST_SECONDS = 1.5, 1e-3
+_FACTOR, _LEAST_SECONDS = 1.5, 5e-3
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StepTime:
 
 
 def slow(computing: Sequence[float]) -> list[int]:
-    """Return the ranks that compute for more than 1.5 times, and 1 ms more than, what the median rank needs.
+    """Return the ranks that compute for more than 1.5 times, and 5 ms more than, what the median rank needs.
 
     >>> slow([0.020, 0.041, 0.021])
     [1]
