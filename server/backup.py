@@ -1,7 +1,8 @@
 """Backups of what a server remembers: one file, made while it runs, verified when it is made and when it is read.
 
-The file is a zip archive of both databases and a manifest with their checksums. The token is not in it, since a backup
-must not be a key; nor are logs, checkpoints and outputs, which are plain files under `jobs/`.
+The file is a zip archive of both databases, the uploads that unfinished jobs name, and a manifest with the checksums. The
+token is not in it, since a backup must not be a key; nor are logs, checkpoints and outputs, which are plain files under
+`jobs/`, nor uploads that only finished jobs had.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
+from allgrad.proto import jobs_pb2 as pb
+
 from .errors import BackupFailed
+from .files.uploads import Uploads
 from .home import Home
+from .jobs.job import JobState
 from .store.schema import METRICS, STATE, damage
 
 FORMAT = 1
@@ -54,7 +59,7 @@ def back_up(home: Home, file: Path) -> Backup:
         _forget_metrics_without_a_job(copies)
         jobs = _checked(copies)
         made = Backup(time.time(), jobs, sum(copy.stat().st_size for copy in copies.values()))
-        _pack(copies, made, folder / "packed")
+        _pack(copies, _needed_uploads(copies["state.db"], home), made, folder / "packed")
         (folder / "packed").rename(file)
     _sync_folder(file.parent)
     return made
@@ -73,7 +78,7 @@ def restore(file: Path, home: Home) -> Backup:
                 "it has jobs of its own",
                 "name another folder, or move its *.db away",
             )
-        made = _unpack(file, folder)
+        made = _unpack(file, folder, home)
         copies = {name: folder / name for name in _VERSIONS}
         _checked(copies)
         for target in (home.metrics_db, home.state_db):  # the one that says that there are jobs comes last
@@ -152,11 +157,23 @@ def _checked(copies: Mapping[str, Path]) -> int:
     return jobs
 
 
-def _pack(copies: Mapping[str, Path], made: Backup, target: Path) -> None:
+def _needed_uploads(database: Path, home: Home) -> list[Path]:
+    """Return the uploads that unfinished jobs name: without them they could not start elsewhere."""
+    connection = apsw.Connection(os.fspath(database), flags=apsw.SQLITE_OPEN_READONLY)
+    found = connection.execute("SELECT state, spec FROM jobs")
+    specs = [pb.JobSpec.FromString(spec) for state, spec in found if not JobState(state).terminal]
+    connection.close()
+    archives = {home.archive(spec.archive) for spec in specs if spec.archive}
+    files = {home.uploaded_file(spec.resume_from) for spec in specs if spec.resume_from}
+    return sorted(path for path in archives | files if path.exists())
+
+
+def _pack(copies: Mapping[str, Path], uploads: Sequence[Path], made: Backup, target: Path) -> None:
     manifest = {
         "format": FORMAT,
         "created": made.created,
         "jobs": made.jobs,
+        "uploads": {path.name: path.stat().st_size for path in uploads},
         "files": {name: {"size": path.stat().st_size, "sha256": _digest(path)} for name, path in copies.items()},
     }
     with target.open("xb") as file:
@@ -165,12 +182,14 @@ def _pack(copies: Mapping[str, Path], made: Backup, target: Path) -> None:
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
             for name, path in copies.items():
                 archive.write(path, name)
+            for path in uploads:
+                archive.write(path, f"uploads/{path.name}", zipfile.ZIP_STORED)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _unpack(file: Path, folder: Path) -> Backup:
-    """Unpack the two databases, and nothing else that the file may hold, if they are what the manifest says."""
+def _unpack(file: Path, folder: Path, home: Home) -> Backup:
+    """Unpack the two databases and the uploads, and nothing else that the file may hold, if they are what the manifest says."""
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = json.loads(archive.read(_MANIFEST))
@@ -178,6 +197,8 @@ def _unpack(file: Path, folder: Path) -> Backup:
                 raise BackupFailed(f"cannot read {file}", f"its format is {manifest['format']}", "use a newer allgrad")
             for name in _VERSIONS:
                 _unpack_one(archive, name, manifest["files"][name], folder / name)
+            for name, size in manifest.get("uploads", {}).items():
+                _restore_upload(archive, name, int(size), folder / "upload", Uploads(home))
             sizes = [manifest["files"][name]["size"] for name in _VERSIONS]
             return Backup(float(manifest["created"]), int(manifest["jobs"]), sum(sizes))
     except FileNotFoundError:
@@ -199,6 +220,16 @@ def _unpack_one(archive: zipfile.ZipFile, name: str, told: Mapping[str, object],
         os.fsync(file.fileno())
     if size != 0 or _digest(target) != told["sha256"]:
         raise zipfile.BadZipFile(f"{name} is not what was packed")
+
+
+def _restore_upload(archive: zipfile.ZipFile, name: str, size: int, beside: Path, uploads: Uploads) -> None:
+    """Keep one upload under the hash that its name tells, as if it had been uploaded now."""
+    digest, _, kind = name.partition(".")
+    target = uploads.path(digest, plain=kind == "file")
+    _unpack_one(archive, f"uploads/{name}", {"size": size, "sha256": digest}, beside)
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    beside.rename(uploads.part(digest))
+    uploads.complete(digest, plain=kind == "file")
 
 
 def _digest(path: Path) -> str:

@@ -13,10 +13,10 @@ from .connection import home_option
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @home_option
 def backup(file: Path, home: Path | None) -> None:
-    """Write jobs, their events and metrics to FILE, while the server runs, and verify it.
+    """Write jobs, their events and metrics to FILE, and uploads that unfinished jobs need, and verify it.
 
-    Neither the token nor logs, checkpoints and outputs are in it; those are plain files under jobs/ in the server's
-    folder.
+    The server may run meanwhile. Neither the token nor logs, checkpoints and outputs are in it; those are plain files
+    under jobs/ in the server's folder.
     """
     from ..backup import back_up
     from ..home import Home

@@ -45,7 +45,7 @@ class Uploads:
         if whole.exists():
             os.utime(whole)
             return whole.stat().st_size, True
-        part = self._part(digest)
+        part = self.part(digest)
         return (part.stat().st_size if part.exists() else 0), False
 
     def append(self, digest: str, size: int, offset: int, data: bytes, plain: bool = False) -> None:
@@ -58,7 +58,7 @@ class Uploads:
         if len(data) > CHUNK_LIMIT or offset + len(data) > size:
             raise InvalidRequest("a chunk is too long", f"{len(data)} bytes at {offset} of {size}", "", field="data")
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(self._part(digest), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        fd = os.open(self.part(digest), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(fd, "wb") as file:
             there = os.fstat(file.fileno()).st_size
             if offset != there:
@@ -67,7 +67,7 @@ class Uploads:
 
     def complete(self, digest: str, plain: bool = False) -> int:
         """Check what has arrived and keep it; return its size. Raises InvalidRequest, and forgets it, if it is not right."""
-        part, whole = self._part(digest), self.path(digest, plain)
+        part, whole = self.part(digest), self.path(digest, plain)
         if whole.exists():
             return whole.stat().st_size
         try:
@@ -129,7 +129,8 @@ class Uploads:
             found = f"no upload has the hash {digest}"
             raise InvalidRequest(f"the job's {noun} is not here", found, "upload it first", f"spec.{field}")
 
-    def _part(self, digest: str) -> Path:
+    def part(self, digest: str) -> Path:
+        """Return where an upload lies until it is complete."""
         return self.path(digest).with_name(f"{digest}.part")
 
     def _names(self, digest: str) -> Path:

@@ -134,6 +134,38 @@ def test_a_backup_is_not_put_over_jobs_nor_under_a_server_nor_over_a_file(
         restore(tmp_path / "absent", Home(tmp_path / "other"))
 
 
+def test_a_restored_queued_job_has_its_uploads_and_finished_ones_leave_theirs_behind(
+    own_server: ServerProcess, finished: Finished, tmp_path: Path
+) -> None:
+    with own_server.client() as client:
+
+        def submit(name: str) -> Job:
+            (tmp_path / name).mkdir()
+            script = f"import os; print({name!r}, open(os.environ['ALLGRAD_RESUME']).read())"
+            (tmp_path / name / "train.py").write_text(script)
+            (tmp_path / f"{name}.step").write_text(name)
+            archive, step = client.files.upload(tmp_path / name), client.files.upload_file(tmp_path / f"{name}.step")
+            return client.submit(["train.py"], archive=archive, resume_from=step, max_runtime=60)
+
+        finished(client, submit("done"))
+        blocking = client.submit(["sleep", "1000"], ranks=4)
+        queued = submit("needed")
+        back_up(Home(own_server.home), tmp_path / "backup")
+        for job in (queued, blocking):
+            client.cancel(job.id)
+            finished(client, job)
+    own_server.stop()
+    restore(tmp_path / "backup", Home(tmp_path / "other"))
+    left = {path.name.partition(".")[0] for path in (tmp_path / "other" / "uploads").iterdir()}
+    assert left == {queued.spec.archive, queued.spec.resume_from}
+    other = type(own_server)(tmp_path / "other").start()
+    with other.client() as client:
+        client.cancel(blocking.id)  # it was starting when the backup was made, and has been started again
+        assert finished(client, queued).state is JobState.SUCCEEDED
+        assert b"".join(chunk.data for chunk in client.logs(queued.id)) == b"needed needed\n"
+    other.stop()
+
+
 @pytest.mark.parametrize("how", ["overwritten", "nonsense", "cut"])
 def test_a_server_does_not_start_on_a_damaged_database(tmp_path: Path, how: str) -> None:
     home = Home(tmp_path / "home")
