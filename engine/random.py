@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .devices import CPU, device
+from .tape.drawing import drawing_for
 from .tape.mode import mode
 from .tensors.tensor import Tensor
 
@@ -143,14 +144,13 @@ def _exchange_sources(source: Any, bits: Any, state: Any) -> tuple[Any, Any, Any
     return before
 
 
-def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator behind *generator*, or behind the default one. RuntimeError where ``vmap`` refuses random numbers."""
-    if mode.random_refused:
-        raise RuntimeError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
-            "randomness flags on vmap or perform the randomness operation out of vmap"
-        )
-    return (generator or default_generator).numpy
+def numpy_generator(generator: Generator | None) -> Any:
+    """The NumPy generator behind *generator*, or behind the default one: inside ``vmap``, what draws as its *randomness* says.
+
+    RuntimeError where that is "error".
+    """
+    source = (generator or default_generator).numpy
+    return source if not mode.vmaps else drawing_for(source)
 
 
 def manual_seed(seed: int) -> Generator:

@@ -11,6 +11,7 @@ from ..kernels.windows import Geometry, output_size
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
+from .convolution_batches import by_groups, filters_of_each
 from .geometry import Size, Sizes, batched, check_steps, each_dimension
 from .padding import constant_pad_nd
 
@@ -23,6 +24,7 @@ _STRIDED = Geometry((3, 3), (2, 2), (1, 1), (1, 1), (3, 3))  # of filters 3 × 3
     lambda g, weight, input_shape, geometry, groups: convolve_images(g, weight, input_shape, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), _PLANE, 1),
@@ -45,6 +47,7 @@ def _channel_sums(g: Any) -> Any:
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     _channel_sums,
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), real(4), _PLANE, 1),
@@ -60,6 +63,7 @@ def convolve_and_add(input: Array, weight: Array, bias: Array, geometry: Geometr
     lambda g, weight, geometry, groups: convolve(g, weight, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(input, g, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=on(real(1, 2, 3, 3), real(2, 3, 3, 3), (1, 3, 5, 5), _STRIDED, 1),
 )
@@ -71,6 +75,7 @@ def convolve_images(input: Array, weight: Array, shape: tuple[int, ...], geometr
 @operation(
     lambda g, input, geometry, groups: convolve(input, g, geometry, groups),
     lambda g, grad, input_shape, geometry, groups: convolve_images(grad, g, input_shape, geometry, groups),
+    batching=filters_of_each,
     public=False,
     samples=on(real(1, 2, 3, 3), real(1, 3, 5, 5), (2, 3, 3, 3), _STRIDED, 1),
 )

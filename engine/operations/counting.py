@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dim, refused
 from ..registry import Array, composite
 from ..tensors.tensor import Tensor
@@ -287,4 +288,4 @@ def isin(
     tensor([False,  True])
     """
     found = np.isin(_plain(elements), _plain(test_elements), assume_unique, invert)
-    return Tensor._wrap(np.asarray(found))
+    return Tensor._wrap(as_array(found))

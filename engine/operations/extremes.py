@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
@@ -140,7 +141,7 @@ def _argument(function: Any, input: Array, dim: int | None, keepdim: builtins.bo
         raise IndexError("argmax/argmin(): Expected reduction dim to have non-zero size.")
     if not input.ndim:
         return np.zeros((), np.int64)
-    found: Array = np.asarray(function(input, axis=dim))
+    found: Array = as_array(function(input, axis=dim))
     if keepdim:
         return found.reshape((1,) * input.ndim) if dim is None else np.expand_dims(found, dim)
     return found

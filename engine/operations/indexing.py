@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched, NotVmapped, as_array, levels_of, zeros
 from ..errors import normal_dim
 from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
@@ -16,6 +17,7 @@ from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
 
+ARRAYS = (np.ndarray, Batched)
 _PLAIN = (int, slice, type(None), type(Ellipsis))
 
 
@@ -32,7 +34,8 @@ def _plain(item: Any) -> Any:
             return array.astype(bool)
         if array.dtype not in (np.int64, np.int32, np.bool_):
             raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, found {item.dtype}")
-        return array if array.ndim or array.dtype.kind == "b" else int(array)
+        whole = not array.ndim and array.dtype.kind != "b" and array.__class__ is np.ndarray
+        return int(array) if whole else array
     if isinstance(item, (list, range)):
         return np.asarray([_plain(part) for part in item], dtype=None if len(item) else np.int64)
     return item
@@ -63,13 +66,11 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
 
     NumPy takes a whole number beside an array as an array, which can move dimensions; PyTorch selects first.
     """
-    arrays = [isinstance(i, np.ndarray) for i in index]
+    arrays = [isinstance(i, ARRAYS) for i in index]
     if not any(arrays) or not any(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in index):
         return None
     used = sum(
-        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
-        for i in index
-        if i is not None and i is not Ellipsis
+        i.ndim if isinstance(i, ARRAYS) and i.dtype == bool else 1 for i in index if i is not None and i is not Ellipsis
     )
     full: list[Any] = []
     for item in index:
@@ -77,7 +78,7 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     basic: list[Any] = []
     rest: list[Any] = []
     for item in full:
-        if isinstance(item, np.ndarray):
+        if isinstance(item, ARRAYS):
             basic += [slice(None)] * (item.ndim if item.dtype == bool else 1)
             rest.append(item)
         else:
@@ -112,10 +113,10 @@ def _add_part(whole: Array, g: Array, shape: tuple[int, ...], index: tuple[Any, 
         on(real(4, 3), (np.array([True, False, True, True]),)),
     ),
 )
-def index_by(input: Array, index: tuple[Any, ...]) -> Array:
+def index_by(input: Array, index: tuple[Any, ...]) -> Any:
     """input at the plain *index*: a view for whole numbers and slices, a copy for arrays."""
     found = input[index]
-    return found if found.__class__ is np.ndarray else input[(*index, ...)]  # a view, where NumPy gives a scalar
+    return found if found.__class__ in ARRAYS else input[(*index, ...)]  # a view, where NumPy gives a scalar
 
 
 def _index_name(index: tuple[Any, ...]) -> str:
@@ -134,7 +135,7 @@ def _index_name(index: tuple[Any, ...]) -> str:
 
 def _is_basic(index: tuple[Any, ...]) -> bool:
     """Whether NumPy gives a view at *index*: only whole numbers, slices, None and the ellipsis."""
-    return not any(isinstance(item, (bool, np.ndarray)) for item in index)
+    return not any(isinstance(item, (bool, *ARRAYS)) for item in index)
 
 
 @operation(
@@ -146,8 +147,8 @@ def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Arr
     """Zeros of *shape* with *g* added at *index*: what getting by index sends back."""
     if len(index) == 1 and _picks_rows(index[0]) and len(shape) > 1:
         return add_rows(g.reshape(-1, *shape[1:]), index[0].reshape(-1), shape)
-    result = np.zeros(shape, dtype=g.dtype)
-    if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
+    result = zeros(shape, g)
+    if any(isinstance(i, ARRAYS) and i.dtype != bool for i in index):
         np.add.at(result, index, g)
     else:
         result[index] = g
@@ -155,7 +156,7 @@ def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Arr
 
 
 def _picks_rows(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype.kind in "iu" and item.size > 0
+    return isinstance(item, ARRAYS) and item.dtype.kind in "iu" and item.size > 0 and not levels_of(item)
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
@@ -199,8 +200,13 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, Tensor) and value._array.dtype != self._array.dtype and not _is_basic(plain):
         _check_types_to_put(self, value)
     if not mode.enabled or (source._node is None and self._node is None):
-        extra = source._array.ndim - self._array[plain].ndim if source._array.ndim else 0
-        self._array[plain] = source._array if extra <= 0 else source._array.reshape(source._array.shape[extra:])
+        try:
+            extra = source._array.ndim - self._array[plain].ndim if source._array.ndim else 0
+            self._array[plain] = source._array if extra <= 0 else source._array.reshape(source._array.shape[extra:])
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            if levels_of([source._array, plain]):
+                raise NotVmapped from None
+            raise
         rewrite_history(self, None)
     elif _is_basic(plain):
         place = index_by(self, plain)
@@ -209,6 +215,12 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     else:
         before = Tensor._wrap(self._array, self._node)
         write(self, index_put_by(before, source, plain), "__setitem__")
+
+
+def shape_at(array: Any, index: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape of *array* at the plain *index*."""
+    source = Batched(array, ()) if array.__class__ is np.ndarray and levels_of(index) else array
+    return tuple(source[index].shape)
 
 
 def _check_types_to_put(target: Tensor, value: Tensor) -> None:
@@ -234,7 +246,7 @@ def _value_to_put(target: Tensor, value: Any) -> Tensor:
 def _check_value(target: Tensor, index: tuple[Any, ...], value: Array) -> None:
     if not target._array.flags.writeable:
         raise RuntimeError("__setitem__ on a tensor over read-only memory (an expanded view?): .clone() it first")
-    place = target._array[index].shape
+    place = shape_at(target._array, index)
     extra = max(value.ndim - len(place), 0)
     try:
         fits = np.broadcast_shapes(value.shape[extra:], place) == place and set(value.shape[:extra]) <= {1}
@@ -304,7 +316,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @composite(out=True, samples=on(real(3, 4), truth(3, 4)))
 def masked_select(input: Tensor, mask: Any) -> Tensor:
     """The elements of input where *mask* holds, in a vector."""
-    array = mask._array if isinstance(mask, Tensor) else np.asarray(mask)
+    array = mask._array if isinstance(mask, Tensor) else as_array(mask)
     if array.dtype != np.bool_:
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, found {array.dtype}")
     shape = np.broadcast_shapes(input._array.shape, array.shape)
@@ -370,4 +382,4 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     for n in reversed(sizes):
         found.append(np.remainder(rest, n))
         rest = np.floor_divide(rest, n)
-    return tuple(Tensor._wrap(np.asarray(part)) for part in reversed(found))
+    return tuple(Tensor._wrap(as_array(part)) for part in reversed(found))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import as_array
 from ..random import Generator, numpy_generator
 from ..registry import composite
 from ..registry.record import result_dtype
@@ -19,7 +20,8 @@ from .creation import finished, numpy_dtype, sizes_of
 def random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
     """Numbers drawn in float32 where that is the type (half the random bits), else in float64 and converted."""
     precise = np.float32 if kind == np.float32 else np.float64
-    return np.asarray(draw(shape, dtype=precise)).astype(kind, copy=False)
+    drawn = draw(shape, dtype=precise)
+    return (drawn if shape else as_array(drawn)).astype(kind, copy=False)
 
 
 @composite(out=True, method=False)

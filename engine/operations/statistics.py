@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import Samples, each, on, real
@@ -79,7 +80,7 @@ def nansum_over(input: Array, dim: Any = None, keepdim: builtins.bool = False) -
     """The sum over *dim* of the elements that are not nan; of bools and integers as int64."""
     numbers = np.where(input == input, input, np.zeros((), input.dtype))
     accumulate = np.int64 if input.dtype.kind in "biu" else None
-    return np.asarray(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    return as_array(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
 @composite(out=True, samples=OVER_DIMS)

@@ -6,9 +6,23 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..batching import Batched, Unbatchable
 from ..devices import device
 from ..tape.mode import mode
 from .attributes import Array, Attributes
+
+_ITEM_INSIDE_VMAP = (
+    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please "
+    "try to rewrite what you're doing with other operations: inside vmap a tensor has another value for each example"
+)
+_DECISION_INSIDE_VMAP = (
+    "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. Inside vmap it has another "
+    "value for each example: compute both ways and choose with torch.where(condition, a, b)"
+)
+_NUMPY_INSIDE_VMAP = (
+    "vmap: numpy() was called on a Tensor that has another value for each example, and no single array: use operations on "
+    "Tensors, or a torch.autograd.Function with a vmap staticmethod"
+)
 
 
 class Conversions(Attributes):
@@ -28,10 +42,14 @@ class Conversions(Attributes):
                 f"Can't call numpy() on Tensor that requires grad (of shape {list(self.shape)}): the array would not be "
                 "recorded. Use tensor.detach().numpy() instead."
             )
+        if isinstance(self._array, Batched):
+            raise Unbatchable(_NUMPY_INSIDE_VMAP)
         return self._array
 
     def item(self) -> Any:
         """The only element as a Python number. RuntimeError if there is not exactly one."""
+        if isinstance(self._array, Batched):
+            raise RuntimeError(_ITEM_INSIDE_VMAP)
         if self._array.size != 1:
             raise RuntimeError(
                 f"a Tensor with {self._array.size} elements cannot be converted to Scalar, shape {list(self.shape)}: "
@@ -46,9 +64,13 @@ class Conversions(Attributes):
 
     def tolist(self) -> Any:
         """The elements as nested Python lists, or a number for a 0-d tensor."""
+        if isinstance(self._array, Batched):
+            raise RuntimeError(_ITEM_INSIDE_VMAP)
         return self._python(self._array)
 
     def __bool__(self) -> bool:
+        if isinstance(self._array, Batched):
+            raise RuntimeError(_DECISION_INSIDE_VMAP)
         if self._array.size != 1:
             count = "more than one value" if self._array.size else "no values"
             raise RuntimeError(
@@ -57,6 +79,8 @@ class Conversions(Attributes):
         return bool(self._array.item())
 
     def _scalar(self) -> Any:
+        if isinstance(self._array, Batched):
+            raise RuntimeError(_ITEM_INSIDE_VMAP)
         if self._array.size != 1:
             raise ValueError(
                 f"only one element tensors can be converted to Python scalars, found shape {list(self.shape)}"
