@@ -18,7 +18,7 @@ def broken() -> None:
 
 
 how = sys.argv[1]
-first = "0" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK"))
+first = "0" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK"), os.environ.get("SLURM_PROCID"))
 if how == "before-mpi" and first:
     broken()
 dist.init()
