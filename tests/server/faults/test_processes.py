@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,11 @@ def launch(client: Client, script: str, ranks: int) -> Job:
         for _ in client.logs(job.id, rank, follow=True):
             break
     return job
+
+
+def complete(survivors: Survivors, job: Job) -> bool:
+    """Whether four ranks, the daemon that each of them makes, and a launcher are there at least."""
+    return len(survivors(job)) >= 9
 
 
 def ended(client: Client, job: Job) -> Job:
@@ -72,7 +78,7 @@ def test_no_process_survives_the_cancel_of_ranks_that_ignore_it_daemonise_and_ho
 ) -> None:
     for _ in range(times):
         job = launch(any_client, job_script("stubborn"), 4)
-        eventually(lambda job=job: len(survivors(job)) >= 9)  # type: ignore[misc] -- 4 ranks, 4 daemons, a launcher
+        eventually(partial(complete, survivors, job))
         any_client.cancel(job.id)
         job = ended(any_client, job)
         assert (job.state, job.reason) == (JobState.CANCELLED, "cancelled")
