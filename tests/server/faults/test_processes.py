@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], str]
 Survivors = Callable[[Job], list[str]]
+Eventually = Callable[[Callable[[], object]], None]
 LAUNCHERS = ("mpirun", "prterun", "mpiexec.hydra")
 
 
@@ -29,6 +31,11 @@ def launch(client: Client, script: str, ranks: int) -> Job:
         for _ in client.logs(job.id, rank, follow=True):
             break
     return job
+
+
+def complete(survivors: Survivors, job: Job) -> bool:
+    """Whether four ranks, the daemon that each of them makes, and a launcher are there at least."""
+    return len(survivors(job)) >= 9
 
 
 def ended(client: Client, job: Job) -> Job:
@@ -67,11 +74,11 @@ def test_whatever_of_a_job_is_killed_it_fails_and_nothing_of_it_is_left(
 
 @pytest.mark.parametrize("times", [2, pytest.param(100, marks=pytest.mark.chaos)])
 def test_no_process_survives_the_cancel_of_ranks_that_ignore_it_daemonise_and_hold_their_output(
-    any_client: Client, job_script: Script, survivors: Survivors, times: int
+    any_client: Client, job_script: Script, survivors: Survivors, eventually: Eventually, times: int
 ) -> None:
     for _ in range(times):
         job = launch(any_client, job_script("stubborn"), 4)
-        assert len(survivors(job)) >= 9, "four ranks, their four daemons and a launcher at least"
+        eventually(partial(complete, survivors, job))
         any_client.cancel(job.id)
         job = ended(any_client, job)
         assert (job.state, job.reason) == (JobState.CANCELLED, "cancelled")
