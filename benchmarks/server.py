@@ -6,6 +6,8 @@ Run as `python benchmarks/server.py [PART ...]`, with some of the names in PARTS
 from __future__ import annotations
 
 import importlib
+import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -112,10 +114,13 @@ def measure_submits(folder: Path) -> None:
     with served(home), Client(home=home) as client:
         steady(client, "blocker")
         for count, factor in ((1, 0.5), (16, 2)):
+            busy = cpu_seconds(home)
             times = in_threads(count, lambda over: submit_until(home, over))
+            busy = cpu_seconds(home) - busy
             target = f"target {factor * rate:.0f} ({factor:g} of the disk's)"
             tell(f"durable submits, {count} client(s)", len(times) / SECONDS, "/s", target)
             tell("  p99", percentile(times, 0.99), "ms")
+            tell("  processor time of the server for each", busy / len(times) * 1e3, "ms")
         job = steady(client, "flooding")
         sent: list[int] = []
         stop = threading.Event()
@@ -145,18 +150,13 @@ def measure_metrics(folder: Path) -> None:
     home = folder / "home"
     with served(home), Client(home=home) as client:
         job = steady(client, "reporting")
-        delays: list[float] = []
         sent: list[int] = []
-        end = time.monotonic() + SECONDS
-        watchers = [threading.Thread(target=watch, args=(home, job, delays), daemon=True) for _ in range(8)]
-        for watcher in watchers:
-            watcher.start()
-        time.sleep(0.5)
-        paced = threading.Thread(target=report_paced, args=(home, job, lambda: time.monotonic() >= end, sent))
-        paced.start()
-        paced.join()
-        time.sleep(1)
+        with watched(home, job, processes=4, watchers=2) as delays:
+            end, busy = time.monotonic() + SECONDS, cpu_seconds(home)
+            report_paced(home, job, lambda: time.monotonic() >= end, sent)
+            busy = cpu_seconds(home) - busy
         tell("metric points, durable, with 8 watchers", sum(sent) / SECONDS, "/s", "target 14000")
+        tell("  of one core, the server takes", busy / SECONDS * 100, "%")
         tell("  delivered to watchers", len(delays) / SECONDS, "/s")
         tell("  from report to watcher, p50", percentile(delays, 0.5), "ms")
         tell("  p99", percentile(delays, 0.99), "ms", "target 100")
@@ -174,6 +174,43 @@ def report_paced(home: Path, job: Job, over: Callable[[], bool], sent: list[int]
         step += BATCH
         sent.append(BATCH)
         time.sleep(max(0.0, begun + step / 14_500 - time.monotonic()))
+
+
+@contextmanager
+def watched(home: Path, job: Job, processes: int, watchers: int) -> Iterator[list[float]]:
+    """Let so many *processes*, of so many *watchers* each, watch a job; yields what will be their delays at the end."""
+    spawn = multiprocessing.get_context("spawn")  # gRPC does not live through a fork
+    ready, over, told = spawn.Barrier(processes + 1), spawn.Event(), spawn.Queue()
+    crowd = [spawn.Process(target=watch_apart, args=(home, job, watchers, ready, over, told)) for _ in range(processes)]
+    for process in crowd:
+        process.start()
+    ready.wait()
+    time.sleep(0.5)
+    delays: list[float] = []
+    yield delays
+    time.sleep(1)
+    over.set()
+    for _ in crowd:
+        delays += told.get()
+    for process in crowd:
+        process.join()
+
+
+def watch_apart(home: Path, job: Job, watchers: int, ready: Any, over: Any, told: Any) -> None:
+    """Watch in a process of its own, so that watchers do not wait for each other, nor the reporter for them."""
+    delays: list[float] = []
+    for _ in range(watchers):
+        threading.Thread(target=watch, args=(home, job, delays), daemon=True).start()
+    ready.wait()
+    over.wait()
+    told.put(delays)
+
+
+def cpu_seconds(home: Path) -> float:
+    """Return the processor time that the server on *home* has used."""
+    record = json.loads((home / "server.json").read_text())
+    ticks = Path(f"/proc/{record['pid']}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def watch(home: Path, job: Job, delays: list[float]) -> None:

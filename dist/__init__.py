@@ -6,13 +6,18 @@ NumPy nor MPI. The first use of any name loads the room once and fills these glo
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from . import threads
+
 if TYPE_CHECKING:
     from .api import *  # noqa: F403 -- the one page that lists the public names
+
+threads.share_cores(os.environ)
 
 
 def _load() -> dict[str, Any]:

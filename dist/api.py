@@ -25,6 +25,8 @@ from .communication.point_to_point import P2POp, batch_isend_irecv, irecv, isend
 from .communication.reduction import ReduceOp
 from .communication.work import Work
 from .elastic.steps import ElasticStep, elastic_steps
+from .observation.spans import span
+from .observation.trace import trace
 from .reporting import report, report_checkpoint
 from .reproducible.batch_sampler import DistributedBatchSampler
 from .training.data_parallel import DataParallel, DistributedDataParallel
@@ -118,6 +120,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "Checkpointer",
     "CheckpointError",
     "Restored",
+    # seeing where the time goes
+    "trace",
+    "span",
     # what the server hears
     "report",
     "report_checkpoint",

@@ -8,17 +8,20 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import termios
 import threading
 import time
 import traceback
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from .launch import HYDRA, OPEN_MPI, launch
+from .launch import HYDRA, OPEN_MPI, SRUN, launch
+from .watchdog.progress import is_the_scripts
 
 # The rank that failed first ends the others well within this time; one that is still there by then ends itself.
 _SECONDS_FOR_THE_FIRST = 1.5
@@ -79,7 +82,7 @@ def end_world(error: BaseException, *, first_frame: str | None = None, linger: f
     _write_record(error, code, text)
     seen = launch()
     alone = seen is None or seen.size == 1
-    first = alone or _is_first_here()
+    first = alone or is_first_here()
     _print(error, text, first=first, alone=alone)
     if alone and not _mpi_is_running():
         sys.exit(code)
@@ -139,21 +142,35 @@ def _one_line(error: BaseException) -> str:
 
 
 def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None:
-    if not first and "ALLGRAD_LOG_DIR" not in os.environ:
-        told = f"allgrad: {_who()} failed too: {_one_line(error)}\n"
+    if not first and isinstance(error, KeyboardInterrupt):
+        told = ""  # they all get it
+    elif not first and "ALLGRAD_LOG_DIR" not in os.environ:
+        told = f"allgrad: {who()} failed too: {_one_line(error)}\n"
     elif isinstance(error, Refused):
         told = f"allgrad: {error.message}\n"
     elif isinstance(error, SystemExit) and isinstance(error.code, str):
         told = f"{error.code}\n"
+    elif isinstance(error, KeyboardInterrupt) and not alone:
+        told = f"allgrad: {who()} was interrupted (Ctrl-C){_at(error)}; all ranks end\n"
     elif isinstance(error, SystemExit):
-        told = "" if alone else f"allgrad: {_who()} ended with exit code {error.code}; ending the other ranks\n"
+        told = "" if alone else f"allgrad: {who()} ended with exit code {error.code}; ending the other ranks\n"
     else:
-        told = text if alone else f"allgrad: {_who()} failed; ending the other ranks\n{text}"
+        told = text if alone else f"allgrad: {who()} failed; ending the other ranks\n{text}"
     sys.stdout.flush()
     sys.stderr.write(told)
     sys.stderr.flush()
     if not alone:
         _wait_to_be_heard()
+
+
+def _at(error: BaseException) -> str:
+    """Return `` at FILE:LINE in FUNCTION``, the innermost line of the script's own that *error* passed; "" if there is none."""
+    lines = [
+        f" at {frame.f_code.co_filename}:{number} in {frame.f_code.co_name}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if is_the_scripts(frame.f_code.co_filename)
+    ]
+    return lines[-1] if lines else ""
 
 
 def _wait_to_be_heard() -> None:
@@ -168,12 +185,13 @@ def _wait_to_be_heard() -> None:
             return
 
 
-def _who() -> str:
+def who() -> str:
+    """Return this rank's name for people: its number and its host."""
     seen = launch()
     return f"rank {seen.rank if seen else 0} on {socket.gethostname()}"
 
 
-def _is_first_here() -> bool:
+def is_first_here() -> bool:
     """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's name."""
     global _claim
     job = os.environ.get("PMIX_NAMESPACE") or f"{os.getuid()}-{os.getppid()}"
@@ -228,8 +246,23 @@ def _abort(code: int) -> NoReturn:
         # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
         time.sleep(_SECONDS_FOR_THE_FIRST)
+    if seen is not None and seen.launcher == SRUN:
+        _cancel_step()
     # No clean-up on the way out: a thread that waits for another rank would wait for ever.
     os._exit(code)
+
+
+def _cancel_step() -> None:
+    """End the other ranks of this srun: it does not miss one that exits before MPI_Init, where the others would wait for ever."""
+    step = f"{os.environ.get('SLURM_JOB_ID')}.{os.environ.get('SLURM_STEP_ID')}"
+    with suppress(OSError):
+        subprocess.Popen(  # it outlives this rank, whose exit code srun is to see first
+            ["/bin/sh", "-c", 'sleep 0.5; exec scancel --quiet "$0"', step],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 def _exit_soon(code: int) -> NoReturn:

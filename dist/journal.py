@@ -100,15 +100,18 @@ def _last(content: bytes) -> tuple[int, int]:
 
 def _parse(content: bytes) -> tuple[list[dict[str, Any]], int]:
     entries: list[dict[str, Any]] = []
-    size = 0
-    lines = content.split(b"\n")
+    # A beginning of zero bytes was given back to the disk by the supervisor, with a part of the line after it.
+    size = content.find(b"\n") + 1 if content.startswith(b"\0") else 0
+    due = 0 if size else 1  # the number of the next line; after such a beginning, any
+    lines = content[size:].split(b"\n")
     for number, line in enumerate(lines, 1):
         entry = _entry(line) if number < len(lines) else None
-        if entry is None or entry["seq"] != len(entries) + 1:
+        if entry is None or entry["seq"] != (due or entry["seq"]):
             if any(lines[number:]):
                 raise JournalError(f"line {number} is damaged, and others follow it")
             return entries, size
         entries.append(entry)
+        due = entry["seq"] + 1
         size += len(line) + 1
     return entries, size
 

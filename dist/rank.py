@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import runpy
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -38,18 +39,24 @@ def main(argv: list[str]) -> None:
 
 def _redirect_output() -> None:
     folder = os.environ.get("ALLGRAD_LOG_DIR")
-    if not folder:
-        return
     seen = launch()
-    path = Path(folder, f"rank-{seen.rank if seen else 0}.log")
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    if folder:
+        path = Path(folder, f"rank-{seen.rank if seen else 0}.log")
+        try:
+            log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            _refuse(
+                f"{socket.gethostname()} cannot write {path} ({error.strerror}): the server's home must lie on a file "
+                "system that all hosts share"
+            )
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        _keep_pipes_from_children()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
-    _keep_pipes_from_children()
+        if isinstance(stream, io.TextIOWrapper) and (folder or seen):
+            # A launcher that leads what it passes on by the rank does so for every write, not for every line.
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _keep_pipes_from_children() -> None:

@@ -15,7 +15,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .failure import guard
+from .interrupts import heed_interrupts
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
+from .surroundings import ignored_hostfile, own_seat, warn
 from .watchdog.progress import Line, new_line
 from .watchdog.watch import seconds_of, watch, watch_no_longer
 
@@ -80,7 +82,8 @@ def init(timeout: float | timedelta | None = None) -> None:
     of its script where it is, and all ranks end with code 1 (default: ALLGRAD_TIMEOUT, or half an hour).
 
     Raises ValueError for a *timeout* that is not above 0, RuntimeError when the launcher started several ranks but
-    MPI connects none of them (each would train alone, as rank 0), and ImportError when there are several ranks but no mpi4py.
+    MPI connects none of them (each would train alone, as rank 0) or a hostfile was passed over that names other hosts,
+    and ImportError when there are several ranks but no mpi4py.
 
     >>> from allgrad import dist
     >>> dist.init()
@@ -93,12 +96,16 @@ def init(timeout: float | timedelta | None = None) -> None:
         return
     seen = launch()
     if seen is None or seen.size == 1:
+        if told := ignored_hostfile(1, 1, os.environ):
+            raise RuntimeError(told)
         _world = _ALONE
-        return
-    guard()
-    _world = _connect(seen)
-    watch(_world, seconds)
-    atexit.register(_leave_the_dead)
+    else:
+        guard()
+        heed_interrupts()
+        _world = _connect(seen)
+        watch(_world, seconds)
+        atexit.register(_leave_the_dead)
+    _trace_if_asked()
 
 
 def init_process_group(
@@ -185,6 +192,8 @@ def remember(group: Group) -> Group:
 def forget(group: Group | None = None) -> None:
     """Free *group*, or without one the world and all groups; all of their ranks do it at the same time."""
     global _world
+    if group is None:
+        _finish_trace()
     for freed in [group] if group is not None else [*_groups, *([_world] if _world else [])]:
         freed.free()
     if group is not None:
@@ -225,7 +234,19 @@ def _connect(seen: Launch) -> World:
     if library.COMM_WORLD.size == 1:
         raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
-    return world_on(library.COMM_WORLD.Dup())
+    world = world_on(library.COMM_WORLD.Dup())
+    _check_surroundings(world, library)
+    return world
+
+
+def _check_surroundings(world: World, library: ModuleType) -> None:
+    if told := ignored_hostfile(world.size, world.local_size, os.environ):
+        raise RuntimeError(told)
+    host = library.COMM_WORLD.Split_type(library.COMM_TYPE_SHARED)
+    seats = host.gather(own_seat())
+    if seats:
+        warn(seats)
+    host.Free()
 
 
 def world_on(comm: MPI.Intracomm) -> World:
@@ -246,6 +267,22 @@ def world_on(comm: MPI.Intracomm) -> World:
     )
     host.Free()
     return world
+
+
+def _trace_if_asked() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import begin_run
+
+        begin_run(os.environ["ALLGRAD_TRACE"])
+        atexit.register(_finish_trace)
+
+
+def _finish_trace() -> None:
+    if os.environ.get("ALLGRAD_TRACE"):
+        from .observation.trace import end_run
+
+        atexit.unregister(_finish_trace)
+        end_run()
 
 
 def _start_mpi(seen: Launch) -> ModuleType:

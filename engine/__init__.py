@@ -35,7 +35,9 @@ def __getattr__(name: str) -> Any:
         names = _load()
         if name in names:
             return names[name]
-    raise AttributeError(f"module 'allgrad' has no attribute {name!r}")
+    from .torch_names import lent
+
+    return lent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,8 @@
 # ruff: noqa: A004, F401 -- these are PyTorch's names, some of them Python's too; every name here without an underscore is public
 from math import e, inf, nan, pi
 
-from . import autograd, cuda, func, operations
+from . import amp, autograd, backends, compiler, cuda, func, jit, operations, random, testing, version
+from .amp import GradScaler, autocast
 from .autograd import (
     check_finite,
     enable_grad,
@@ -19,6 +20,7 @@ from .autograd import (
     set_grad_enabled,
 )
 from .autograd.inspection import memory
+from .compiler import compile
 from .determinism import (
     are_deterministic_algorithms_enabled,
     get_deterministic_debug_mode,
@@ -79,6 +81,15 @@ from .dtypes import (
 )
 from .func import vmap
 from .kernels.memory import keep_freed_memory as _keep_freed_memory
+from .memory_formats import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from .operations.adaptive_pooling import adaptive_avg_pool1d
 from .operations.adaptive_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from .operations.angles import (
@@ -192,6 +203,7 @@ from .operations.convolution import (
     conv1d,
     conv2d,
     conv3d,
+    conv_tbc,
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
@@ -238,6 +250,7 @@ from .operations.creation import (
     empty_strided,
     from_dlpack,
     from_numpy,
+    frombuffer,
     full,
     full_like,
     ones,
@@ -336,6 +349,71 @@ from .operations.grid_sampling import grid_sampler, grid_sampler_2d, grid_sample
 from .operations.group_norms import group_norm, instance_norm, rms_norm
 from .operations.householder import geqrf, ormqr
 from .operations.householder import householder_product as orgqr
+from .operations.in_place import (
+    abs_,
+    acos_,
+    acosh_,
+    addmv_,
+    arccos_,
+    arccosh_,
+    arcsin_,
+    arcsinh_,
+    arctan_,
+    arctanh_,
+    as_strided_,
+    asin_,
+    asinh_,
+    atan_,
+    atanh_,
+    ceil_,
+    clamp_,
+    clamp_max_,
+    clamp_min_,
+    clip_,
+    conj_physical_,
+    cos_,
+    cosh_,
+    deg2rad_,
+    detach_,
+    erf_,
+    erfc_,
+    exp2_,
+    exp_,
+    expm1_,
+    fill_,
+    fix_,
+    floor_,
+    frac_,
+    gcd_,
+    i0_,
+    index_put_,
+    lcm_,
+    ldexp_,
+    log1p_,
+    log2_,
+    log10_,
+    log_,
+    logit_,
+    nan_to_num_,
+    neg_,
+    negative_,
+    rad2deg_,
+    reciprocal_,
+    resize_as_,
+    round_,
+    rsqrt_,
+    sigmoid_,
+    sin_,
+    sinc_,
+    sinh_,
+    sqrt_,
+    square_,
+    tan_,
+    tanh_,
+    trunc_,
+    xlogy_,
+    zero_,
+)
 from .operations.indexing import (
     argwhere,
     bincount,
@@ -439,8 +517,10 @@ from .operations.quantiles import (
 )
 from .operations.random_tensors import (
     bernoulli,
+    binomial,
     multinomial,
     normal,
+    poisson,
     rand,
     rand_like,
     randint,
@@ -449,7 +529,7 @@ from .operations.random_tensors import (
     randn_like,
     randperm,
 )
-from .operations.ranges import arange, eye, linspace, logspace
+from .operations.ranges import arange, eye, linspace, logspace, range
 from .operations.rearranging import (
     flip,
     fliplr,
@@ -535,6 +615,7 @@ from .operations.shape import (
 )
 from .operations.shape import cat as concat
 from .operations.shape import cat as concatenate
+from .operations.shape import movedim as moveaxis
 from .operations.shape import transpose as swapaxes
 from .operations.shape import transpose as swapdims
 from .operations.shuffles import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -571,6 +652,7 @@ from .operations.tensor_products import (
     tensordot,
     vdot,
 )
+from .operations.vandermonde import vander
 from .operations.windows import bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window
 from .random import (
     Generator,
@@ -582,10 +664,45 @@ from .random import (
     set_rng_state,
 )
 from .serialization import load, save
-from .tensors.inspection import is_complex, is_floating_point, is_tensor, numel
+from .settings import (
+    get_default_device,
+    get_float32_matmul_precision,
+    is_warn_always_enabled,
+    set_default_device,
+    set_default_tensor_type,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_warn_always,
+)
+from .tensors.inspection import (
+    get_device,
+    is_complex,
+    is_conj,
+    is_floating_point,
+    is_inference,
+    is_neg,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    is_tensor,
+    numel,
+    typename,
+)
 from .tensors.printing import get_printoptions, printoptions, set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
+from .tensors.typed import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from .threads import get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads
 from .torch_names import as_torch
 

@@ -245,6 +245,10 @@ class finfo:  # noqa: N801 -- PyTorch's name
         self.resolution = float(info.resolution)
         self.dtype = str(info.dtype)
 
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
+
 
 class iinfo:  # noqa: N801 -- PyTorch's name
     """The limits of an integer dtype: *max*, *min*, *bits*."""
@@ -255,3 +259,16 @@ class iinfo:  # noqa: N801 -- PyTorch's name
         self.max = int(info.max)
         self.min = int(info.min)
         self.dtype = str(info.dtype)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def of_tensor_type(name: str) -> dtype:
+    """Return the dtype of tensors of the older type *name*, such as "torch.DoubleTensor". ValueError for another name."""
+    kinds = {"Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16, "Byte": uint8, "Char": int8,
+             "Short": int16, "Int": int32, "Long": int64, "Bool": bool_}  # fmt: skip
+    short = name.removeprefix("torch.").removesuffix("Tensor")
+    if short not in kinds:
+        raise ValueError(f"invalid type: {name!r}: expected one such as 'torch.FloatTensor'")
+    return kinds[short]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from .devices import CPU, device
+from .tape.drawing import drawing_for
 from .tape.mode import mode
 from .tensors.tensor import Tensor
 
@@ -141,14 +144,13 @@ def _exchange_sources(source: Any, bits: Any, state: Any) -> tuple[Any, Any, Any
     return before
 
 
-def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator behind *generator*, or behind the default one. RuntimeError where ``vmap`` refuses random numbers."""
-    if mode.random_refused:
-        raise RuntimeError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
-            "randomness flags on vmap or perform the randomness operation out of vmap"
-        )
-    return (generator or default_generator).numpy
+def numpy_generator(generator: Generator | None) -> Any:
+    """The NumPy generator behind *generator*, or behind the default one: inside ``vmap``, what draws as its *randomness* says.
+
+    RuntimeError where that is "error".
+    """
+    source = (generator or default_generator).numpy
+    return source if not mode.vmaps else drawing_for(source)
 
 
 def manual_seed(seed: int) -> Generator:
@@ -174,3 +176,24 @@ def get_rng_state() -> Tensor:
 def set_rng_state(state: Tensor) -> None:
     """Continue the random numbers of this process from *state*."""
     default_generator.set_state(state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **names: Any) -> Iterator[None]:
+    """Inside ``with fork_rng():`` random numbers may be drawn; afterwards they go on as though none had been.
+
+    *devices* is accepted; *enabled* False changes nothing.
+
+    >>> import allgrad as torch
+    >>> _ = torch.manual_seed(0)
+    >>> with torch.random.fork_rng():
+    ...     a = torch.rand(2)
+    >>> torch.equal(a, torch.rand(2))
+    True
+    """
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)

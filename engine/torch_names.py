@@ -7,15 +7,50 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 # Where allgrad's module has another name than PyTorch's. The one place where the engine mentions another room.
 _RENAMED = {
     "distributed": "dist",
     "distributed.nn": "dist.functional",
     "distributed.nn.functional": "dist.functional",
+    "nn.modules": "nn",
+    "nn.modules.activation": "nn.activation",
+    "nn.modules.batchnorm": "nn.normalization",
+    "nn.modules.container": "nn.containers",
+    "nn.modules.conv": "nn.convolution",
+    "nn.modules.loss": "nn.loss",
+    "nn.modules.module": "nn.module",
+    "nn.modules.rnn": "nn.recurrent",
     "nn.parallel": "dist",
+    "nn.parameter": "nn.parameters",
     "utils.data.distributed": "dist",
 }
+
+# What stands elsewhere than in PyTorch, mostly lent by other rooms: where the module and the name lead.
+_LENT = {
+    ("allgrad.nn", "modules"): ("allgrad.nn", None),
+    ("allgrad.nn", "parameter"): ("allgrad.nn.parameters", None),
+    ("allgrad", "distributed"): ("allgrad.dist", None),
+    ("allgrad.nn", "parallel"): ("allgrad.dist", None),
+    ("allgrad.nn", "SyncBatchNorm"): ("allgrad.dist", "SyncBatchNorm"),
+    ("allgrad.utils.data", "distributed"): ("allgrad.dist", None),
+    ("allgrad.utils.data", "DistributedSampler"): ("allgrad.dist", "DistributedSampler"),
+}
+
+
+def lent(module: str, name: str) -> Any:
+    """Return what another room lends to *module* as *name*, loaded now. AttributeError if there is no such thing.
+
+    >>> import allgrad as torch
+    >>> torch.nn.SyncBatchNorm.__name__
+    'SyncBatchNorm'
+    """
+    if (module, name) not in _LENT:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    room, thing = _LENT[module, name]
+    found = importlib.import_module(room)
+    return found if thing is None else getattr(found, thing)
 
 
 class _TorchFinder:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61llgrad/proto/files.proto\x12\nallgrad.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n\x10GetUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"3\n\x11GetUploadResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"R\n\x14UploadArchiveRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\'\n\x15UploadArchiveResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"W\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12/\n\x0bmodify_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x14ListArtifactsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"S\n\x15ListArtifactsResponse\x12\'\n\tartifacts\x18\x01 \x03(\x0b\x32\x14.allgrad.v1.Artifact\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"G\n\x17\x44ownloadArtifactRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"V\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t2\xe6\x02\n\x0b\x46ileService\x12H\n\tGetUpload\x12\x1c.allgrad.v1.GetUploadRequest\x1a\x1d.allgrad.v1.GetUploadResponse\x12V\n\rUploadArchive\x12 .allgrad.v1.UploadArchiveRequest\x1a!.allgrad.v1.UploadArchiveResponse(\x01\x12T\n\rListArtifacts\x12 .allgrad.v1.ListArtifactsRequest\x1a!.allgrad.v1.ListArtifactsResponse\x12_\n\x10\x44ownloadArtifact\x12#.allgrad.v1.DownloadArtifactRequest\x1a$.allgrad.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61llgrad/proto/files.proto\x12\nallgrad.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x10GetUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05plain\x18\x02 \x01(\x08\"3\n\x11GetUploadResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"a\n\x14UploadArchiveRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\r\n\x05plain\x18\x05 \x01(\x08\"\'\n\x15UploadArchiveResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"W\n\x08\x41rtifact\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12/\n\x0bmodify_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x14ListArtifactsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"S\n\x15ListArtifactsResponse\x12\'\n\tartifacts\x18\x01 \x03(\x0b\x32\x14.allgrad.v1.Artifact\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"G\n\x17\x44ownloadArtifactRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"V\n\x18\x44ownloadArtifactResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t2\xe6\x02\n\x0b\x46ileService\x12H\n\tGetUpload\x12\x1c.allgrad.v1.GetUploadRequest\x1a\x1d.allgrad.v1.GetUploadResponse\x12V\n\rUploadArchive\x12 .allgrad.v1.UploadArchiveRequest\x1a!.allgrad.v1.UploadArchiveResponse(\x01\x12T\n\rListArtifacts\x12 .allgrad.v1.ListArtifactsRequest\x1a!.allgrad.v1.ListArtifactsResponse\x12_\n\x10\x44ownloadArtifact\x12#.allgrad.v1.DownloadArtifactRequest\x1a$.allgrad.v1.DownloadArtifactResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'allgrad.proto.files_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETUPLOADREQUEST']._serialized_start=74
-  _globals['_GETUPLOADREQUEST']._serialized_end=108
-  _globals['_GETUPLOADRESPONSE']._serialized_start=110
-  _globals['_GETUPLOADRESPONSE']._serialized_end=161
-  _globals['_UPLOADARCHIVEREQUEST']._serialized_start=163
-  _globals['_UPLOADARCHIVEREQUEST']._serialized_end=245
-  _globals['_UPLOADARCHIVERESPONSE']._serialized_start=247
-  _globals['_UPLOADARCHIVERESPONSE']._serialized_end=286
-  _globals['_ARTIFACT']._serialized_start=288
-  _globals['_ARTIFACT']._serialized_end=375
-  _globals['_LISTARTIFACTSREQUEST']._serialized_start=377
-  _globals['_LISTARTIFACTSREQUEST']._serialized_end=415
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=417
-  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=500
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=502
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=573
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=575
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=661
-  _globals['_FILESERVICE']._serialized_start=664
-  _globals['_FILESERVICE']._serialized_end=1022
+  _globals['_GETUPLOADREQUEST']._serialized_end=123
+  _globals['_GETUPLOADRESPONSE']._serialized_start=125
+  _globals['_GETUPLOADRESPONSE']._serialized_end=176
+  _globals['_UPLOADARCHIVEREQUEST']._serialized_start=178
+  _globals['_UPLOADARCHIVEREQUEST']._serialized_end=275
+  _globals['_UPLOADARCHIVERESPONSE']._serialized_start=277
+  _globals['_UPLOADARCHIVERESPONSE']._serialized_end=316
+  _globals['_ARTIFACT']._serialized_start=318
+  _globals['_ARTIFACT']._serialized_end=405
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=407
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=445
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=447
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=530
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=532
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=603
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=605
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=691
+  _globals['_FILESERVICE']._serialized_start=694
+  _globals['_FILESERVICE']._serialized_end=1052
 # @@protoc_insertion_point(module_scope)

@@ -10,10 +10,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetUploadRequest(_message.Message):
-    __slots__ = ("digest",)
+    __slots__ = ("digest", "plain")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PLAIN_FIELD_NUMBER: _ClassVar[int]
     digest: str
-    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+    plain: bool
+    def __init__(self, digest: _Optional[str] = ..., plain: _Optional[bool] = ...) -> None: ...
 
 class GetUploadResponse(_message.Message):
     __slots__ = ("size", "complete")
@@ -24,16 +26,18 @@ class GetUploadResponse(_message.Message):
     def __init__(self, size: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
 
 class UploadArchiveRequest(_message.Message):
-    __slots__ = ("digest", "size", "offset", "data")
+    __slots__ = ("digest", "size", "offset", "data", "plain")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    PLAIN_FIELD_NUMBER: _ClassVar[int]
     digest: str
     size: int
     offset: int
     data: bytes
-    def __init__(self, digest: _Optional[str] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    plain: bool
+    def __init__(self, digest: _Optional[str] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., plain: _Optional[bool] = ...) -> None: ...
 
 class UploadArchiveResponse(_message.Message):
     __slots__ = ("digest",)

@@ -67,7 +67,7 @@ class FileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadArchive(self, request_iterator, context):
-        """Sends an archive, or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
+        """Sends an archive (or, with `plain`, any file), or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
         returns, all of it is there, has the hash that was named, and would unpack. Broken off, it keeps what has arrived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -34,7 +34,7 @@ class FileServiceStub:
     GetUpload: _grpc.UnaryUnaryMultiCallable[_files_pb2.GetUploadRequest, _files_pb2.GetUploadResponse]
     """Says how much of an archive the server has; an upload goes on from there."""
     UploadArchive: _grpc.StreamUnaryMultiCallable[_files_pb2.UploadArchiveRequest, _files_pb2.UploadArchiveResponse]
-    """Sends an archive, or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
+    """Sends an archive (or, with `plain`, any file), or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
     returns, all of it is there, has the hash that was named, and would unpack. Broken off, it keeps what has arrived.
     """
     ListArtifacts: _grpc.UnaryUnaryMultiCallable[_files_pb2.ListArtifactsRequest, _files_pb2.ListArtifactsResponse]
@@ -48,7 +48,7 @@ class FileServiceAsyncStub(FileServiceStub):
     GetUpload: _aio.UnaryUnaryMultiCallable[_files_pb2.GetUploadRequest, _files_pb2.GetUploadResponse]  # type: ignore[assignment]
     """Says how much of an archive the server has; an upload goes on from there."""
     UploadArchive: _aio.StreamUnaryMultiCallable[_files_pb2.UploadArchiveRequest, _files_pb2.UploadArchiveResponse]  # type: ignore[assignment]
-    """Sends an archive, or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
+    """Sends an archive (or, with `plain`, any file), or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
     returns, all of it is there, has the hash that was named, and would unpack. Broken off, it keeps what has arrived.
     """
     ListArtifacts: _aio.UnaryUnaryMultiCallable[_files_pb2.ListArtifactsRequest, _files_pb2.ListArtifactsResponse]  # type: ignore[assignment]
@@ -71,7 +71,7 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_files_pb2.UploadArchiveRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_files_pb2.UploadArchiveResponse, _abc.Awaitable[_files_pb2.UploadArchiveResponse]]:
-        """Sends an archive, or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
+        """Sends an archive (or, with `plain`, any file), or what is missing of it: a gzipped POSIX tar (ustar) of plain files and folders only. When it
         returns, all of it is there, has the hash that was named, and would unpack. Broken off, it keeps what has arrived.
         """
 

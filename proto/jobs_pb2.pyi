@@ -89,7 +89,7 @@ class CheckpointPolicy(_message.Message):
     def __init__(self, preemptible: _Optional[bool] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint", "archive")
+    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint", "stall_after", "resume_from", "archive")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,8 @@ class JobSpec(_message.Message):
     THREADS_PER_RANK_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    STALL_AFTER_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FROM_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     argv: _containers.RepeatedScalarFieldContainer[str]
     ranks: int
@@ -131,8 +133,10 @@ class JobSpec(_message.Message):
     threads_per_rank: int
     labels: _containers.ScalarMap[str, str]
     checkpoint: CheckpointPolicy
+    stall_after: _duration_pb2.Duration
+    resume_from: str
     archive: str
-    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., archive: _Optional[str] = ...) -> None: ...
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., stall_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., resume_from: _Optional[str] = ..., archive: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning", "priority", "queue_time", "not_before_time", "cores", "sweep_id", "failures", "user")
@@ -329,7 +333,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamLogsRequest(_message.Message):
-    __slots__ = ("job_id", "rank", "offsets", "follow", "attempt")
+    __slots__ = ("job_id", "rank", "offsets", "follow", "attempt", "tail_lines")
     class OffsetsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -342,12 +346,14 @@ class StreamLogsRequest(_message.Message):
     OFFSETS_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     rank: int
     offsets: _containers.ScalarMap[int, int]
     follow: bool
     attempt: int
-    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ..., attempt: _Optional[int] = ...) -> None: ...
+    tail_lines: int
+    def __init__(self, job_id: _Optional[str] = ..., rank: _Optional[int] = ..., offsets: _Optional[_Mapping[int, int]] = ..., follow: _Optional[bool] = ..., attempt: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
 
 class StreamLogsResponse(_message.Message):
     __slots__ = ("rank", "offset", "data", "attempt")

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client.asynchronous.client import AsyncClient
     from .client.client import Client
     from .errors import AllgradError
     from .jobs.job import (
@@ -40,6 +41,7 @@ __all__ = [
     "After",
     "Alert",
     "AllgradError",
+    "AsyncClient",
     "Checkpoint",
     "CheckpointPolicy",
     "Client",
@@ -61,7 +63,12 @@ __all__ = [
     "SweepSpec",
     "serve",
 ]
-_ROOMS = {"AllgradError": "errors", "Client": "client.client", "serve": "main"} | dict.fromkeys(
+_ROOMS = {
+    "AllgradError": "errors",
+    "AsyncClient": "client.asynchronous.client",
+    "Client": "client.client",
+    "serve": "main",
+} | dict.fromkeys(
     (
         "After",
         "CheckpointPolicy",

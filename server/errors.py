@@ -16,6 +16,7 @@ AllgradError
 ├── CannotServe         the server cannot start: port taken, folder in use, address not allowed
 ├── BackupFailed        a backup cannot be made, read or restored
 ├── LauncherMissing     ranks were asked for, and no MPI is installed
+├── HostUnreachable     ranks cannot start on a host that was named
 └── JournalDamaged      a line in the middle of a journal is not what was written
 """
 
@@ -155,6 +156,14 @@ class LauncherMissing(InvalidRequest):
 
     code = "FAILED_PRECONDITION"
     reason = "LAUNCHER_MISSING"
+
+
+class HostUnreachable(AllgradError):
+    """Ranks cannot start on a host: ssh does not get there, or finds no allgrad."""
+
+    exit_code = 2
+    code = "FAILED_PRECONDITION"
+    reason = "HOST_UNREACHABLE"
 
 
 class JournalDamaged(AllgradError):

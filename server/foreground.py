@@ -16,12 +16,14 @@ from typing import BinaryIO, NoReturn, Self
 from .display.prefix import RankLines
 from .display.tail import Tail
 from .jobs.job import LAUNCHER_LOG
-from .launchers import Command, Ending, Launcher
+from .launchers import Command, Ending, Launcher, elsewhere, reach
 from .supervisor import processes
 
 READ_SIZE = 64 * 1024
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
+_FAILURE = b"allgrad: rank "
+"""How the line begins with which a rank tells that it failed."""
 LAST_WORDS = 40
 """Lines kept of what the launcher itself prints."""
 
@@ -32,12 +34,19 @@ def become(command: Command) -> NoReturn:
     os.execve(command.argv[0], command.argv, dict(command.env))  # noqa: S606 -- argv, never a shell
 
 
-class Foreground:
-    """The ranks of one launcher on this machine, as a context manager at whose end all of them have ended.
+def tags(attempt: int) -> dict[str, str]:
+    """Return the variables by which the processes of attempt number *attempt* of a run are found, on every host."""
+    return {processes.JOB_TAG: f"run-{uuid.uuid4().hex[:12]}", processes.ATTEMPT_TAG: str(attempt)}
 
-    Each rank writes to a pipe of its own: lines never mix, and a process that a rank leaves in the background
-    cannot hold the launcher's output open. The pipes, and what the ranks tell of a failure, are in *folder*.
-    Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks. *attempt* counts the starts of one run, from 1.
+
+class Foreground:
+    """The ranks of one launcher, as a context manager at whose end all of them have ended.
+
+    On this machine each rank writes to a pipe of its own: lines never mix, and a process that a rank leaves in the
+    background cannot hold the launcher's output open. The pipes, and what the ranks tell of a failure, are in *folder*.
+    From other hosts lines come through the launcher, which says whose they are.
+    Ctrl-C, SIGTERM and SIGHUP end the block, and so the ranks. *attempt* counts the starts of one run, from 1, and
+    the environment of *command* has its `tags`.
     """
 
     def __init__(
@@ -45,16 +54,19 @@ class Foreground:
     ) -> None:
         self._launcher, self._command, self._ranks, self._folder = launcher, command, ranks, folder
         self._attempt = attempt
-        self._tag = f"run-{uuid.uuid4().hex[:12]}"
+        self._tag = command.env[processes.JOB_TAG]
         self._lines = RankLines(out, prefixed=ranks > 1)
         self._last_words = Tail(LAST_WORDS, prefixed=False)
         self._selector = selectors.DefaultSelector()
+        self._elsewhere = elsewhere(launcher)
+        self._rest = b""
+        self._told = False
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 stack.callback(signal.signal, number, signal.signal(number, _leave))
-            for rank in range(self._ranks):
+            for rank in range(0 if self._elsewhere else self._ranks):
                 self._read_from(_own_pipe(self._folder / f"rank-{rank}.log"), rank, stack)
             self._process = self._start()
             assert self._process.stdout is not None
@@ -69,11 +81,10 @@ class Foreground:
         self._selector.register(source, selectors.EVENT_READ, rank)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        tags = {processes.JOB_TAG: self._tag, processes.ATTEMPT_TAG: str(self._attempt)}
-        places = {"ALLGRAD_LOG_DIR": str(self._folder), "ALLGRAD_RUN_DIR": str(self._folder)}
+        places = {} if self._elsewhere else dict.fromkeys(("ALLGRAD_LOG_DIR", processes.RUN_DIR), str(self._folder))
         return subprocess.Popen(
             self._command.argv,
-            env={**self._command.env, **tags, **places},
+            env={**self._command.env, **places},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,7 +101,7 @@ class Foreground:
 
     def last_words(self) -> list[str]:
         """What the launcher itself printed last; nothing if a rank has already told of its failure."""
-        if (self._folder / "failure.json").exists():
+        if self._told or (self._folder / "failure.json").exists():
             return []
         return [line for line in self._last_words.lines() if line.strip(" -")]
 
@@ -115,10 +126,24 @@ class Foreground:
         if not data:
             self._selector.unregister(key.fd)
         elif key.data == LAUNCHER_LOG:
-            self._last_words.feed(LAUNCHER_LOG, data)
+            self._hear(data)
         else:
             self._lines.feed(key.data, data)
         return bool(data)
+
+    def _hear(self, data: bytes) -> None:
+        """Take what comes through the launcher: its own words, and the lines of ranks on other hosts."""
+        if not self._elsewhere:
+            self._last_words.feed(LAUNCHER_LOG, data)
+            return
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            rank, text = self._launcher.told(line)
+            if rank is None:
+                self._last_words.feed(LAUNCHER_LOG, text + b"\n")
+            else:
+                self._told = self._told or text.startswith(_FAILURE)
+                self._lines.feed(rank, text + b"\n")
 
     def _drain(self) -> None:
         for key in [key for key in self._selector.get_map().values() if key.data is not None]:
@@ -141,7 +166,10 @@ class Foreground:
             )
             self._process.wait()
             self._drain()
+            self._hear(b"\n" if self._rest else b"")
             self._lines.close()
+            for trouble in reach.sweep(self._launcher.hosts, self._tag, self._attempt, GRACE, self._command.env):
+                sys.stderr.write(f"allgrad: {trouble}\n")
 
 
 def _own_pipe(path: Path) -> int:

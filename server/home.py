@@ -56,6 +56,10 @@ class Home:
         """Return where the archive with the SHA-256 *digest* lies once it is complete."""
         return self.uploads / f"{digest}.tar.gz"
 
+    def uploaded_file(self, digest: str) -> Path:
+        """Return where the plain file with the SHA-256 *digest* lies once it is complete."""
+        return self.uploads / f"{digest}.file"
+
     def job_dir(self, job_id: str) -> Path:
         """Return the folder of a job."""
         return self.path / "jobs" / job_id

@@ -27,10 +27,11 @@ from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
 from .access.tokens import Tokens
-from .control.attempts import DEFAULT_GRACE, DEFAULT_LOG_LIMIT, Settings
+from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT, Settings
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
+from .jobs.stalls import LEAST
 from .service.access_service import AccessService
 from .service.calls import Readable
 from .service.file_service import FileService
@@ -72,8 +73,12 @@ def serve(
     slots: int | None = None,
     grace: float = DEFAULT_GRACE,
     log_limit: int = DEFAULT_LOG_LIMIT,
+    journal_limit: int = DEFAULT_JOURNAL_LIMIT,
     keep_finished: float | None = None,
+    keep_uploads: float = DEFAULT_KEEP_UPLOADS,
     metrics_port: int | None = None,
+    stall_after: float = LEAST,
+    tensorboard: bool = True,
     bind: bool = True,
     tls_cert: str | None = None,
     tls_key: str | None = None,
@@ -84,12 +89,15 @@ def serve(
 
     *home*: the server's folder (default: `$ALLGRAD_HOME`, then `~/.allgrad`). *port*: 0 takes a free one.
     *slots*: how many ranks may run at once (default: the cores). *grace*: seconds between SIGTERM and SIGKILL
-    when a job is cancelled. *log_limit*: bytes kept of each rank's log. *keep_finished*: seconds after which
-    a finished job is deleted with its metrics, logs and outputs (default: never). *metrics_port*: where Prometheus
-    may ask, with the same token (default: nowhere). *bind*: whether each job gets cores of its own, where there are
-    at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change; supervisors
-    and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere needs a
-    certificate signed by it. *announce* is called with lines for people.
+    when a job is cancelled. *log_limit*: bytes kept of each rank's log, *journal_limit*: of each attempt's journal.
+    *keep_finished*: seconds after which a finished job is deleted with its metrics, logs and outputs (default: never),
+    *keep_uploads*: an upload that nobody has used and no unfinished job names (default: 30 days).
+    *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
+    that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
+    written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
+    are at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change;
+    supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere
+    needs a certificate signed by it. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
     server has the folder.
@@ -101,7 +109,19 @@ def serve(
     if count < 1:
         raise CannotServe(f"cannot serve with {count} slots", "", "give at least one: --slots 1")
     dealt = cores if bind and count <= len(cores) else ()
-    settings = Settings(count, max(1, len(cores) // count), grace, log_limit, keep_finished, metrics_port, dealt)
+    settings = Settings(
+        slots=count,
+        threads=max(1, len(cores) // count),
+        grace=grace,
+        log_limit=log_limit,
+        journal_limit=journal_limit,
+        keep_finished=keep_finished,
+        keep_uploads=keep_uploads,
+        metrics_port=metrics_port,
+        stall_after=stall_after,
+        tensorboard=tensorboard,
+        cores=dealt,
+    )
     place = Home.find(home)
     token = place.prepare()
     with _locked(place):

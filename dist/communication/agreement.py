@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..observation.spans import waiting
 from ..world import Group, mpi
 
 if TYPE_CHECKING:
@@ -60,11 +61,12 @@ class Announcement:
 
     def settle(self) -> None:
         """Wait for what all ranks have announced; DisagreementError on every rank unless it is the same."""
-        while not self._settled:
-            first = self._group.announced[0]
-            if self._group.control is not None:
-                first._send().Wait()
-            first._conclude()
+        with waiting(self._what):
+            while not self._settled:
+                first = self._group.announced[0]
+                if self._group.control is not None:
+                    first._send().Wait()
+                first._conclude()
 
     def _send(self) -> MPI.Request:
         if self._request is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..observation.spans import waiting
 from ..world import Group, mpi
 from .buffers import Array, as_bytes, contiguous, memory_of, put_back, shown
 from .groups import member_number, members
@@ -40,7 +41,8 @@ class Message:
     def wait(self) -> bool:
         """Wait until it has left, or arrived, and return True; RuntimeError if something else arrived."""
         if not self._done:
-            self._ask(self._request.Wait)
+            with waiting(self._what):
+                self._ask(self._request.Wait)
             self._complete()
         return True
 

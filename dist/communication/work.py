@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from allgrad.autograd.graph import Handle, add_between_operations
 
+from ..observation.spans import waiting
 from ..world import Group, mpi
 from .agreement import Announcement, agree
 
@@ -63,16 +64,18 @@ class Work:
         if timeout is not None:
             self._wait_until(time.monotonic() + timeout.total_seconds())
         if not self._done:
-            self._announcement.settle()
-            mpi().Request.Waitall(self._under_way())
+            with waiting(self._collective.what):
+                self._announcement.settle()
+                mpi().Request.Waitall(self._under_way())
             self._finish()
         return True
 
     def _wait_until(self, deadline: float) -> None:
-        while not self.is_completed():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self._collective.what}: not all ranks have made this call in time")
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        with waiting(self._collective.what):
+            while not self.is_completed():
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self._collective.what}: not all ranks have made this call in time")
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _start(self) -> None:
         comm = self._group.comm
@@ -100,9 +103,10 @@ def carry_out(group: Group, collective: Collective, async_op: bool = False) -> W
     """Carry out *collective* by all ranks of *group*; with *async_op* only begin it, and return its Work."""
     if async_op:
         return Work(group, collective)
-    agree(group, collective.what)
-    if group.comm is not None:
-        for name, arguments in collective.calls:
-            getattr(group.comm, name)(*arguments)
+    with waiting(collective.what):
+        agree(group, collective.what)
+        if group.comm is not None:
+            for name, arguments in collective.calls:
+                getattr(group.comm, name)(*arguments)
     collective.finish()
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -14,6 +15,8 @@ from allgrad import nn
 
 from ..communication.agreement import agree
 from ..elastic.survival import votes
+from ..observation.spans import waiting
+from ..observation.stragglers import StepMeter, StepTime, Stragglers
 from ..training.sync_batch_norm import SyncBatchNorm
 from ..world import World, current
 from .pieces import first_length
@@ -46,6 +49,8 @@ class ShardedStep:
         shapes = [(tuple(t.shape), t.detach().numpy().dtype) for t in (*self._parameters, *self._buffers.averaged)]
         self._rows = Rows(shapes)
         self._home = Row(shapes)
+        self._meter = StepMeter(self._world.rank)
+        self.step_times = Stragglers()
 
     @property
     def _world(self) -> World:
@@ -69,13 +74,14 @@ class ShardedStep:
         used = np.zeros(len(self._parameters), bool)
         for done in passes.values():
             used |= done.used
-        everyones = self._gather((mine, used, _counts(passes)))
+        everyones = self._gather((mine, used, _counts(passes), self._meter.step()))
         total = self._sum(roots)
         votes.approve(self._world)
         self._buffers.move(total.views[len(self._parameters) :], everyones[0][2])
-        self._keep(total, np.any([used for _, used, _ in everyones], axis=0))
+        self._keep(total, np.any([used for _, used, *_ in everyones], axis=0))
+        self._hear_times([time for *_, time in everyones])
         self.steps += 1
-        return self._means([outcome for found, _, _ in everyones for outcome in found])
+        return self._means([outcome for found, *_ in everyones for outcome in found])
 
     def evaluate(self, loss_of: Callable[..., Any], batch: Sequence[Any]) -> Any:
         """Return the batch's loss, and metrics if there are any; gradients and buffers stay as they are."""
@@ -162,12 +168,20 @@ class ShardedStep:
         return fold(node, known, self._rows.add)
 
     def _gather(self, mine: Any) -> list[Any]:
-        return [mine] if self._world.comm is None else self._world.comm.allgather(mine)
+        with waiting("what the other ranks' shards came to"):
+            return [mine] if self._world.comm is None else self._world.comm.allgather(mine)
+
+    def _hear_times(self, times: Sequence[StepTime | None]) -> None:
+        """Take over the times of all ranks, where each has one: those of ranks that joined later come at other steps."""
+        told = [replace(time, rank=rank) for rank, time in enumerate(times) if time is not None]
+        if len(told) == len(times) > 1:
+            self.step_times.hear(told, warn=self._world.rank == 0)
 
     def _sum(self, roots: Mapping[Span, Row]) -> Row:
         if self._world.comm is None:
             return roots[0, self.shards]
-        return sum_over_ranks(self._world.comm, self.shards, self._rows, roots)
+        with waiting("the gradients of all shards"):
+            return sum_over_ranks(self._world.comm, self.shards, self._rows, roots)
 
     def _keep(self, total: Row, used: Array) -> None:
         """Show the summed gradients in every ``.grad``, added to what is there from earlier batches."""

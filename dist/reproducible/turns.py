@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..communication.agreement import agree
+from ..observation.spans import waiting
 from ..world import World, current
 from .rows import Array
 from .shards import Span, fold
@@ -60,7 +61,8 @@ def take_turns(world: World, shards: int, tasks: Mapping[int, Callable[[], None]
             for turn in turns.values():
                 turn.proceed()
             brought = {shard: turn.brought for shard, turn in turns.items()}
-            everyones = [brought] if world.comm is None else world.comm.allgather(brought)
+            with waiting("what the other ranks' shards bring"):
+                everyones = [brought] if world.comm is None else world.comm.allgather(brought)
             values = {shard: value for found in everyones for shard, value in found.items()}
             ended = sorted(shard for shard, value in values.items() if value is None)
             if len(ended) == len(values):

@@ -12,6 +12,8 @@ import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
 from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..observation import spans
+from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import World
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
@@ -66,6 +68,9 @@ class Reducer:
         self._buckets = [
             Bucket(each, brought, mean) for each, brought, mean in zip(members, rows.brought, rows.means, strict=True)
         ]
+        # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
+        # taken for something that the script does.
+        self.step_times = StepTimes(world.comm.Dup())
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
@@ -91,6 +96,8 @@ class Reducer:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
+        self._began: int | None = None
+        self._started_at: list[int] = []
 
     def _view(self, i: int) -> np.ndarray[Any, Any]:
         bucket, at = self._place[i]
@@ -140,6 +147,8 @@ class Reducer:
             set_gradient_destination(parameter, self._view(i))
 
     def _poll(self) -> None:
+        if self._began is None:
+            self._began = spans.now()
         if self._announcement is not None:
             self._start_what_is_ready()
         while self._finished < self._started and self._reduction.is_done(self._finished):
@@ -153,6 +162,7 @@ class Reducer:
         while self._started < len(self._buckets) and not self._missing[self._started]:
             self._line.begin(self._what[self._started])
             self._reduction.start(self._started)
+            self._started_at.append(spans.now())
             self._started += 1
 
     def _settle_announcement(self) -> None:
@@ -162,6 +172,7 @@ class Reducer:
 
     def _finish_next(self) -> None:
         self._reduction.finish(self._finished)
+        spans.add(self._what[self._finished], spans.EXCHANGE, self._started_at[self._finished], spans.now())
         self._finished += 1
 
     def _finish(self) -> None:
@@ -170,15 +181,19 @@ class Reducer:
             for i in missing:
                 self._contribute_nothing_new(i)
             missing.clear()
-        self._settle_announcement()
-        self._start_what_is_ready()
-        while self._finished < self._started:
-            self._finish_next()
+        if self._began is not None:
+            spans.add("backward", spans.SCRIPT, self._began, spans.now())
+        with spans.waiting("the last gradients of all ranks"):
+            self._settle_announcement()
+            self._start_what_is_ready()
+            while self._finished < self._started:
+                self._finish_next()
         self._show_means()
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
         self._reset()
+        self.step_times.step()
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""

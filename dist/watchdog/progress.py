@@ -85,7 +85,7 @@ def place() -> Place:
         file = each.f_code.co_filename
         if file.startswith(_ROOM):
             within = each.f_code.co_name if waiting and not stack else within
-        elif _is_the_scripts(file):
+        elif is_the_scripts(file):
             stack.append(f"{file}:{each.f_lineno} in {each.f_code.co_name}")
     stack = stack or [f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"]
     return Place(stack[0], within, tuple(reversed(stack)))
@@ -97,7 +97,8 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _is_the_scripts(file: str) -> bool:
+def is_the_scripts(file: str) -> bool:
+    """Return whether *file* is neither allgrad's nor Python's own."""
     if file.startswith((_PACKAGE, "<frozen")):
         return False
     return not file.startswith(_STANDARD_LIBRARY) or "site-packages" in file

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import anywhere
 from ..registry.observe import start_observing, stop_observing
 from ..tape.mode import mode
 from ..tape.module_calls import ModulePaths
@@ -42,7 +43,7 @@ class _Detection:
             return
         for position, gradient in enumerate(gradients):
             array = gradient._array if isinstance(gradient, Tensor) else gradient
-            if array is not None and np.isnan(array).any():
+            if array is not None and anywhere(np.isnan(array)):
                 raise RuntimeError(
                     f"Function '{node.name()}' returned nan values in its {position}th output, for the operation "
                     f"recorded at {node.place}{self._module(node)}: check_finite() finds the first one, forward too"

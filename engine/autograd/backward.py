@@ -76,7 +76,7 @@ def run(
         grads.shared.add(node)
     order = execution_order(grads)
     leading = None if targets is None else _leading_to(order, targets)
-    plain = not (retain_graph or create_graph or mode.checks) and leading is None
+    plain = not (retain_graph or create_graph or mode.checks or mode.vmaps) and leading is None
     before = mode.enabled, mode.rules_on_arrays
     mode.enabled, mode.rules_on_arrays = create_graph, not create_graph
     callbacks.passes.append(RunningPass(order if leading is None else leading, leading is not None))

@@ -62,12 +62,15 @@ class Graph:
         return _PAGE.replace("COUNT", str(len(self.nodes))).replace("ROWS", rows)
 
     def _row(self, node: Node) -> str:
-        number, place = self.number[node], html.escape(str(node.place)) if node.place is not None else ""
+        number = self.number[node]
+        place = "" if node.place is None else str(node.place)
+        folder = "" if node.place is None else node.place.code.co_filename.rpartition("/")[0] + "/"
         kind = "leaf" if isinstance(node, AccumulateGrad) else "node"
         return (
             f'<tr id="n{number}" class="{kind}"><td>#{number}</td><td>{html.escape(self._title(node))}</td>'
             f"<td>{' '.join(map(self._link, node.edges))}</td><td>{html.escape(self._saved(node))}</td>"
-            f"<td>{html.escape(self._paths.at(node.seq))}</td><td>{place}</td></tr>"
+            f"<td>{html.escape(self._paths.at(node.seq))}</td>"
+            f'<td title="{html.escape(place)}">{html.escape(place.removeprefix(folder))}</td></tr>'
         )
 
     def save(self, path: str | Path) -> None:
@@ -78,23 +81,25 @@ class Graph:
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>allgrad graph</title>
 <style>
-:root { color-scheme: light dark; --line: #8883; --faint: #777; --mark: #ffd54a66 }
+:root { color-scheme: light dark; --line: #8883; --faint: color-mix(in srgb, CanvasText 62%, Canvas); --mark: #ffd54a66 }
 body { font: 14px/1.5 system-ui, sans-serif; margin: 1.5em 2em }
 h1 { font-size: 1.3em; font-weight: 600 } input { font: inherit; padding: .2em .6em; width: 22em; max-width: 100% }
-.scroll { overflow-x: auto } table { border-collapse: collapse; margin-top: 1em }
-td, th { padding: .2em .8em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; white-space: nowrap }
+table { border-collapse: collapse; margin-top: 1em; width: 100% }
+td, th { padding: .2em .8em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: baseline; white-space: nowrap }
+td:last-child { width: 100%; max-width: 0; min-width: 22em; overflow: hidden; text-overflow: ellipsis }
 th { position: sticky; top: 0; background: Canvas } td:first-child { color: var(--faint); text-align: right }
 td:nth-child(4), td:nth-child(6) { font-family: ui-monospace, monospace; font-size: 12px; color: var(--faint) }
-tr.leaf td:nth-child(2) { font-weight: 600 } tr:target, tr.fed { background: var(--mark) } tr[hidden] { display: none }
+tr.leaf td:nth-child(2) { font-weight: 600 } tr:target, tr.fed { background: var(--mark); --faint: CanvasText }
+tr[hidden] { display: none }
 a { color: LinkText; text-decoration: none } a:hover { text-decoration: underline }
 </style>
 <h1>COUNT nodes, latest first</h1>
 <input type="search" placeholder="operation, module or line" aria-label="show only rows with">
-<div class="scroll"><table><thead>
+<table><thead>
 <tr><th></th><th>node</th><th>its inputs</th><th>saved</th><th>module</th><th>line</th></tr></thead>
 <tbody>
 ROWS
-</tbody></table></div>
+</tbody></table>
 <script>
 const rows = [...document.querySelectorAll("tbody tr")]
 document.querySelector("input").oninput = event => {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..batching import whole
 from ..registry.nodes import OperationNode
 from ..registry.observe import start_observing, stop_observing
 from ..registry.quiet import SILENCE, hush, unhush
@@ -86,9 +87,9 @@ class check_finite:  # noqa: N801 -- a context manager and decorator, named like
         if callbacks.passes or op is None or not op.differentiable:
             return
         for made in result if isinstance(result, tuple) else (result,):
-            if type(made) is Tensor and not _finite(made._array):
+            if type(made) is Tensor and not _finite(array := whole(made._array)):
                 sources = dict(_sources(op, args, kwargs))
-                self._judge(made._array, sources, _Forward(op, made._array))
+                self._judge(array, sources, _Forward(op, array))
 
     def node_ran(self, node: Node, g: Any, gradients: list[Any]) -> None:
         """Look at the gradients that a node computed."""
@@ -134,7 +135,7 @@ def _finite(array: Array) -> bool:
 def _array(value: Any) -> Array | None:
     """The floating-point array of a gradient, raw or recorded; None for none."""
     array = value._array if isinstance(value, Tensor) else value
-    return np.asarray(array) if array is not None and array.dtype.kind in "fc" else None
+    return whole(array) if array is not None and array.dtype.kind in "fc" else None
 
 
 def _sources(op: Operation, args: Any, kwargs: dict[str, Any]) -> Iterator[tuple[str, Array]]:
@@ -143,7 +144,7 @@ def _sources(op: Operation, args: Any, kwargs: dict[str, Any]) -> Iterator[tuple
         several = isinstance(value, (tuple, list))
         for i, part in enumerate(value if several else (value,)):
             if isinstance(part, (Tensor, np.ndarray, float, complex)):
-                array = np.asarray(part._array if isinstance(part, Tensor) else part)
+                array = whole(part._array if isinstance(part, Tensor) else part)
                 if array.dtype.kind in "fc":
                     yield f"{name}[{i}]" if several else name, array
 

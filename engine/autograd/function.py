@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..batching import Unbatchable, as_array, levels_of
+from ..registry.batches import collapsed, example_by_example
 from ..registry.nodes import Packed, changed, check_unchanged, reduce_to, released
 from ..registry.packing import pack
 from ..tape.mode import mode
@@ -14,6 +16,8 @@ from ..tape.nodes import RELEASED, Node, Output, conjugated
 from ..tape.provenance import caller
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
+from .function_batches import apply_mapped, are_mapped, backward_by_rows
+from .function_outputs import NEVER_STALE, SavedOutput, edge_of, forget_own_outputs, kind_of, output_of
 
 
 class FunctionNode(Node):
@@ -66,7 +70,7 @@ class FunctionNode(Node):
         for tensor in self._saved:
             if isinstance(tensor, Tensor):
                 check_unchanged(self, tensor, "a tensor")
-            elif isinstance(tensor, _SavedOutput) and tensor.counter.stamp > tensor.stamp:
+            elif isinstance(tensor, SavedOutput) and tensor.counter.stamp > tensor.stamp:
                 changed(self, tensor.array, "the result", tensor.counter.place)
         return tuple(self._unpacked(t) for t in self._saved)
 
@@ -74,7 +78,7 @@ class FunctionNode(Node):
         """An output of this node was saved without its node, to keep clear of a cycle: give that back."""
         if isinstance(tensor, Packed):
             return tensor.unpack()
-        if not isinstance(tensor, _SavedOutput):
+        if not isinstance(tensor, SavedOutput):
             return tensor
         node: Node = self if len(self._outputs) == 1 else Output(self, tensor.index, len(self._outputs))
         return Tensor._wrap(tensor.array if tensor.packed is None else tensor.packed.unpack()._array, node)
@@ -84,8 +88,8 @@ class FunctionNode(Node):
         hook, unpack = mode.packing[-1]
         packed: list[Any] = []
         for tensor in self._saved:
-            if isinstance(tensor, _SavedOutput):
-                tensor.packed, tensor.stamp = pack(Tensor._wrap(tensor.array), hook, unpack), _NEVER_STALE
+            if isinstance(tensor, SavedOutput):
+                tensor.packed, tensor.stamp = pack(Tensor._wrap(tensor.array), hook, unpack), NEVER_STALE
                 tensor.array = None
             packed.append(pack(tensor, hook, unpack, tensor._node) if isinstance(tensor, Tensor) else tensor)
         self._saved = tuple(packed)
@@ -103,13 +107,21 @@ class FunctionNode(Node):
         self._materialize = value
 
     def gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
-        incoming = [None if x is None else Tensor._wrap(np.asarray(x)) for x in self._gathered(g)]
-        return [None if x is None else x._array for x in self._backward(incoming)]
+        incoming = [None if x is None else Tensor._wrap(as_array(x)) for x in self._gathered(g)]
+        try:
+            return [None if x is None else x._array for x in self._backward(incoming)]
+        except Unbatchable:
+            return backward_by_rows(self._backward, incoming, self.name())
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         if mode.pulling_forward and self._function.jvp is not Function.jvp:
             return self._pulled([conjugated(x) for x in self._gathered(g)])
-        return self._backward(self._gathered(g))
+        incoming = self._gathered(g)
+        try:
+            return self._backward(incoming)
+        except Unbatchable:
+            found: list[Any] = example_by_example(lambda *gs: self._backward(list(gs)), self.name())(*incoming)
+            return found
 
     def _pulled(self, incoming: list[Any]) -> list[Any]:
         """Zeros for each input that are linear in *incoming*: differentiated again, they give the user's ``jvp``."""
@@ -181,22 +193,6 @@ def _sums_to(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(found) >= len(shape) and all(b in (1, a) for a, b in zip(tail, shape, strict=True))
 
 
-_NEVER_STALE = 1 << 62
-
-
-class _SavedOutput:
-    """An output of a custom function that its own node keeps: the memory, and the change it was saved at."""
-
-    __slots__ = ("array", "counter", "index", "packed", "stamp")
-
-    def __init__(self, output: Tensor, index: int) -> None:
-        self.array: Any = output._array
-        self.index = index
-        self.packed: Packed | None = None
-        self.counter = output._counter_or_new()
-        self.stamp = self.counter.stamp
-
-
 class Function:
     """A custom operation: subclass it with static methods ``forward`` and ``backward``, and call ``apply``.
 
@@ -245,12 +241,17 @@ class Function:
         """
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it.")
 
-    generate_vmap_rule: ClassVar[bool] = False  # set or not, vmap works: it calls the forward for each example
+    generate_vmap_rule: ClassVar[bool] = (
+        False  # set or not, vmap works: the forward is called with all examples at once
+    )
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        """PyTorch's rule for batches, which may be defined but is not needed: vmap calls the forward for each example."""
-        raise NotImplementedError("vmap calls the forward of a custom autograd.Function for each example, never this.")
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> Any:
+        """The rule for batches, where the forward has no use for ``vmap``'s tensors: returns the results and their out_dims.
+
+        *info* has ``batch_size`` and ``randomness``, *in_dims* for each of *args* the dimension of the examples, or None.
+        """
+        raise NotImplementedError("vmap is not overridden for this autograd.Function: its forward is called instead.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
@@ -261,24 +262,32 @@ class Function:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Call the operation on *args*; Tensors among them are its differentiable inputs."""
+        if mode.vmaps and are_mapped(args):
+            return apply_mapped(cls, cls._apply, args, cls.vmap is not Function.vmap)
+        return cls._apply(*args)
+
+    @classmethod
+    def _apply(cls, *args: Any) -> Any:
         if cls._node_type is None:
             cls._node_type = type(cls.__name__ + "Backward", (FunctionNode,), {"_function": cls, "__slots__": ()})
         node = cls._node_type()
-        edges = tuple(_edge(a) for a in args)
+        edges = tuple(edge_of(a) for a in args)
         recording = mode.enabled and any(edge is not None for edge in edges)
         node.needs_input_grad = tuple(edge is not None for edge in edges)
         result = cls._run_forward(node, args)
         outputs = result if isinstance(result, tuple) else (result,)
         if recording:
-            node.edges, node.seq = edges, tick()
+            levels = levels_of([[x._array for x in part if isinstance(x, Tensor)] for part in (args, outputs)])
+            node.edges = tuple(collapsed(args, edges, levels)) if levels else edges
+            node.seq = tick()
             node.code, node.lasti = caller()
             node._inputs = [
                 None if e is None else (a._array.shape, a._array.dtype) for a, e in zip(args, edges, strict=True)
             ]
-            node._outputs = [_kind_of(o) for o in outputs]
-        made = tuple(_output(node, o, i, args, recording) for i, o in enumerate(outputs))
+            node._outputs = [kind_of(o) for o in outputs]
+        made = tuple(output_of(node, o, i, args, recording) for i, o in enumerate(outputs))
         if recording:
-            _forget_own_outputs(node, outputs, made)
+            forget_own_outputs(node, outputs, made)
             if mode.packing:
                 node.pack()
         for observer in mode.observers:
@@ -296,55 +305,6 @@ class Function:
             return result
         finally:
             mode.enabled = before
-
-
-def _kind_of(output: Any) -> tuple[tuple[int, ...], Any]:
-    """The shape and dtype of an output's gradient; those of a number where it is no tensor."""
-    return (output._array.shape, output._array.dtype) if isinstance(output, Tensor) else ((), np.dtype(np.float32))
-
-
-def _edge(value: Any) -> Node | None:
-    if not isinstance(value, Tensor):
-        return None
-    if value._view is not None:
-        value._view.refresh(value)
-    return value._node
-
-
-def _output(node: FunctionNode, value: Any, index: int, args: tuple[Any, ...], recording: bool) -> Any:
-    """*value* as the caller gets it: made by *node*, unless it is no tensor, or not differentiable."""
-    if not isinstance(value, Tensor):
-        return value
-    dirty = any(value is t for t in node._dirty)
-    if dirty:
-        from ..registry.inplace import check_may_change, rewrite_history
-
-        check_may_change(value, recording)
-    differentiable = recording and value._array.dtype.kind in "fc" and not any(value is t for t in node._constant)
-    made_by: Node | None = None
-    if differentiable:
-        made_by = node if len(node._outputs) == 1 else Output(node, index, len(node._outputs))
-    if dirty:
-        rewrite_history(value, made_by)
-        return value
-    returned_input = any(value is a for a in args)
-    made = Tensor._wrap(value._array, made_by)
-    if returned_input or value._counter is not None:
-        made._counter = value._counter_or_new()
-    return made
-
-
-def _forget_own_outputs(node: FunctionNode, raw: tuple[Any, ...], made: tuple[Any, ...]) -> None:
-    """Replace outputs among the saved tensors by their arrays, so that node and output form no cycle."""
-    kept = list(node._saved)
-    for position, tensor in enumerate(kept):
-        for index, (before, after) in enumerate(zip(raw, made, strict=True)):
-            if tensor is not None and (tensor is before or tensor is after) and isinstance(after, Tensor):
-                if any(after is d for d in node._dirty) or after._node is not None:
-                    kept[position] = _SavedOutput(after, index)
-                break
-    node._saved = tuple(kept)
-    node._dirty = node._constant = ()
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:

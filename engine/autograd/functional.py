@@ -59,9 +59,9 @@ def jacobian(
     """The derivative of every output element with respect to every input element.
 
     For one output of shape *out* and one input of shape *in* it has shape *out* + *in*; several of either make
-    a tuple (outermost: outputs). *strategy* "forward-mode", which wants *vectorize*, computes it column by column, cheaper
-    where there are fewer inputs than outputs; otherwise *vectorize* changes nothing. *strict* raises RuntimeError where an
-    output does not depend on an input.
+    a tuple (outermost: outputs). *vectorize* computes all rows in one backward pass, which takes the memory of as many.
+    *strategy* "forward-mode", which wants *vectorize*, computes columns: cheaper where there are fewer inputs than outputs.
+    *strict* raises RuntimeError where an output does not depend on an input.
 
     >>> import allgrad as torch
     >>> torch.autograd.functional.jacobian(lambda x: x ** 2, torch.tensor([1., 3.]))
@@ -75,7 +75,11 @@ def jacobian(
         if strategy == "forward-mode":
             rows = _by_columns(outputs, tensors)
         else:
-            rows = tuple(_jacobian_of(o, tensors, create_graph, strict) for o in outputs)
+            at_once = vectorize and all(o.requires_grad and o._array.size for o in outputs)
+            rows = tuple(
+                _rows_at_once(o, tensors, create_graph) if at_once else _jacobian_of(o, tensors, create_graph, strict)
+                for o in outputs
+            )
     picked = tuple(row if several_inputs else row[0] for row in rows)
     return picked if several_outputs else picked[0]
 
@@ -100,8 +104,20 @@ def _by_columns(outputs: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tupl
     from ..func.forward import columns, pushed_forward
 
     push, points = pushed_forward(list(outputs), list(inputs)), list(inputs)
-    found = [columns(push, points, position, len(outputs)) for position in range(len(points))]
+    found = [columns(push, points, position) for position in range(len(points))]
     return tuple(tuple(column[i].detach() for column in found) for i in range(len(outputs)))
+
+
+def _rows_at_once(output: Tensor, inputs: tuple[Tensor, ...], create_graph: bool) -> tuple[Tensor, ...]:
+    size, shape = output._array.size, output._array.shape
+    weights = Tensor._wrap(np.eye(size, dtype=output._array.dtype).reshape(size, *shape))
+    found = grad(output, inputs, weights, retain_graph=True, create_graph=create_graph, allow_unused=True,
+                 is_grads_batched=True)  # fmt: skip
+    return tuple(
+        Tensor._wrap(np.zeros((*shape, *t._array.shape), t._array.dtype)) if g is None
+        else g.reshape((*shape, *t._array.shape))
+        for g, t in zip(found, inputs, strict=True)
+    )  # fmt: skip
 
 
 def _jacobian_of(output: Tensor, inputs: tuple[Tensor, ...], create_graph: bool, strict: bool) -> tuple[Tensor, ...]:

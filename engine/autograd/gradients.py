@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Node, conjugated
+from ..tape.vmaps import running
 from ..tensors.tensor import Tensor, add_method
 from .backward import run
 from .edges import GradientEdge
@@ -139,8 +141,8 @@ def _batched(
     keep: bool,
     create_graph: bool,
 ) -> list[Tensor | None]:
-    """One pass for each entry of the weights' first dimension, stacked; the last one frees the graph unless *keep*."""
-    from ..operations.shape import stack
+    """One pass for all entries of the weights' first dimension."""
+    from ..operations.batches import enter_batch, without_batch
 
     counts = {w._array.shape[:1] for w in weights if w is not None}
     if len(counts) != 1 or () in counts or (0,) in counts:
@@ -149,11 +151,10 @@ def _batched(
             f"found {[None if w is None else list(w.shape) for w in weights]}"
         )
     ((count,),) = counts
-    rows = []
-    for i in range(count):
-        row = [None if w is None else w[i] for w in weights]
-        rows.append(_once(outputs, nodes, row, keep or i < count - 1, create_graph))
-    return [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
+    with running(count) as level:
+        entries = [None if w is None else enter_batch(w, 0, level) for w in weights]
+        found = _once(outputs, nodes, entries, keep, create_graph)
+    return [None if g is None else without_batch(g, 0, level, count) for g in found]
 
 
 class _Missing(NamedTuple):
@@ -186,7 +187,7 @@ def _as_tensor(g: Any) -> Tensor:
     g = conjugated(g)
     if isinstance(g, Tensor):
         return g
-    array = np.asarray(g)
+    array = as_array(g)
     return Tensor._wrap(array if array.base is None and array.flags.writeable else array.copy())
 
 

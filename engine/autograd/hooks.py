@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from ..batching import as_array
 from ..tape.mode import users_code
 from ..tape.nodes import Gradients, Node, conjugated
 from ..tensors.tensor import Tensor
@@ -16,7 +15,7 @@ def _shown(g: Any) -> Any:
     """The gradient *g* of the running pass as a user sees it: a Tensor, or None."""
     if g is None or isinstance(g, Tensor):
         return conjugated(g)
-    return Tensor._wrap(np.asarray(conjugated(g)))
+    return Tensor._wrap(as_array(conjugated(g)))
 
 
 def _taken(seen: Any, raw: bool) -> Any:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.gradients import grad as gradients
+from ..operations.batches import enter_batch, without_batch
 from ..tape.mode import enable_grad, mode
+from ..tape.vmaps import running
 from ..tensors.tensor import Tensor
 from .reverse import ArgNums, _with_tracked, settled, tracked
 from .tree import flatten, tree_map, unflatten
@@ -88,7 +90,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
 def jacfwd(
     func: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Callable[..., Any]:
-    """The function that returns the Jacobian of *func*: of shape output + input, computed column by column.
+    """The function that returns the Jacobian of *func*: of shape output + input, computed with all columns at once.
 
     >>> import allgrad as torch
     >>> torch.func.jacfwd(lambda x: x ** 2)(torch.tensor([1., 3.]))
@@ -104,7 +106,7 @@ def jacfwd(
             outputs, output_structure = flatten(value)
             points, input_structure = flatten(inputs)
             push = pushed_forward(outputs, points)
-            found = [columns(push, points, position, len(outputs)) for position in range(len(points))]
+            found = [columns(push, points, position) for position in range(len(points))]
             per_output = [unflatten(input_structure, [column[i] for column in found]) for i in range(len(outputs))]
             jacobian = settled(unflatten(output_structure, per_output), inputs)
         return (jacobian, tree_map(lambda t: settled(t, inputs), aux)) if has_aux else jacobian
@@ -112,15 +114,12 @@ def jacfwd(
     return transformed
 
 
-def columns(push: Callable[[list[Any]], list[Any]], points: list[Tensor], position: int, count: int) -> list[Any]:
-    """The derivatives of the *count* outputs along every element of the input at *position*, in the last dimensions."""
-    from ..operations.shape import stack
-
+def columns(push: Callable[[list[Any]], list[Any]], points: list[Tensor], position: int) -> list[Any]:
+    """The derivatives of the outputs along every element of the input at *position*, in the last dimensions."""
     shape, size = tuple(points[position].shape), points[position]._array.size
-    found: list[list[Any]] = [[] for _ in range(count)]
-    for element in range(size):
+    with running(size) as level:
         tangents = [Tensor._wrap(np.zeros_like(p._array)) for p in points]
-        tangents[position]._array.reshape(-1)[element] = 1
-        for column, derivative in zip(found, push(tangents), strict=True):
-            column.append(derivative)
-    return [stack(column, -1).reshape(tuple(column[0].shape) + shape) for column in found]
+        every = np.eye(size, dtype=points[position]._array.dtype).reshape(size, *shape)
+        tangents[position] = enter_batch(Tensor._wrap(every), 0, level)
+        found = push(tangents)
+    return [without_batch(d, d._array.ndim, level, size).reshape(tuple(d.shape) + shape) for d in found]

@@ -1,4 +1,4 @@
-"""Reverse-mode transformations: gradients, vector-Jacobian products, Jacobians row by row."""
+"""Reverse-mode transformations: gradients, vector-Jacobian products, Jacobians with all rows at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd.gradients import grad as gradients
+from ..operations.batches import enter_batch, without_batch
 from ..tape.mode import enable_grad
 from ..tape.nodes import AccumulateGrad, Node
+from ..tape.vmaps import running
 from ..tensors.tensor import Tensor
 from .tree import flatten, tree_map, unflatten
 
@@ -84,12 +86,21 @@ def _one_number(output: Any, name: str) -> Tensor:
     return output
 
 
+def _wanted_again(output: Tensor, inputs: Sequence[Tensor], weight: Any) -> bool:
+    """Whether the gradient may be differentiated: it depends on more than fresh leaves, which nobody else knows."""
+    if (weight is not None and weight.requires_grad) or any(type(t._node) is not AccumulateGrad for t in inputs):
+        return True
+    node = output._node
+    return node is not None and _reaches_others(node, {t._node for t in inputs})
+
+
 def _tensor_gradients(output: Tensor, inputs: Any, weight: Any = None) -> Any:
     """The gradient of *output* for each tensor of the tree *inputs*: zeros where it does not depend on it."""
     leaves, structure = flatten(inputs)
     differentiable = [t for t in leaves if isinstance(t, Tensor) and t.requires_grad]
     if output.requires_grad and differentiable:
-        found = iter(gradients(output, differentiable, weight, create_graph=True, materialize_grads=True))
+        recorded = _wanted_again(output, differentiable, weight)
+        found = iter(gradients(output, differentiable, weight, True, recorded, materialize_grads=True))
     else:
         found = iter([Tensor._wrap(np.zeros_like(t._array)) for t in differentiable])
     return unflatten(structure, [next(found) if isinstance(t, Tensor) and t.requires_grad else t for t in leaves])
@@ -174,7 +185,9 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """The function that returns the Jacobian of *func*: of shape output + input, computed row by row.
+    """The function that returns the Jacobian of *func*: of shape output + input, computed with all rows at once.
+
+    *chunk_size* rows at once, if that is given: it bounds the memory.
 
     >>> import allgrad as torch
     >>> torch.func.jacrev(lambda x: x ** 2)(torch.tensor([1., 3.]))
@@ -187,27 +200,30 @@ def jacrev(
             filled, inputs = _with_tracked(args, argnums)
             output = func(*filled, **kwargs)
             value, aux = output if has_aux else (output, None)
-            jacobian = settled(tree_map(lambda one: _rows(one, inputs), value), inputs)
+            jacobian = settled(tree_map(lambda one: _rows(one, inputs, chunk_size), value), inputs)
         return (jacobian, settled(aux, inputs)) if has_aux else jacobian
 
     return transformed
 
 
-def _rows(output: Tensor, inputs: Any) -> Any:
-    """The Jacobian of one output: for each input, the gradients of its elements stacked."""
-    from ..operations.shape import stack
+def _rows(output: Tensor, inputs: Any, chunk_size: int | None) -> Any:
+    """The Jacobian of one output: for each input, the gradients of its elements, found in one pass, or as few as may be."""
+    from ..operations.shape import cat
 
     size, shape = output._array.size, tuple(output.shape)
-    rows = []
-    for position in range(size):
-        weight = np.zeros(size, dtype=output._array.dtype)
-        weight[position] = 1
-        rows.append(flatten(_tensor_gradients(output, inputs, Tensor._wrap(weight.reshape(shape))))[0])
     leaves, structure = flatten(inputs)
-    columns = [stack(list(column)).reshape(shape + tuple(column[0].shape)) for column in zip(*rows, strict=True)]
     if not size:
-        columns = [Tensor._wrap(np.zeros(shape + tuple(t.shape), dtype=t._array.dtype)) for t in leaves]
-    return unflatten(structure, columns)
+        return unflatten(structure, [Tensor._wrap(np.zeros(shape + tuple(t.shape), t._array.dtype)) for t in leaves])
+    rows = []
+    step = chunk_size or size
+    for start in range(0, size, step):
+        count = min(step, size - start)
+        weights = Tensor._wrap(np.eye(count, size, start, dtype=output._array.dtype).reshape(count, *shape))
+        with running(count) as level:
+            found = flatten(_tensor_gradients(output, inputs, enter_batch(weights, 0, level)))[0]
+        rows.append([without_batch(t, 0, level, count) for t in found])
+    columns = [column[0] if len(rows) == 1 else cat(list(column)) for column in zip(*rows, strict=True)]
+    return unflatten(structure, [c.reshape(shape + tuple(c.shape)[1:]) for c in columns])
 
 
 def hessian(func: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from .error_function import fastest
 from .loops import loops
 
@@ -19,7 +20,7 @@ def _loops(*arrays: Array) -> Any:
 
 def relu_backward(g: Array, y: Array) -> Array:
     """*g* where *y*, the operand or the result of a relu, is positive or nan, else 0."""
-    g = np.asarray(g, order="C")  # the gradient of a mean is one number seen many times
+    g = as_array(g, order="C")  # the gradient of a mean is one number seen many times
     faster = loops("activation", y, g)
     if faster is None:
         return relu_backward_by_passes(g, y)
@@ -35,7 +36,7 @@ def relu_backward_by_passes(g: Array, y: Array) -> Array:
 
 def tanh_backward(g: Array, y: Array) -> Array:
     """g · (1 - y²): the gradient of tanh from *g*, that of its result *y*."""
-    g = np.asarray(g, order="C")
+    g = as_array(g, order="C")
     faster = loops("activation", y, g)
     if faster is None:
         return tanh_backward_by_passes(g, y)

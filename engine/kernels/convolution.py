@@ -77,26 +77,36 @@ def _spread_group(grad: Array, filters: Array, shape: tuple[int, ...], geometry:
     return result
 
 
-def correlate_filters(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry, groups: int) -> Array:
-    """The gradient of ``correlate`` with respect to filters of *shape*, from *grad*, that of its result."""
+def correlate_filters(
+    grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry, groups: int, each: int | None = None
+) -> Array:
+    """The gradient of ``correlate`` with respect to filters of *shape*, from *grad*, that of its result.
+
+    With *each*, the images are in sets of so many, and the result is the gradients (sets, *shape*) of every one.
+    """
     part = (shape[0] // groups, *shape[1:])
     parts = [
-        _gather_group(g, x, part, geometry)
+        _gather_group(g, x, part, geometry, each)
         for g, x in zip(_groups(grad, groups, 1), _groups(images, groups, 1), strict=True)
     ]
-    return _joined(parts, 0)
+    return _joined(parts, 0 if each is None else 1)
 
 
-def _gather_group(grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+def _gather_group(
+    grad: Array, images: Array, shape: tuple[int, ...], geometry: Geometry, each: int | None = None
+) -> Array:
     grad = np.ascontiguousarray(grad)
-    faster = winograd.fit(images, shape, geometry) if images.dtype == grad.dtype else None
+    alike = images.dtype == grad.dtype and each is None
+    faster = winograd.fit(images, shape, geometry) if alike else None
     if faster is not None:
         return winograd.correlate_filters(faster, grad, images, geometry)
     n, out = grad.shape[:2]
     flat = grad.reshape(n, out, math.prod(geometry.counts))
-    total = np.zeros((out, shape[1] * geometry.area), dtype=np.result_type(grad, images))
-    product = np.empty_like(total)
+    sets = 1 if each is None else n // max(each, 1)
+    totals = np.zeros((sets, out, shape[1] * geometry.area), dtype=np.result_type(grad, images))
+    product = np.empty_like(totals[0]) if sets else totals
     for block, columns in column_blocks(images, geometry):
-        for g, c in zip(flat[block], columns, strict=True):
+        for i, (g, c) in enumerate(zip(flat[block], columns, strict=True), block.start):
+            total = totals[0 if each is None else i // each]
             total += np.matmul(g, c.T, out=product)
-    return total.reshape(shape)
+    return totals.reshape(shape if each is None else (sets, *shape))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from .scipy_functions import installed
 
 Array = np.ndarray[Any, Any]
@@ -74,7 +75,8 @@ def fastest(name: str, x: Array) -> Array:
     if faster is None:
         result: Array = globals()[name](x)
         return result
-    return np.asarray(getattr(faster, name)(x)).astype(x.dtype, copy=False)
+    found: Array = as_array(getattr(faster, name)(x)).astype(x.dtype, copy=False)
+    return found
 
 
 def _in_blocks(function: Any, x: Array) -> Array:

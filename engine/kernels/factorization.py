@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched
 from .scipy_functions import installed
 
 Array = np.ndarray[Any, Any]
@@ -81,8 +82,10 @@ def lu_by_columns(matrices: Array) -> tuple[Array, Array, Array]:
     return packed, pivots, info
 
 
-def row_order(pivots: Array, rows: int) -> Array:
+def row_order(pivots: Any, rows: int) -> Any:
     """The order of *rows* that the exchanges *pivots* lead to: A[order] = L U."""
+    if isinstance(pivots, Batched):
+        return Batched(row_order(pivots.values, rows), pivots.levels)
     order = np.broadcast_to(np.arange(rows), (*pivots.shape[:-1], rows)).copy()
     for where in np.ndindex(pivots.shape[:-1]):
         row = order[where]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched
 from .loops import loops
 
 Array = np.ndarray[Any, Any]
@@ -63,14 +64,18 @@ def channel_moments_by_passes(x: Array) -> tuple[Array, Array]:
 
 
 class _Layout:
-    """Whether *x* is standardised by rows or by channels, as the loops know them, and how it then is seen."""
+    """Whether *x* is standardised by rows, channels or groups of channels, as the loops know them, and how it then is seen."""
 
     def __init__(self, x: Array, weight: Array, dims: Dims) -> None:
         self.faster: Any = None
         ndim = x.ndim
+        if isinstance(x, Batched) or isinstance(weight, Batched):
+            return
         if dims == tuple(range(ndim - len(dims), ndim)):
             self.kind, self.shape = "rows", (-1, int(np.prod(x.shape[ndim - len(dims) :])))
             wanted = x.shape[ndim - len(dims) :]
+            if dims == (2, 3) and weight.shape == (1, *x.shape[1:3], 1):
+                self.kind, self.shape, wanted = "groups", x.shape, weight.shape
         elif ndim > 2 and dims == (0, *range(2, ndim)):
             self.kind, self.shape = "channels", (*x.shape[:2], int(np.prod(x.shape[2:])))
             wanted = (1, x.shape[1], *(1,) * (ndim - 2))

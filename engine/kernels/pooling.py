@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import empty, zeros
 from .loops import loops
 from .windows import Geometry, Sizes, image_blocks, padded, sum_windows_back
 
@@ -163,7 +164,7 @@ def _flat_windows(positions: list[Array], size: Sizes) -> Array:
 def range_sums(array: Array, axis: int, starts: Sizes, stops: Sizes) -> Array:
     """The sums of *array* from each start up to the stop, along *axis*; the ranges may overlap."""
     rows = np.moveaxis(array, axis, 0)
-    result = np.empty((len(starts), *rows.shape[1:]), dtype=array.dtype)
+    result = empty((len(starts), *rows.shape[1:]), array)
     for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
         rows[start:stop].sum(0, out=result[i])
     return np.moveaxis(result, 0, axis)
@@ -172,7 +173,7 @@ def range_sums(array: Array, axis: int, starts: Sizes, stops: Sizes) -> Array:
 def spread_ranges(sums: Array, axis: int, length: int, starts: Sizes, stops: Sizes) -> Array:
     """The transpose of ``range_sums``: each of *sums* added to all of its range, along an *axis* of that *length*."""
     rows = np.moveaxis(sums, axis, 0)
-    result = np.zeros((length, *rows.shape[1:]), dtype=sums.dtype)
+    result = zeros((length, *rows.shape[1:]), sums)
     for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
         result[start:stop] += rows[i]
     return np.moveaxis(result, 0, axis)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
+
 Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 1 << 19
@@ -30,7 +32,7 @@ def rows_times(rows: Array, matrix: Array, bias: Array | None) -> Array:
 
 def add_rows(rows: Array, index: Array, shape: tuple[int, ...]) -> Array:
     """Zeros of *shape* (n, …) with *rows* (m, …) added at the places *index* (m): like ``np.add.at``, but in order of place."""
-    result = np.zeros(shape, rows.dtype)
+    result: Array = zeros(shape, rows)
     if not index.size:
         return result
     places = np.where(index < 0, index + shape[0], index)

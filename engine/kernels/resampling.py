@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import zeros
+
 Array = np.ndarray[Any, Any]
 
 
@@ -56,9 +58,9 @@ def resample(array: Array, axis: int, taps: Taps) -> Array:
         if places is None and result is None:
             result = part
             continue
-        result = np.zeros(shape, dtype=array.dtype) if result is None else result
+        result = zeros(shape, array) if result is None else result
         result[(slice(None),) * axis + (slice(None) if places is None else places,)] += part
-    return np.zeros(shape, dtype=array.dtype) if result is None else result
+    return zeros(shape, array) if result is None else result
 
 
 def resample_bytes(array: Array, axis: int, taps: Taps) -> Array:

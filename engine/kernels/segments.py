@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
+
 Array = np.ndarray[Any, Any]
 
 _MOST_STEPS = 16  # the rows of longer segments beyond these are summed segment by segment
@@ -17,7 +19,7 @@ def segment_sums(rows: Array, starts: Array, counts: Array, order: Array | None 
     All first rows are added at once, then all second ones, and so on: NumPy's ``add.reduceat`` along the first axis
     takes sixteen times as long.
     """
-    result = np.zeros((len(starts), *rows.shape[1:]), dtype=rows.dtype)
+    result: Array = zeros((len(starts), *rows.shape[1:]), rows)
     for step in range(min(int(counts.max(initial=0)), _MOST_STEPS)):
         going_on = np.flatnonzero(counts > step)
         places = starts[going_on] + step

@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 _FEWEST_CHANNELS = 8  # below, the transforms cost more than the products they save
 _FILTER = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-_BLOCK_BYTES = 1 << 19
+_BLOCK_BYTES = 1 << 20
 
 
 def fit(images: Array, filters: tuple[int, ...], geometry: Geometry) -> Any:
@@ -37,20 +37,34 @@ def correlate(by: Any, images: Array, filters: Array, bias: Array, geometry: Geo
     """``convolution.correlate`` without groups, *by* the loops that ``fit``."""
     n, c, o = images.shape[0], images.shape[1], filters.shape[0]
     rows, columns = _tiles(geometry.counts)
-    count = rows * (columns + 1)
     result = np.empty((n, o, *geometry.counts), images.dtype)
-    blocks = list(image_blocks(n, 16 * max(c, o) * count * images.itemsize, _BLOCK_BYTES))
-    length = blocks[0].stop * count
-    tiles, products = (np.empty((16, channels, length), images.dtype) for channels in (c, o))
     transformed = _transformed(filters)
+    blocks = _blocks(n * rows, columns, c + o, images.itemsize)
+    tiles, products = (_room(by, channels, blocks[0].stop * columns, images.dtype) for channels in (c, o))
     for block in blocks:
-        used = (block.stop - block.start) * count
-        if used != length:
-            tiles, products = (np.empty((16, channels, used), images.dtype) for channels in (c, o))
-        by.transform_images(images[block], tiles, rows, columns, *geometry.padding)
-        np.matmul(transformed, tiles, out=products)
-        by.gather_results(products, result[block], bias, rows, columns)
+        used = (block.stop - block.start) * columns
+        by.transform_images(images, block.start, block.stop, tiles, rows, columns, geometry.padding)
+        np.matmul(transformed, tiles[:, :, :used], out=products[:, :, :used])
+        by.gather_results(products, block.start, block.stop, result, bias, rows, columns)
     return result
+
+
+def _blocks(rows: int, columns: int, channels: int, itemsize: int) -> list[slice]:
+    """Slices of all *rows* of tiles, of as many as stay in the cache with what is made of them."""
+    return list(image_blocks(rows, 16 * channels * columns * itemsize, _BLOCK_BYTES))
+
+
+def _room(by: Any, channels: int, count: int, dtype: Any) -> Array:
+    """Room for the 16 numbers of *count* transformed tiles in so many *channels*.
+
+    It begins at a line of the cache, and so do its rows: vectors that straddle two take twice the time.
+    """
+    length = (count + 2 * by.SPARE - 1) // by.SPARE * by.SPARE
+    size = 16 * channels * length * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    room: Array = memory[begin : begin + size].view(dtype).reshape(16, channels, length)
+    return room
 
 
 def _transformed(filters: Array) -> Array:
@@ -74,14 +88,15 @@ def correlate_filters(by: Any, grad: Array, images: Array, geometry: Geometry) -
     """``convolution.correlate_filters`` without groups."""
     n, o, c = images.shape[0], grad.shape[1], images.shape[1]
     rows, columns = _tiles(geometry.counts)
-    count = rows * (columns + 1)
     total = np.zeros((16, o, c), images.dtype)
     product = np.empty_like(total)
-    tiles, others = (np.empty((16, channels, count), images.dtype) for channels in (c, o))
-    for image in range(n):
-        by.transform_images(images[image : image + 1], tiles, rows, columns, *geometry.padding)
-        by.transform_gradients(grad[image : image + 1], others, rows, columns)
-        total += np.matmul(others, tiles.swapaxes(1, 2), out=product)
+    blocks = _blocks(n * rows, columns, c + o, images.itemsize)
+    tiles, others = (_room(by, channels, blocks[0].stop * columns, images.dtype) for channels in (c, o))
+    for block in blocks:
+        used = (block.stop - block.start) * columns
+        by.transform_images(images, block.start, block.stop, tiles, rows, columns, geometry.padding)
+        by.transform_gradients(grad, block.start, block.stop, others, rows, columns)
+        total += np.matmul(others[:, :, :used], tiles[:, :, :used].swapaxes(1, 2), out=product)
     back = _FILTER.T.astype(images.dtype)
     half = np.matmul(back, total.reshape(4, 4, -1))
     whole = (back @ half.reshape(4, -1)).reshape(3, 3, o, c)

@@ -29,6 +29,7 @@ from ..operations.convolution import (
     conv1d,
     conv2d,
     conv3d,
+    conv_tbc,
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
@@ -91,6 +92,7 @@ from ..operations.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
+from ..operations.projected_losses import linear_cross_entropy
 from ..operations.rectifiers import (
     celu,
     celu_,
@@ -153,6 +155,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -195,6 +198,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

@@ -183,3 +183,15 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """Divides images (N, C, H, W) by what as many channels on both sides hold: the older form of LocalResponseNorm."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return *input* divided by (k + alpha / size · the sum of the squares of those channels) to the power of beta."""
+        width = 2 * ((self.size + 1) // 2) - 1
+        return local_response_norm(input, width, self.alpha * width / self.size, self.beta, self.k)

@@ -58,6 +58,61 @@ class _GlobalHandle(Handle):
             del global_hooks[self._kind]
 
 
+class Hooked:
+    """What takes hooks: each method returns a handle that takes its hook away again."""
+
+    _forward_pre_hooks: Table
+    _forward_hooks: Table
+    _backward_pre_hooks: Table
+    _backward_hooks: Table
+    _state_dict_pre_hooks: Table
+    _state_dict_hooks: Table
+    _load_state_dict_pre_hooks: Table
+    _load_state_dict_post_hooks: Table
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the positional arguments.
+
+        *with_kwargs*: the hook is called with (module, args, kwargs) and returns None or (args, kwargs).
+        """
+        return register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the output.
+
+        *with_kwargs*: the hook is called with (module, args, kwargs, output). *always_call*: also if an error occurred.
+        """
+        return register(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_output)`` before the gradient passes; what it returns replaces grad_output."""
+        return register(self._backward_pre_hooks, Hook(hook), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` after the gradient passed; a result replaces grad_input."""
+        return register(self._backward_hooks, Hook(hook), prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, prefix, keep_vars)`` before the state is collected."""
+        return register(self._state_dict_pre_hooks, Hook(hook))
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` after the state is collected."""
+        return register(self._state_dict_hooks, Hook(hook))
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call the hook before loading with (module, state_dict, prefix, local_metadata, strict, and three lists)."""
+        return register(self._load_state_dict_pre_hooks, Hook(hook))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, incompatible_keys)`` after loading; it may change the two lists."""
+        return register(self._load_state_dict_post_hooks, Hook(hook))
+
+
 def _hooks(module: Module, kind: str) -> list[Hook]:
     own: Table = getattr(module, f"_{kind}_hooks")
     return [*global_hooks.get(kind, {}).values(), *own.values()]

@@ -55,7 +55,7 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return input @ weightᵀ + bias."""
-        return linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

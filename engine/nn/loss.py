@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 from ..operations.loss import chosen_reduction
 from ..tensors.tensor import Tensor
 from . import functional
+from .linear import Linear
 from .module import Module
 
 
@@ -130,6 +133,91 @@ class NLLLoss(_WeightedLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the log-probabilities *input* against the classes *target*."""
         return functional.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class NLLLoss2d(NLLLoss):
+    """The older name of NLLLoss, for images; it warns as PyTorch's does."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        warnings.warn(
+            "NLLLoss2d has been deprecated. Please use NLLLoss instead as a drop-in replacement.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(*args, **options)
+
+
+class LinearCrossEntropyLoss(_WeightedLoss):
+    """The cross entropy of the logits that a linear layer of its own makes of (N, in) or (in).
+
+    Args:
+        in_features: the last dimension of the input.
+        num_classes: C.
+        out_features: the predictions of each example, (d1, …); none by default.
+        bias: give the linear layer one (default False).
+        reduction: "mean", "sum" or "none".
+        weight: a weight for every class, (C).
+        ignore_index: targets of this value do not count (default -100).
+        label_smoothing: the part of the target, from 0 to 1, that is spread evenly over the classes.
+        options: None; see ``functional.linear_cross_entropy``.
+
+    Example:
+        >>> import allgrad as torch
+        >>> loss = torch.nn.LinearCrossEntropyLoss(5, 10, out_features=(4, 3), reduction="none")
+        >>> loss(torch.randn(2, 5), torch.randint(0, 10, (2, 4, 3))).shape
+        torch.Size([2, 4, 3])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: None = None,
+    ) -> None:
+        if weight is not None and weight.shape != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
+        if not 0 <= label_smoothing <= 1:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
+        super().__init__(weight, reduction=reduction)
+        self.num_classes = num_classes
+        self.out_features = out_features
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.options = options
+        rows = math.prod(out_features, start=num_classes)
+        self.linear = Linear(in_features, rows, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the linear layer's logits against *target*."""
+        shape = (self.num_classes, *self.out_features)
+        bias = self.linear.bias
+        return functional.linear_cross_entropy(
+            input,
+            self.linear.weight.reshape(*shape, self.linear.in_features),
+            target,
+            linear_bias=None if bias is None else bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
+            f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
+            f"label_smoothing={self.label_smoothing}, options={self.options}"
+        )
 
 
 class BCELoss(_WeightedLoss):

@@ -8,18 +8,16 @@ from typing import Any, Self
 
 from .. import devices, dtypes
 from ..tape.module_calls import note_call
-from ..tape.nodes import Handle
 from ..tape.version import tick
+from ..tensors.buffer import Buffer
 from ..tensors.parameter import Parameter
 from ..tensors.tensor import Tensor
 from . import state
-from .hooks import Hook, call_with_hooks, global_hooks, register
+from .hooks import Hooked, call_with_hooks, global_hooks
 from .location import locate
 
-Hooks = OrderedDict[int, Hook]
 
-
-class Module:
+class Module(Hooked):
     """A part of a network: subclasses assign parameters and other modules in ``__init__`` and define ``forward``.
 
     Calling a module runs ``forward`` and its hooks. An error inside is led by the module's path, such as
@@ -42,14 +40,6 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent_buffers_set: set[str]
-    _forward_pre_hooks: Hooks
-    _forward_hooks: Hooks
-    _backward_pre_hooks: Hooks
-    _backward_hooks: Hooks
-    _state_dict_pre_hooks: Hooks
-    _state_dict_hooks: Hooks
-    _load_state_dict_pre_hooks: Hooks
-    _load_state_dict_post_hooks: Hooks
 
     def __init__(self) -> None:
         fresh = self.__dict__
@@ -154,6 +144,13 @@ class Module:
                 )
             self._forget(name, "_modules")
             self._modules[name] = value
+        elif isinstance(value, Buffer):
+            if kinds["buffer"] is None:
+                raise AttributeError(
+                    "cannot assign buffers before Module.__init__() call: begin with super().__init__()"
+                )
+            self._forget(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
         else:
             for kind, held in kinds.items():
                 if held is not None and name in held:
@@ -393,48 +390,6 @@ class Module:
     def set_extra_state(self, state: Any) -> None:
         """Take back what ``get_extra_state`` returned."""
         raise RuntimeError("a subclass that has extra state defines get_extra_state and set_extra_state")
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Handle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the positional arguments.
-
-        *with_kwargs*: the hook is called with (module, args, kwargs) and returns None or (args, kwargs).
-        """
-        return register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
-    ) -> Handle:
-        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the output.
-
-        *with_kwargs*: the hook is called with (module, args, kwargs, output). *always_call*: also if an error occurred.
-        """
-        return register(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
-
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
-        """Call ``hook(module, grad_output)`` before the gradient passes; what it returns replaces grad_output."""
-        return register(self._backward_pre_hooks, Hook(hook), prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
-        """Call ``hook(module, grad_input, grad_output)`` after the gradient passed; a result replaces grad_input."""
-        return register(self._backward_hooks, Hook(hook), prepend)
-
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call ``hook(module, prefix, keep_vars)`` before the state is collected."""
-        return register(self._state_dict_pre_hooks, Hook(hook))
-
-    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call ``hook(module, state_dict, prefix, local_metadata)`` after the state is collected."""
-        return register(self._state_dict_hooks, Hook(hook))
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call the hook before loading with (module, state_dict, prefix, local_metadata, strict, and three lists)."""
-        return register(self._load_state_dict_pre_hooks, Hook(hook))
-
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call ``hook(module, incompatible_keys)`` after loading; it may change the two lists."""
-        return register(self._load_state_dict_post_hooks, Hook(hook))
 
     def _get_name(self) -> str:
         return type(self).__name__

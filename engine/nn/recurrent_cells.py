@@ -13,19 +13,17 @@ from . import init
 from .module import Module
 
 
-class _Cell(Module):
-    """Weights and biases, evenly distributed over ±1 / sqrt(hidden_size) in the beginning."""
-
-    gates = 1
+class RNNCellBase(Module):
+    """Weights and biases, evenly distributed over ±1 / sqrt(hidden_size) in the beginning, of *num_chunks* gates."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        rows = self.gates * hidden_size
+        rows = num_chunks * hidden_size
         self.weight_ih = Parameter(empty(rows, input_size, device=device, dtype=dtype))
         self.weight_hh = Parameter(empty(rows, hidden_size, device=device, dtype=dtype))
         self.register_parameter("bias_ih", Parameter(empty(rows, device=device, dtype=dtype)) if bias else None)
@@ -61,7 +59,7 @@ class _Cell(Module):
         return f"{self._get_name()} {self.input_size}→{self.hidden_size}"
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """tanh(input @ weight_ihᵀ + bias_ih + hidden @ weight_hhᵀ + bias_hh), or max(0, …) for *nonlinearity* "relu".
 
     Example:
@@ -79,7 +77,7 @@ class RNNCell(_Cell):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -95,7 +93,7 @@ class RNNCell(_Cell):
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of a long short-term memory (S. Hochreiter and J. Schmidhuber, 1997); see ``allgrad.lstm_cell``.
 
     Example:
@@ -105,7 +103,10 @@ class LSTMCell(_Cell):
         (torch.Size([2, 4]), torch.Size([2, 4]))
     """
 
-    gates = 4
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Return the next hidden and cell state (N, hidden) of *input* (N, in) and those before, or all without N."""
@@ -114,7 +115,7 @@ class LSTMCell(_Cell):
         return (hidden, cell) if input.ndim == 2 else (hidden.squeeze(0), cell.squeeze(0))
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a gated recurrent unit (K. Cho et al., arXiv:1406.1078); see ``allgrad.gru_cell``.
 
     Example:
@@ -123,7 +124,10 @@ class GRUCell(_Cell):
         torch.Size([2, 4])
     """
 
-    gates = 3
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Return the next state (N, hidden) of *input* (N, in) and the state *hx* (N, hidden), or all without N."""

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..dtypes import float64
 from ..errors import normal_dim
 from ..kernels.activation import gelu as gelu_values
 from ..kernels.activation import gelu_backward as gelu_gradient
+from ..kernels.pointwise import in_one_pass
 from ..random import numpy_generator
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
@@ -65,6 +67,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def _silu_rule(g: Any, input: Any) -> Any:
+    fused = in_one_pass("silu_backward", g, input)
+    if fused is not None:
+        return fused
     s = 1.0 / (1.0 + np.exp(-input))
     return g * (s * (1.0 + input * (1.0 - s)))
 
@@ -73,7 +78,8 @@ def _silu_rule(g: Any, input: Any) -> Any:
 def silu_values(input: Array) -> Array:
     """input · sigmoid(input)."""
     check_floating("silu", input)
-    return input / (1.0 + np.exp(-input))
+    fused = in_one_pass("silu", input)
+    return input / (1.0 + np.exp(-input)) if fused is None else fused
 
 
 @composite(method=False, samples=unary())
@@ -106,6 +112,9 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _softplus_rule(g: Any, input: Any, beta: float, threshold: float) -> Any:
+    fused = in_one_pass("softplus_backward", g, input, beta, threshold)
+    if fused is not None:
+        return fused
     scaled = input * beta
     held = np.where(scaled >= threshold, threshold, scaled)  # PyTorch's second derivative is 0 at the threshold
     return np.where(scaled > threshold, g, g * sigmoid(held))
@@ -115,6 +124,9 @@ def _softplus_rule(g: Any, input: Any, beta: float, threshold: float) -> Any:
 def softplus_values(input: Array, beta: float, threshold: float) -> Array:
     """log(1 + exp(beta · input)) / beta; input itself where beta · input exceeds *threshold*."""
     check_floating("softplus", input)
+    fused = in_one_pass("softplus", input, beta, threshold)
+    if fused is not None:
+        return fused
     scaled = input * beta
     return np.where(scaled > threshold, input, np.log1p(np.exp(np.minimum(scaled, threshold))) / beta)
 
@@ -125,12 +137,18 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return softplus_values(input, float(beta), float(threshold))
 
 
-@operation(
-    lambda g, input: g * sigmoid(-input), method=False, node_name="LogSigmoidBackward0", samples=unary(), refuses="c"
-)
+def _logsigmoid_rule(g: Any, input: Any) -> Any:
+    fused = in_one_pass("logsigmoid_backward", g, input)
+    return g * sigmoid(-input) if fused is None else fused
+
+
+@operation(_logsigmoid_rule, method=False, node_name="LogSigmoidBackward0", samples=unary(), refuses="c")
 def logsigmoid(input: Array) -> Array:
     """log(sigmoid(input)), without overflow."""
     check_floating("log_sigmoid", input)
+    fused = in_one_pass("logsigmoid", input)
+    if fused is not None:
+        return fused
     return np.minimum(input, 0.0) - np.log1p(np.exp(-np.absolute(input)))
 
 
@@ -184,7 +202,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """
     check_floating("gumbel_softmax", logits._array)
     draws = numpy_generator(None).gumbel(size=logits._array.shape)
-    soft = softmax((logits + Tensor._wrap(np.asarray(draws, dtype=logits._array.dtype))) / tau, dim)
+    soft = softmax((logits + Tensor._wrap(as_array(draws, dtype=logits._array.dtype))) / tau, dim)
     if not hard:
         return soft
     highest = np.argmax(soft._array, axis=dim, keepdims=True)

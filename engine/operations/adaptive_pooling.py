@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import folding
 from ..kernels.pooling import max_at, range_sums, spread_ranges
 from ..kernels.windows import Sizes
 from ..registry import Array, composite, operation
@@ -138,6 +139,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: OutputSize) -> Tensor:
     lambda g, y1, input_shape: scatter_flat(g[0], y1, input_shape),
     outputs=ValuesAndIndices,
     node_name=lambda node: f"AdaptiveMaxPool{len(node._saved_input_shape) - 2}DBackward0",
+    batching=folding(0),
     public=False,
     samples=on(real(1, 2, 5, 4), (3, 2)),
 )

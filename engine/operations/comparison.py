@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..registry import Array, Index, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import binary, each, on, real, truth
@@ -243,7 +244,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if tolerance < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
-    return Tensor._wrap(np.asarray(np.isclose(input._array, other._array, rtol, atol, equal_nan)))
+    return Tensor._wrap(as_array(np.isclose(input._array, other._array, rtol, atol, equal_nan)))
 
 
 @composite()

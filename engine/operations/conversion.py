@@ -14,6 +14,7 @@ from ..registry.samples import each, on, unary
 from ..registry.samples import real as reals
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
+from .batches import room_for
 
 
 def _uncast(g: Any, input_dtype: dtypes.dtype) -> Any:
@@ -82,12 +83,14 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 @composite(samples=on(reals(3, 4), dtypes.float64))
 def type(input: Tensor, dtype: Any = None) -> Any:
-    """input as *dtype*; without it, PyTorch's name for its class."""
+    """input as *dtype*, or as the older name of a type, such as "torch.DoubleTensor"; without it, that name."""
     if dtype is None:
         from ..registry.inplace import title
 
         return f"torch.{title(input.dtype)}Tensor"
-    return _converted(input, dtypes.as_dtype(dtype))
+    if isinstance(dtype, str):
+        return _converted(input, dtypes.of_tensor_type(dtype))
+    return _converted(input, dtypes.as_dtype(getattr(dtype, "dtype", dtype)))
 
 
 @composite(samples=on(reals(3), reals(2)))
@@ -140,7 +143,7 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
 @operation(lambda g: g, public=False, node_name="CloneBackward0", samples=unary())
 def _in_row_major_order(input: Array) -> Array:
     """A copy of input in row-major order."""
-    return np.array(input, order="C")
+    return input.copy()
 
 
 def _copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
@@ -212,7 +215,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     >>> torch.fill(torch.zeros(2), 3)
     tensor([3., 3.])
     """
-    return _fill_(input.clone(), value)
+    return _fill_(room_for(input, value), value)
 
 
 def _check_writeable(target: Tensor, name: str) -> None:

@@ -11,6 +11,7 @@ from ..kernels.windows import Geometry, output_size
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
+from .convolution_batches import by_groups, filters_of_each
 from .geometry import Size, Sizes, batched, check_steps, each_dimension
 from .padding import constant_pad_nd
 
@@ -23,6 +24,7 @@ _STRIDED = Geometry((3, 3), (2, 2), (1, 1), (1, 1), (3, 3))  # of filters 3 × 3
     lambda g, weight, input_shape, geometry, groups: convolve_images(g, weight, input_shape, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), _PLANE, 1),
@@ -45,6 +47,7 @@ def _channel_sums(g: Any) -> Any:
     lambda g, input, weight_shape, geometry, groups: convolve_filters(g, input, weight_shape, geometry, groups),
     _channel_sums,
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=each(
         on(real(2, 3, 5, 4), real(4, 3, 3, 2), real(4), _PLANE, 1),
@@ -60,6 +63,7 @@ def convolve_and_add(input: Array, weight: Array, bias: Array, geometry: Geometr
     lambda g, weight, geometry, groups: convolve(g, weight, geometry, groups),
     lambda g, input, weight_shape, geometry, groups: convolve_filters(input, g, weight_shape, geometry, groups),
     node_name="ConvolutionBackward0",
+    batching=by_groups,
     public=False,
     samples=on(real(1, 2, 3, 3), real(2, 3, 3, 3), (1, 3, 5, 5), _STRIDED, 1),
 )
@@ -71,6 +75,7 @@ def convolve_images(input: Array, weight: Array, shape: tuple[int, ...], geometr
 @operation(
     lambda g, input, geometry, groups: convolve(input, g, geometry, groups),
     lambda g, grad, input_shape, geometry, groups: convolve_images(grad, g, input_shape, geometry, groups),
+    batching=filters_of_each,
     public=False,
     samples=on(real(1, 2, 3, 3), real(1, 3, 5, 5), (2, 3, 3, 3), _STRIDED, 1),
 )
@@ -250,6 +255,17 @@ def conv1d(
     tensor([[[3., 6., 9.]]])
     """
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@composite(method=False, samples=on(real(5, 2, 3), real(2, 3, 4), real(4), 1))
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """The cross-correlation of sequences (L, N, C) with filters (k, C, O), plus *bias* (O): time, batch, channels.
+
+    >>> import allgrad as torch
+    >>> torch.conv_tbc(torch.ones(4, 1, 1), torch.ones(3, 1, 1), torch.zeros(1)).shape
+    torch.Size([2, 1, 1])
+    """
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)
 
 
 @composite(

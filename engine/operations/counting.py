@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import normal_dim
+from ..batching import as_array
+from ..errors import normal_dim, refused
 from ..registry import Array, composite
 from ..tensors.tensor import Tensor
 
@@ -155,6 +156,9 @@ def histogramdd(
 
 def _find(ordered: Array, values: Array, right: builtins.bool) -> Array:
     """Where *values* would go in the vector *ordered*; nan behind everything."""
+    for operand in (ordered, values):
+        if operand.dtype.kind == "c":
+            raise refused("searchsorted", "c")
     found = np.searchsorted(ordered, values, side="right" if right else "left")
     return np.where(values == values, found, ordered.size)
 
@@ -284,4 +288,4 @@ def isin(
     tensor([False,  True])
     """
     found = np.isin(_plain(elements), _plain(test_elements), assume_unique, invert)
-    return Tensor._wrap(np.asarray(found))
+    return Tensor._wrap(as_array(found))

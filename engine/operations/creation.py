@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,12 @@ def _converted(array: Any, target: dtypes.dtype) -> Any:
     """*array* as *target*; RuntimeError where a whole number does not fit into that type."""
     if target.category == dtypes.INTEGER and array.dtype.kind in "iu" and array.size:
         limits = np.iinfo(target.numpy)
-        if not limits.min <= array.min() <= array.max() <= limits.max:
+        if target is dtypes.uint64 and array.min() < 0:
+            raise OverflowError(f"can't convert negative int to unsigned: found {array.min()}")
+        least = limits.min if limits.min else -int(limits.max)  # what fits after one turn round, as in PyTorch
+        if not least <= array.min() <= array.max() <= limits.max:
+            if target is dtypes.int64:
+                raise ValueError(f"Overflow when unpacking long long: {array.max()} does not fit into 64 bits")
             raise RuntimeError(f"value cannot be converted to type {target.name} without overflow: found {array.max()}")
     with np.errstate(all="ignore"):
         return array.astype(target.numpy, copy=False)
@@ -76,8 +82,19 @@ def _converted(array: Any, target: dtypes.dtype) -> Any:
 def _of_large_integers(data: Any, array: Any) -> Any:
     kind = "str" if array.dtype.kind in "US" else type(array.flat[0]).__name__ if array.size else "object"
     if kind == "int":
-        raise RuntimeError("Overflow when unpacking long: an integer does not fit into 64 bits")
+        raise ValueError("Overflow when unpacking long long: an integer does not fit into 64 bits")
+    if kind == "NoneType":
+        raise RuntimeError("Could not infer dtype of NoneType: a tensor is made of numbers and bools")
     raise TypeError(f"new(): invalid data type '{kind}': a tensor is made of numbers and bools")
+
+
+def _promoted(data: Any) -> dtypes.dtype:
+    """The type that the tensors and numbers in nested lists promote to."""
+    if isinstance(data, (list, tuple)):
+        return reduce(dtypes.promote_types, map(_promoted, data))
+    if isinstance(data, Tensor):
+        return data.dtype
+    return _inferred(data, np.asarray(data))
 
 
 def _inferred(data: Any, array: np.ndarray[Any, Any]) -> dtypes.dtype:
@@ -85,6 +102,8 @@ def _inferred(data: Any, array: np.ndarray[Any, Any]) -> dtypes.dtype:
     first = data
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
+    if isinstance(data, (list, tuple)) and isinstance(first, Tensor):
+        return _promoted(data)
     if isinstance(first, (np.ndarray, np.generic, Tensor)):
         return dtypes.from_numpy_dtype(array.dtype)
     if not array.size and array.dtype.kind == "f":
@@ -289,3 +308,19 @@ _new("new_empty", empty)
 _new("new_full", full)
 _new("new_tensor", tensor)
 _new("new_empty_strided", empty_strided)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A vector over the memory of *buffer*, such as a bytearray: *count* elements of *dtype* from byte *offset* on.
+
+    ValueError for a buffer that is too small or whose size does not fit.
+
+    >>> import allgrad as torch
+    >>> torch.frombuffer(bytearray(b"\x01\x02"), dtype=torch.uint8)
+    tensor([1, 2], dtype=torch.uint8)
+    """
+    if count == 0 or len(memoryview(buffer).cast("B")) == 0:
+        raise ValueError(f"both buffer length and count must not be 0, found {len(memoryview(buffer))} and {count}")
+    return finished(np.frombuffer(buffer, dtypes.as_dtype(dtype).numpy, count, offset), requires_grad)

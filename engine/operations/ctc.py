@@ -78,7 +78,7 @@ def _samples() -> Samples:
     return samples
 
 
-@composite(method=False, samples=_samples())
+@composite(method=False, by_example=True, samples=_samples())
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import LinAlgError
 from ..kernels import factorization
 from ..registry import Array, composite, operation
@@ -146,7 +147,7 @@ def _square_qr_rule(gQ: Any, gR: Any, Q: Any, R: Any) -> Any:
 def qr_factors(A: Array, mode: str) -> tuple[Array, Array]:
     """Q and R of each matrix; *mode* "r" leaves Q empty."""
     if mode == "r":
-        R: Array = np.asarray(np.linalg.qr(A, mode="r"))
+        R: Array = as_array(np.linalg.qr(A, mode="r"))
         return np.empty(0, A.dtype), R
     Q, R = np.linalg.qr(A, mode="complete" if mode == "complete" else "reduced")
     return Q, R

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import anywhere, broadcasting
 from ..registry import Array, operation
 from ..registry.samples import around, each, on, real
 from .decompositions import svd_factors
@@ -50,7 +51,7 @@ def _cofactors_rule(g: Any, A: Any, y: Any) -> Any:
     After G. W. Stewart, On the adjugate matrix (Linear Algebra Appl. 283, 1998).
     """
     inverse, info = inverse_and_info(A)
-    if not np.any(info):
+    if not anywhere(info):
         transposed = mT(inverse)
         inner = np.sum(g * y, axis=(-2, -1))
         return one_each(inner) * transposed - np.matmul(np.matmul(y, mT(g)), transposed)
@@ -71,7 +72,11 @@ def _products_without_two(S: Any) -> Any:
 
 
 @operation(
-    _cofactors_rule, public=False, node_name="LinalgDetBackward0", samples=each(SQUARES, well_conditioned(SQUARES))
+    _cofactors_rule,
+    public=False,
+    node_name="LinalgDetBackward0",
+    samples=each(SQUARES, well_conditioned(SQUARES)),
+    batching=broadcasting,
 )
 def cofactors(A: Array) -> Array:
     """The derivative of the determinant of each matrix by its elements."""

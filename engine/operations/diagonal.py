@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import zeros
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
@@ -48,7 +49,7 @@ def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Arr
 )
 def diagonal_zeros(g: Array, shape: tuple[int, ...], offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     """Zeros of *shape* with *g* on the diagonals: what ``diagonal`` sends back."""
-    result = np.zeros(shape, dtype=g.dtype)
+    result = zeros(shape, g)
     place = np.diagonal(result, offset, dim1, dim2)
     place.flags.writeable = True
     place[...] = g

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..random import default_generator, numpy_generator
 from ..registry import composite
 from ..registry.samples import around, each, on, real
@@ -49,7 +50,7 @@ def _channels(input: Tensor) -> tuple[int, ...]:
 def _dropped(input: Tensor, shape: tuple[int, ...], p: float, inplace: bool) -> Tensor:
     """input times 0 with probability *p*, drawn for each element of *shape*, else times 1 / (1 - p)."""
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    mask = Tensor._wrap(np.asarray(_kept(input, shape, p) * input._array.dtype.type(scale)))
+    mask = Tensor._wrap(as_array(_kept(input, shape, p) * input._array.dtype.type(scale)))
     return input.mul_(mask) if inplace else input * mask
 
 
@@ -57,8 +58,8 @@ def _alpha_dropped(input: Tensor, shape: tuple[int, ...], p: float, inplace: boo
     """input with elements set to selu's lower limit, and all scaled so that mean and variance stay."""
     a = 0.0 if p == 1 else 1 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
     kept = _kept(input, shape, p)
-    scale = Tensor._wrap(np.asarray(kept * input._array.dtype.type(a)))
-    shift = Tensor._wrap(np.asarray((kept - 1) * input._array.dtype.type(_ALPHA * a) + _ALPHA * a * p, kept.dtype))
+    scale = Tensor._wrap(as_array(kept * input._array.dtype.type(a)))
+    shift = Tensor._wrap(as_array((kept - 1) * input._array.dtype.type(_ALPHA * a) + _ALPHA * a * p, kept.dtype))
     return input.mul_(scale).add_(shift) if inplace else input * scale + shift
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from ..kernels.activation import relu_backward as relu_gradient
 from ..kernels.activation import tanh_backward as tanh_gradient
+from ..kernels.loops import WORTHWHILE
+from ..kernels.pointwise import exp as exp_values
+from ..kernels.pointwise import in_one_pass
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
 from ..registry.samples import each, on, real, unary, unit
@@ -57,10 +61,10 @@ def sign(input: Array) -> Array:
     return signs(input)
 
 
-@operation(lambda g, y: g * y, ufunc=np.exp, promotion=FLOATING, inplace=True, samples=unary())
+@operation(lambda g, y: g * y, promotion=FLOATING, inplace=True, samples=unary())
 def exp(input: Array) -> Array:
     """e to the power of input."""
-    return np.exp(input)
+    return np.exp(input) if input.size < WORTHWHILE else exp_values(input)
 
 
 @operation(lambda g, y: g * (LN2 * y), ufunc=np.exp2, promotion=FLOATING, inplace=True, samples=unary())
@@ -227,9 +231,17 @@ def tanh(input: Array) -> Array:
     return np.tanh(input)
 
 
-@operation(lambda g, y: g * (y * (1 - y)), promotion=FLOATING, aliases=("expit",), inplace=True, samples=unary())
+def _sigmoid_rule(g: Any, y: Any) -> Any:
+    fused = in_one_pass("sigmoid_backward", g, y)
+    return g * (y * (1 - y)) if fused is None else fused
+
+
+@operation(_sigmoid_rule, promotion=FLOATING, aliases=("expit",), inplace=True, samples=unary())
 def sigmoid(input: Array) -> Array:
     """The logistic function 1 / (1 + exp(-input)), without overflow."""
+    fused = in_one_pass("sigmoid", input)
+    if fused is not None:
+        return fused
     small = np.exp(-np.absolute(input)) if input.dtype.kind == "f" else np.exp(-input)
     if input.dtype.kind != "f":
         return np.reciprocal(1 + small)
@@ -274,12 +286,15 @@ def relu(input: Array) -> Array:
     >>> torch.relu(torch.tensor([-1., 2.]))
     tensor([0., 2.])
     """
-    return np.maximum(input, 0)
+    fused = in_one_pass("relu", input) if input.size >= WORTHWHILE else None
+    return np.maximum(input, 0) if fused is None else fused
 
 
 @operation(inplace=True, dunder="__invert__", samples=None)
 def bitwise_not(input: Array) -> Array:
     """The complement of every bit; of bools, not. TypeError for floating types."""
+    if input.dtype.kind not in "iub":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
     return np.invert(input)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array, completed, levels_of, sizes_of, wrap, zeros
 from ..kernels.segments import segment_sums
 from ..registry import Array, Index, composite, operation
 from ..registry.inplace import rewrite_history
@@ -36,7 +37,7 @@ def rows_at(input: Array, index: Index) -> Array:
 def rows_added(g: Array, index: Index, count: int) -> Array:
     """A table of *count* rows, zeros with the rows *g* added at *index*: what ``rows_at`` sends back."""
     places, rows = index.reshape(-1), g.reshape(-1, g.shape[-1])
-    result = np.zeros((count, rows.shape[1]), dtype=g.dtype)
+    result = zeros((count, rows.shape[1]), g)
     if places.size:
         order = np.argsort(places, kind="stable")
         places = places[order]
@@ -46,11 +47,17 @@ def rows_added(g: Array, index: Index, count: int) -> Array:
     return result
 
 
+def _with_each_scale(forward: Any) -> Any:
+    """For batches: a result for each example, as each has its own gradient."""
+    return lambda input, scale: wrap(completed(input, sizes_of((input, scale))).copy(), levels_of((input, scale)))
+
+
 @operation(
     lambda g, scale: g * scale,
     public=False,
     node_name="EmbeddingBackward0",
     samples=on(real(2, 3), np.ones((2, 1))),
+    batching=_with_each_scale,
 )
 def with_gradient_scaled(input: Array, scale: Index) -> Array:
     """A copy of input whose gradient is multiplied by *scale*: on purpose not the true derivative."""
@@ -93,7 +100,7 @@ def _check_indices(name: str, input: Tensor, weight: Tensor) -> None:
 def _frequency(index: Array, rows: int) -> Array:
     """For each element of *index*, how often it occurs there."""
     counts = np.bincount(index.reshape(-1), minlength=rows)
-    return np.asarray(counts[index])
+    return as_array(counts[index])
 
 
 def _renormalize(index: Array, weight: Tensor, max_norm: float, norm_type: float) -> None:
@@ -156,13 +163,13 @@ def embedding(
         found = _divided_by_frequency(found, array, rows)
     if padding_idx is None:
         return found
-    padding = Tensor._wrap(np.asarray(array == padding_idx % rows)[..., None])
+    padding = Tensor._wrap(as_array(array == padding_idx % rows)[..., None])
     return choose(padding, found.detach(), found)
 
 
 def _divided_by_frequency(found: Tensor, index: Array, rows: int) -> Tensor:
     scale = (1.0 / np.maximum(_frequency(index, rows), 1)).astype(found._array.dtype)
-    return with_gradient_scaled(found, Tensor._wrap(np.asarray(scale)[..., None]))
+    return with_gradient_scaled(found, Tensor._wrap(as_array(scale)[..., None]))
 
 
 def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Array, Array]:
@@ -241,7 +248,7 @@ def _without_padding(index: Array, starts: Array, padding: int) -> tuple[Array, 
 def _bag_maxima(rows: Tensor, starts: Array) -> Tensor:
     """The greatest element of each column in each bag (the first of equals), and 0 in empty ones."""
     array = rows._array
-    places = np.zeros((len(starts) - 1, array.shape[1]), dtype=np.int64)
+    places = zeros((len(starts) - 1, array.shape[1]), array, np.int64)
     filled = np.diff(starts) > 0
     for bag in np.flatnonzero(filled):
         places[bag] = starts[bag] + np.argmax(array[starts[bag] : starts[bag + 1]], axis=0)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
@@ -79,14 +80,19 @@ def _evenly(g: Any, input: Any, y: Any, dim: Dims, keepdim: builtins.bool) -> An
     return spread(g, shape, dim, keepdim) * won / count_true(won, dims_of(dim, len(shape)), g)
 
 
-@operation(_evenly, samples=OVER_DIMS, refuses="c")
+def _extreme_name(name: str, node: Any) -> str:
+    """What PyTorch calls the node: that of ``max()`` without a dim is another than that of ``amax``."""
+    return f"{name}Backward1" if node._saved_dim in ((), None) else f"A{name.lower()}Backward0"
+
+
+@operation(_evenly, node_name=lambda node: _extreme_name("Max", node), samples=OVER_DIMS, refuses="c")
 def amax(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The greatest element over *dim* (all of them for an empty list); ties share the gradient evenly."""
     _check_nonempty("amax", input, dim)
     return np.max(input, axis=over(input, dim), keepdims=keepdim)
 
 
-@operation(_evenly, samples=OVER_DIMS, refuses="c")
+@operation(_evenly, node_name=lambda node: _extreme_name("Min", node), samples=OVER_DIMS, refuses="c")
 def amin(input: Array, dim: Dims = (), keepdim: builtins.bool = False) -> Array:
     """The least element over *dim* (all of them for an empty list); ties share the gradient evenly."""
     _check_nonempty("amin", input, dim)
@@ -135,13 +141,13 @@ def _argument(function: Any, input: Array, dim: int | None, keepdim: builtins.bo
         raise IndexError("argmax/argmin(): Expected reduction dim to have non-zero size.")
     if not input.ndim:
         return np.zeros((), np.int64)
-    found: Array = np.asarray(function(input, axis=dim))
+    found: Array = as_array(function(input, axis=dim))
     if keepdim:
         return found.reshape((1,) * input.ndim) if dim is None else np.expand_dims(found, dim)
     return found
 
 
-@operation()
+@operation(refuses="c")
 def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
     """The index of the greatest element along *dim*, or among all elements flattened; the first of equals.
 
@@ -152,7 +158,7 @@ def argmax(input: Array, dim: int | None = None, keepdim: builtins.bool = False)
     return _argument(np.argmax, input, dim, keepdim)
 
 
-@operation()
+@operation(refuses="c")
 def argmin(input: Array, dim: int | None = None, keepdim: builtins.bool = False) -> Array:
     """The index of the least element along *dim*, or among all elements flattened; the first of equals."""
     return _argument(np.argmin, input, dim, keepdim)

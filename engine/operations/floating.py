@@ -107,7 +107,7 @@ def signbit(input: Array) -> Array:
     return np.signbit(input) if input.dtype.kind == "f" else np.less(input, 0)
 
 
-@operation(promotion=ARITHMETIC, inplace=True)
+@operation(promotion=ARITHMETIC, inplace=True, refuses="c")
 def heaviside(input: Array, values: Array) -> Array:
     """0 where input is negative, 1 where it is positive, and *values* where it is 0.
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..batching import folding
 from ..kernels.windows import Geometry, output_size, padded, sum_windows_back, windows
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
@@ -19,6 +20,7 @@ _WINDOWS = Geometry((2, 3), (1, 1), (1, 0), (1, 1), (5, 2))  # of images 4 × 4
 @operation(
     lambda g, input_shape, geometry: add_columns(g, input_shape, geometry),
     node_name="Im2ColBackward0",
+    batching=folding(0),
     public=False,
     samples=on(real(1, 2, 4, 4), _WINDOWS),
 )
@@ -32,6 +34,7 @@ def take_columns(input: Array, geometry: Geometry) -> Array:
 @operation(
     lambda g, geometry: take_columns(g, geometry),
     node_name="Col2ImBackward0",
+    batching=folding(0, shape=1),
     public=False,
     samples=on(real(1, 12, 10), (1, 2, 4, 4), _WINDOWS),
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import zeros
 from ..errors import normal_dim, normal_dims
 from ..registry import Array, composite, operation
 from ..registry.samples import Samples, around, each, on, real
@@ -32,7 +33,7 @@ def fitted(x: Array, dim: int, size: int) -> Array:
     """x cut off, or filled up with zeros, to *size* along *dim*."""
     shape = list(x.shape)
     shape[dim] = size
-    result = np.zeros(shape, x.dtype)
+    result = zeros(shape, x)
     index = _fitted_index(x.shape[dim], size, dim, x.ndim)
     result[index] = x[index]
     return result

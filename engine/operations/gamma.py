@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..kernels.scipy_functions import special
 from ..registry import Array, composite, operation
 from ..registry.inplace import apply
@@ -52,8 +53,8 @@ def polygamma_of(input: Array, n: int) -> Array:
     if not n:
         return digamma.__wrapped__(input)  # type: ignore[attr-defined] # the forward on arrays
     input = real_numbers("polygamma", input)
-    order = np.asarray(n + 1, dtype=input.dtype)
-    sums = np.asarray(special("zeta", "polygamma")(order, input))
+    order = as_array(n + 1, dtype=input.dtype)
+    sums = as_array(special("zeta", "polygamma")(order, input))
     return (sums * (math.factorial(n) * (1.0 if n % 2 else -1.0))).astype(input.dtype, copy=False)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
 from ..errors import normal_dim
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real, whole
@@ -58,7 +59,7 @@ def places_along(index: Array, dim: int, shape: tuple[int, ...]) -> tuple[Any, .
 )
 def scatter_zeros(g: Array, index: Index, shape: tuple[int, ...], dim: int) -> Array:
     """Zeros of *shape* with *g* added at *index* along *dim*: what ``gather`` sends back."""
-    result = np.zeros(shape, dtype=g.dtype)
+    result = zeros(shape, g)
     if not shape:
         result[...] = g.sum()
         return result

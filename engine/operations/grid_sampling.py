@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
+from ..kernels import sampling
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import Sample, Samples, each, on, real
 from ..tensors.tensor import Tensor
 from .linear import matmul
-from .shape import reshape, transpose
+from .shape import reshape, stack, transpose
 
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
@@ -65,29 +68,40 @@ def place_slope(input: Array, length: int, align_corners: bool, padding_mode: st
     return (slope * ((length - 1 if align_corners else length) / 2.0)).astype(input.dtype, copy=False)
 
 
-@operation(
-    lambda g, input_shape, index: columns_added(g, index, input_shape[2]),
-    public=False,
-    samples=on(real(2, 3, 4), np.array([[0, 3, -1], [2, 2, 1]])),
-)
-def columns_at(input: Array, index: Index) -> Array:
-    """The columns of input (N, C, L) at *index* (N, P), and 0 where that is -1: (N, C, P)."""
-    found = np.take_along_axis(input, np.maximum(index, 0)[:, None], 2)
-    return np.where(index[:, None] < 0, np.zeros((), dtype=input.dtype), found)
+_INDEX = np.array([[[0, 3, -1], [2, 2, 1]], [[1, 1, 0], [-1, 3, 2]]])
 
 
 @operation(
-    lambda g, index: columns_at(g, index),
+    lambda g, input_shape, weight, index: columns_spread(g, weight, index, input_shape[2]),
+    lambda g, input, index: columns_matched(g, input, index),
     public=False,
-    samples=on(real(2, 3, 3), np.array([[0, 3, -1], [2, 2, 1]]), 4),
+    samples=on(real(2, 3, 4), real(2, 2, 3), _INDEX),
 )
-def columns_added(g: Array, index: Index, length: int) -> Array:
-    """Zeros (N, C, *length*) with *g* (N, C, P) added at *index* (N, P): what ``columns_at`` sends back."""
-    count, channels, _ = g.shape
-    rows = np.arange(count * channels).reshape(count, channels, 1) * (length + 1)
-    places = (rows + (index[:, None] + 1)).reshape(-1)  # the first of each row collects what is outside
-    sums = np.bincount(places, g.reshape(-1), minlength=count * channels * (length + 1))
-    return sums.reshape(count, channels, length + 1)[:, :, 1:].astype(g.dtype)
+def columns_mixed(input: Array, weight: Array, index: Index) -> Array:
+    """The columns of input (N, C, L) at *index* (K, N, P), nothing where that is -1, times *weight*, summed over K: (N, C, P)."""
+    return sampling.mixed(input, weight, index)
+
+
+@operation(
+    lambda g, weight, index: columns_mixed(g, weight, index),
+    lambda g, grad, index: columns_matched(grad, g, index),
+    public=False,
+    samples=on(real(2, 3, 3), real(2, 2, 3), _INDEX, 4),
+)
+def columns_spread(grad: Array, weight: Array, index: Index, length: int) -> Array:
+    """The gradient (N, C, *length*) of ``columns_mixed`` with respect to its input, from *grad*, that of its result."""
+    return sampling.spread(grad, weight, index, length)
+
+
+@operation(
+    lambda g, input, index: columns_mixed(input, g, index),
+    lambda g, grad, input_shape, index: columns_spread(grad, g, index, input_shape[2]),
+    public=False,
+    samples=on(real(2, 3, 3), real(2, 3, 4), _INDEX),
+)
+def columns_matched(grad: Array, input: Array, index: Index) -> Array:
+    """The gradient (K, N, P) of ``columns_mixed`` with respect to its weight, from *grad*, that of its result."""
+    return sampling.matched(grad, input, index)
 
 
 Summand = tuple[Array, Any]  # places along a dimension, and the weight with which they count
@@ -98,7 +112,7 @@ def _flat_index(places: Sequence[Array], shape: tuple[int, ...]) -> Array:
     index = np.zeros(places[0].shape, dtype=np.int64)
     inside = np.ones(places[0].shape, dtype=bool)
     for place, length in zip(places, shape, strict=True):
-        inside &= (place >= 0) & (place < length)
+        inside = inside & (place >= 0) & (place < length)
         index = index * length + place
     return np.where(inside, index, -1)
 
@@ -110,14 +124,14 @@ def _nearest(coordinate: Tensor) -> list[Summand]:
 
 def _bilinear(coordinate: Tensor) -> list[Summand]:
     low = np.floor(coordinate._array)
-    share = coordinate - Tensor._wrap(np.asarray(low))
+    share = coordinate - Tensor._wrap(as_array(low))
     whole = low.astype(np.int64)
     return [(whole, 1.0 - share), (whole + 1, share)]
 
 
 def _bicubic(coordinate: Tensor, length: int, align_corners: bool, padding_mode: str) -> list[Summand]:
     low = np.floor(coordinate._array)
-    share = coordinate - Tensor._wrap(np.asarray(low))
+    share = coordinate - Tensor._wrap(as_array(low))
     summands: list[Summand] = []
     for step in range(-1, 3):
         place, _ = _padded(low + step, length, align_corners, padding_mode)
@@ -217,14 +231,10 @@ def grid_sample(
             place = placed(coordinate, length, align, padding_mode)
             along.append(_bilinear(place) if mode == "bilinear" else _nearest(place))
     flat = reshape(input, (*input._array.shape[:2], int(np.prod(shape))))
-    result: Any = None
-    for corner in itertools.product(*along):
-        index = _flat_index([places for places, _ in corner], shape)
-        weight = corner[0][1]
-        for _, other in corner[1:]:
-            weight = weight * other
-        part = columns_at(flat, Tensor._wrap(index)) * weight.unsqueeze(1)
-        result = part if result is None else result + part
+    corners = list(itertools.product(*along))
+    index = np.stack([_flat_index([places for places, _ in corner], shape) for corner in corners])
+    weight = stack([math.prod((each for _, each in rest), start=first) for (_, first), *rest in corners])
+    result = columns_mixed(flat, weight, Tensor._wrap(index))
     return reshape(result, (*input._array.shape[:2], *points))
 
 

@@ -13,7 +13,7 @@ from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tape.mode import no_grad
 from ..tensors.tensor import Tensor
-from .normalization import batch_norm, layer_norm
+from .normalization import batch_norm, standardized_over
 from .padding import constant_pad_nd
 from .rectifiers import check_floating
 from .reduction import sum_over
@@ -76,9 +76,11 @@ def group_norm(
     check_floating("GroupNormKernelImpl", input._array)
     _check_vector("weight", weight, input)
     _check_vector("bias", bias, input)
-    size = shape[1] // num_groups * math.prod(shape[2:])
-    normal = layer_norm(input.reshape(shape[0], num_groups, size), (size,), eps=eps) if size else input
-    return _by_channel(normal.reshape(shape), weight, bias)
+    if not math.prod(shape[1:]):
+        return _by_channel(input, weight, bias)
+    each = (num_groups, shape[1] // num_groups)
+    grouped = input.reshape(shape[0], *each, math.prod(shape[2:]))
+    return standardized_over(grouped, (2, 3), (1, *each, 1), weight, bias, eps).reshape(shape)
 
 
 @composite(

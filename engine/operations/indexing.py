@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
+from ..batching import Batched, NotVmapped, as_array, levels_of, zeros
 from ..errors import normal_dim
 from ..kernels.products import add_rows
 from ..registry import Array, Index, composite, operation
-from ..registry.inplace import check_may_change, rewrite_history, write
+from ..registry.inplace import check_may_change, rewrite_history, title, write
 from ..registry.nodes import reduce_to
 from ..registry.samples import each, on, real, truth
 from ..tape.mode import mode
 from ..tensors.tensor import Tensor, add_method
 
+ARRAYS = (np.ndarray, Batched)
 _PLAIN = (int, slice, type(None), type(Ellipsis))
 
 
@@ -22,12 +25,27 @@ def _plain(item: Any) -> Any:
     """One part of a subscript as NumPy takes it: tensors and lists become arrays."""
     if isinstance(item, Tensor):
         array = item._array
-        if array.dtype.kind not in "iub":
+        if array.dtype == np.uint8:
+            warnings.warn(
+                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return array.astype(bool)
+        if array.dtype not in (np.int64, np.int32, np.bool_):
             raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, found {item.dtype}")
-        return array if array.ndim or array.dtype.kind == "b" else int(array)
+        whole = not array.ndim and array.dtype.kind != "b" and array.__class__ is np.ndarray
+        return int(array) if whole else array
     if isinstance(item, (list, range)):
         return np.asarray([_plain(part) for part in item], dtype=None if len(item) else np.int64)
     return item
+
+
+def _stands_for_a_dimension(item: Any) -> bool:
+    """Whether a list that holds *item* is what a tuple would be: PyTorch keeps this of the NumPy of old."""
+    return isinstance(item, (slice, type(None), type(Ellipsis), list, tuple, Tensor, np.ndarray)) and not (
+        isinstance(item, (Tensor, np.ndarray)) and not item.ndim
+    )
 
 
 def plain_index(index: Any) -> tuple[Any, ...]:
@@ -36,6 +54,8 @@ def plain_index(index: Any) -> tuple[Any, ...]:
         raise TypeError(
             f"a tensor cannot be indexed by the string {index!r}: only by integers, slices, masks and tensors"
         )
+    if isinstance(index, list) and any(_stands_for_a_dimension(item) for item in index):
+        index = tuple(index)
     if not isinstance(index, tuple):
         return (index if isinstance(index, _PLAIN) else _plain(index),)
     return tuple(item if isinstance(item, _PLAIN) else _plain(item) for item in index)
@@ -46,13 +66,11 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
 
     NumPy takes a whole number beside an array as an array, which can move dimensions; PyTorch selects first.
     """
-    arrays = [isinstance(i, np.ndarray) for i in index]
+    arrays = [isinstance(i, ARRAYS) for i in index]
     if not any(arrays) or not any(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in index):
         return None
     used = sum(
-        i.ndim if isinstance(i, np.ndarray) and i.dtype == bool else 1
-        for i in index
-        if i is not None and i is not Ellipsis
+        i.ndim if isinstance(i, ARRAYS) and i.dtype == bool else 1 for i in index if i is not None and i is not Ellipsis
     )
     full: list[Any] = []
     for item in index:
@@ -60,7 +78,7 @@ def _in_two_steps(index: tuple[Any, ...], ndim: int) -> tuple[tuple[Any, ...], t
     basic: list[Any] = []
     rest: list[Any] = []
     for item in full:
-        if isinstance(item, np.ndarray):
+        if isinstance(item, ARRAYS):
             basic += [slice(None)] * (item.ndim if item.dtype == bool else 1)
             rest.append(item)
         else:
@@ -95,10 +113,10 @@ def _add_part(whole: Array, g: Array, shape: tuple[int, ...], index: tuple[Any, 
         on(real(4, 3), (np.array([True, False, True, True]),)),
     ),
 )
-def index_by(input: Array, index: tuple[Any, ...]) -> Array:
+def index_by(input: Array, index: tuple[Any, ...]) -> Any:
     """input at the plain *index*: a view for whole numbers and slices, a copy for arrays."""
     found = input[index]
-    return found if found.__class__ is np.ndarray else input[(*index, ...)]  # a view, where NumPy gives a scalar
+    return found if found.__class__ in ARRAYS else input[(*index, ...)]  # a view, where NumPy gives a scalar
 
 
 def _index_name(index: tuple[Any, ...]) -> str:
@@ -117,7 +135,7 @@ def _index_name(index: tuple[Any, ...]) -> str:
 
 def _is_basic(index: tuple[Any, ...]) -> bool:
     """Whether NumPy gives a view at *index*: only whole numbers, slices, None and the ellipsis."""
-    return not any(isinstance(item, (bool, np.ndarray)) for item in index)
+    return not any(isinstance(item, (bool, *ARRAYS)) for item in index)
 
 
 @operation(
@@ -129,8 +147,8 @@ def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Arr
     """Zeros of *shape* with *g* added at *index*: what getting by index sends back."""
     if len(index) == 1 and _picks_rows(index[0]) and len(shape) > 1:
         return add_rows(g.reshape(-1, *shape[1:]), index[0].reshape(-1), shape)
-    result = np.zeros(shape, dtype=g.dtype)
-    if any(isinstance(i, np.ndarray) and i.dtype != bool for i in index):
+    result = zeros(shape, g)
+    if any(isinstance(i, ARRAYS) and i.dtype != bool for i in index):
         np.add.at(result, index, g)
     else:
         result[index] = g
@@ -138,7 +156,7 @@ def index_zeros(g: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Arr
 
 
 def _picks_rows(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype.kind in "iu" and item.size > 0
+    return isinstance(item, ARRAYS) and item.dtype.kind in "iu" and item.size > 0 and not levels_of(item)
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
@@ -179,8 +197,16 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         return
     source = _value_to_put(self, value)
     _check_value(self, plain, source._array)
+    if isinstance(value, Tensor) and value._array.dtype != self._array.dtype and not _is_basic(plain):
+        _check_types_to_put(self, value)
     if not mode.enabled or (source._node is None and self._node is None):
-        self._array[plain] = source._array
+        try:
+            extra = source._array.ndim - self._array[plain].ndim if source._array.ndim else 0
+            self._array[plain] = source._array if extra <= 0 else source._array.reshape(source._array.shape[extra:])
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            if levels_of([source._array, plain]):
+                raise NotVmapped from None
+            raise
         rewrite_history(self, None)
     elif _is_basic(plain):
         place = index_by(self, plain)
@@ -189,6 +215,20 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     else:
         before = Tensor._wrap(self._array, self._node)
         write(self, index_put_by(before, source, plain), "__setitem__")
+
+
+def shape_at(array: Any, index: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape of *array* at the plain *index*."""
+    source = Batched(array, ()) if array.__class__ is np.ndarray and levels_of(index) else array
+    return tuple(source[index].shape)
+
+
+def _check_types_to_put(target: Tensor, value: Tensor) -> None:
+    if value._array.ndim:  # a single number is converted, whatever it is
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{title(target.dtype)} for the destination and {title(value.dtype)} for the source."
+        )
 
 
 def _value_to_put(target: Tensor, value: Any) -> Tensor:
@@ -206,7 +246,7 @@ def _value_to_put(target: Tensor, value: Any) -> Tensor:
 def _check_value(target: Tensor, index: tuple[Any, ...], value: Array) -> None:
     if not target._array.flags.writeable:
         raise RuntimeError("__setitem__ on a tensor over read-only memory (an expanded view?): .clone() it first")
-    place = target._array[index].shape
+    place = shape_at(target._array, index)
     extra = max(value.ndim - len(place), 0)
     try:
         fits = np.broadcast_shapes(value.shape[extra:], place) == place and set(value.shape[:extra]) <= {1}
@@ -276,7 +316,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @composite(out=True, samples=on(real(3, 4), truth(3, 4)))
 def masked_select(input: Tensor, mask: Any) -> Tensor:
     """The elements of input where *mask* holds, in a vector."""
-    array = mask._array if isinstance(mask, Tensor) else np.asarray(mask)
+    array = mask._array if isinstance(mask, Tensor) else as_array(mask)
     if array.dtype != np.bool_:
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, found {array.dtype}")
     shape = np.broadcast_shapes(input._array.shape, array.shape)
@@ -292,9 +332,13 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return Tensor._wrap(np.stack(places, axis=1)[:, : input._array.ndim])
 
 
-@operation(samples=None)
+@operation(samples=None, refuses="c")
 def bincount(input: Array, weights: Any = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 on occurs in the vector input."""
+    if input.ndim != 1 or input.dtype.kind not in "iu" or (input.size and input.min() < 0):
+        raise RuntimeError(
+            f"bincount only supports 1-d non-negative integral inputs, found {input.dtype} of shape {list(input.shape)}"
+        )
     return np.bincount(input, None if weights is None else weights._array, minlength)
 
 
@@ -338,4 +382,4 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     for n in reversed(sizes):
         found.append(np.remainder(rest, n))
         rest = np.floor_divide(rest, n)
-    return tuple(Tensor._wrap(np.asarray(part)) for part in reversed(found))
+    return tuple(Tensor._wrap(as_array(part)) for part in reversed(found))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
 from ..errors import normal_dim
 from ..registry import Arrays, composite, operation
 from ..registry.operation import Promotion
@@ -262,7 +263,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 def blocks_along_diagonal(tensors: Arrays) -> Any:
     """A matrix of zeros with the matrices *tensors* along its diagonal."""
     shapes = [a.shape for a in tensors]
-    result = np.zeros((sum(n for n, _ in shapes), sum(m for _, m in shapes)), tensors[0].dtype)
+    result = zeros((sum(n for n, _ in shapes), sum(m for _, m in shapes)), tensors[0])
     for place, a in zip(_places(shapes), tensors, strict=True):
         result[place] = a
     return result

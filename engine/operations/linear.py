@@ -96,7 +96,9 @@ def _rmatmul(self: Tensor, other: Any) -> Tensor:
     if isinstance(other, Tensor):
         product: Tensor = matmul(other, self)
         return product
-    return matmul_promoted(Tensor._wrap(np.asarray(other)), self)
+    if not isinstance(other, np.ndarray):
+        return NotImplemented
+    return matmul_promoted(Tensor._wrap(other), self)
 
 
 def matmul_promoted(left: Tensor, right: Tensor) -> Tensor:
@@ -210,7 +212,7 @@ def linear_rows(input: Array, weight: Array, bias: Array | None = None) -> Array
     return product.reshape(*input.shape[:-1], weight.shape[0])
 
 
-@composite(method=False, samples=each(on(real(3, 4), real(2, 4), real(2)), on(real(4), real(2, 4), real(2))))
+@composite(out=True, method=False, samples=each(on(real(3, 4), real(2, 4), real(2)), on(real(4), real(2, 4), real(2))))
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weightᵀ + bias: (…, in) with a weight (out, in) and a bias (out) gives (…, out).
 

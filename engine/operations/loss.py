@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import anywhere, first_where, zeros
 from ..errors import normal_dim
 from ..kernels.activation import softmax as softmax_values
 from ..kernels.activation import softmax_backward as softmax_gradient
@@ -143,7 +144,7 @@ def negative_picked(input: Array, target: Index, weights: Any) -> Array:
 )
 def _picked_zeros(g: Array, target: Index, weights: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of *shape* with -weights · g at the class *target*: what ``negative_picked`` sends back."""
-    result = np.zeros(shape, dtype=g.dtype)
+    result = zeros(shape, g)
     np.put_along_axis(result, np.expand_dims(target, 1), np.expand_dims(-g * weights.astype(g.dtype, copy=False), 1), 1)
     return result
 
@@ -219,9 +220,9 @@ def _check_classes(input: Tensor, target: Tensor, ignore_index: int) -> None:
             if not classes.ndim or classes.shape[0] != shape[0]
             else f"Expected target size {list(expected)}, got {list(classes.shape)}, for input {list(shape)}"
         )
-    known = classes[classes != ignore_index]
-    if known.size and (known.min() < 0 or known.max() >= shape[1]):
-        bad = int(known.min() if known.min() < 0 else known.max())
+    wrong = (classes != ignore_index) & ((classes < 0) | (classes >= shape[1]))
+    if anywhere(wrong):
+        bad = first_where(classes, wrong)
         raise IndexError(f"Target {bad} is out of bounds: there are {shape[1]} classes, 0 to {shape[1] - 1}.")
 
 
@@ -256,7 +257,7 @@ def _classes_and_weights(input: Tensor, target: Tensor, weight: Tensor | None, i
     _check_weight(input, weight)
     classes = target._array
     counted = classes != ignore_index
-    if counted.all():
+    if not anywhere(~counted):
         weights = np.ones(classes.shape) if weight is None else weight._array[classes]
         return target, weights.astype(input._array.dtype, copy=False)
     safe = np.where(counted, classes, 0)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array, broadcasting
 from ..kernels import factorization
 from ..kernels.scipy_functions import required
 from ..registry import Array, composite, operation
@@ -84,9 +85,9 @@ def _lu_rule(g: Any, y0: Any, y1: Any) -> Any:
 
 def _unordered(rows: Any, pivots: Any) -> Any:
     """*rows* put back to where they stood before the exchanges *pivots*."""
-    order = factorization.row_order(np.asarray(pivots), tuple(rows.shape)[-2])
+    order = factorization.row_order(as_array(getattr(pivots, "_array", pivots)), tuple(rows.shape)[-2])
     back = np.broadcast_to(np.argsort(order, axis=-1)[..., None], tuple(rows.shape))
-    return rows_taken(rows, np.ascontiguousarray(back))
+    return rows_taken(rows, back.copy())
 
 
 @operation(
@@ -106,6 +107,7 @@ def rows_taken(x: Array, order: Any) -> Array:
     public=False,
     node_name="LinalgLuFactorExBackward0",
     samples=_SHAPES,
+    batching=broadcasting,
 )
 def lu_packed(A: Array) -> tuple[Array, Array, Array]:
     """L and U packed in one, the pivots, and 0 or where the first zero pivot is."""
@@ -182,7 +184,7 @@ def _solve_packed(packed: Tensor, pivots: Tensor, B: Tensor, adjoint: bool) -> T
     order = factorization.row_order(pivots._array, n)
     batch = np.broadcast_shapes(order.shape[:-1], B.shape[:-2])
     B = B.expand((*batch, *B.shape[-2:])) if tuple(B.shape[:-2]) != batch else B
-    indices = np.ascontiguousarray(np.broadcast_to(order[..., None], tuple(B.shape)))
+    indices = np.broadcast_to(order[..., None], tuple(B.shape)).copy()
     if not adjoint:
         rows = rows_taken(B, indices)
         return solve_triangle(packed, solve_triangle(packed, rows, False, True), True, False)

@@ -184,6 +184,7 @@ def multi_margin_loss(
 
 
 @composite(
+    by_example=True,
     method=False,
     samples=each(
         on(real(2, 4), np.array([[1, 3, -1, 0], [2, -1, 0, 0]])),

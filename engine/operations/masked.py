@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import as_array
 from ..errors import normal_dims
 from ..registry import composite
 from ..registry.samples import Samples, each, on, positive, real, truth
@@ -136,7 +137,7 @@ def argmin(
 def _count(input: Tensor, mask: Mask, dims: Sequence[int], keepdim: bool) -> Tensor:
     """How many elements are left over *dims*."""
     left = np.ones(input._array.shape, bool) if mask is None else _full_mask(input, mask)._array
-    return Tensor._wrap(np.asarray(np.sum(left, axis=tuple(dims), keepdims=keepdim)))
+    return Tensor._wrap(as_array(np.sum(left, axis=tuple(dims), keepdims=keepdim)))
 
 
 @composite(namespace="masked", method=False, samples=_OVER)
@@ -185,7 +186,7 @@ def _moment(x: Tensor, dim: Dims, correction: Any, keepdim: bool, mask: Mask) ->
     squares = centred * centred.conj() if x.is_complex() else centred * centred
     total = reduction.sum(np.real(squares), dims, keepdim)
     degrees = np.maximum(_count(x, mask, dims, keepdim)._array - correction, 0)
-    return total / Tensor._wrap(np.asarray(degrees, dtype=total._array.dtype))
+    return total / Tensor._wrap(as_array(degrees, dtype=total._array.dtype))
 
 
 def _correction(unbiased: bool | None, correction: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import Batched
 from ..errors import LinAlgError
 from ..registry import Array, composite
 from ..registry.samples import Samples, around, each, on, real
@@ -71,7 +72,7 @@ def expect_matrices(name: str, x: Any, argument: str = "A") -> None:
 
 
 def _expect_tensor(name: str, x: Any, argument: str) -> None:
-    if not isinstance(x, (Tensor, np.ndarray)):
+    if not isinstance(x, (Tensor, np.ndarray, Batched)):
         raise TypeError(f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
 
 
@@ -118,6 +119,7 @@ def batch_shape(name: str, a: Any, b: Any) -> tuple[int, ...]:
 
 def raise_at_first(info: Array, message: str) -> None:
     """LinAlgError with *message* (and the place and value of the first that is not zero) if *info* tells of a failure."""
+    info = info.values if isinstance(info, Batched) else info
     failed = np.flatnonzero(info)
     if failed.size:
         which = f"(Batch element {failed[0]}): " if info.ndim else ""

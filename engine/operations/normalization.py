@@ -86,8 +86,10 @@ def standardize_weight(grad: Array, input: Array, shape: tuple[int, ...], dims: 
 
 
 def _norm_name(node: Any) -> str:
-    by_layer = tuple(node._saved_weight_shape) == () or node._saved_weight_shape[0] != 1 or 1 in node._saved_dims
-    return "NativeLayerNormBackward0" if by_layer else "NativeBatchNormBackward0"
+    dims = node._saved_dims
+    if len(node._saved_weight_shape) == len(dims):
+        return "NativeLayerNormBackward0"
+    return "NativeBatchNormBackward0" if dims[0] == 0 else "NativeGroupNormBackward0"
 
 
 @operation(
@@ -101,6 +103,7 @@ def _norm_name(node: Any) -> str:
     samples=each(
         on(real(2, 3, 4), real(4), real(4), (2,), 0.1),
         on(real(4, 2, 3), real(1, 2, 1), real(1, 2, 1), (0, 2), 0.1),
+        on(real(2, 2, 3, 2), real(1, 2, 3, 1), real(1, 2, 3, 1), (2, 3), 0.1),
     ),
 )
 def standardized(input: Array, weight: Array, bias: Array, dims: Dims, eps: float) -> Array:
@@ -108,7 +111,7 @@ def standardized(input: Array, weight: Array, bias: Array, dims: Dims, eps: floa
     return kernels.standardize(input, weight, bias, dims, eps)
 
 
-def _over(
+def standardized_over(
     input: Tensor, dims: Dims, shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """``standardized`` with a weight and a bias seen in *shape*, 1 and 0 where there is none."""
@@ -138,7 +141,7 @@ def layer_norm(
         )
     check_floating("LayerNormKernelImpl", input._array)
     ndim = input._array.ndim
-    return _over(input, tuple(range(ndim - len(shape), ndim)), shape, weight, bias, eps)
+    return standardized_over(input, tuple(range(ndim - len(shape), ndim)), shape, weight, bias, eps)
 
 
 @composite(
@@ -173,7 +176,7 @@ def batch_norm(
             return _of_nothing(input, weight, bias, column)
         _follow(running_mean, running_var, input, count, momentum)
         shape = (1, input._array.shape[1]) + column[2:]
-        return _over(input, (0, *range(2, input._array.ndim)), shape, weight, bias, eps)
+        return standardized_over(input, (0, *range(2, input._array.ndim)), shape, weight, bias, eps)
     if running_mean is None or running_var is None:
         raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
     scale = (running_var + eps).rsqrt()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dims
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
@@ -66,7 +67,7 @@ _ORDERS = each(
 def norm_over(x: Array, ord: float, dim: Dims, keepdim: bool) -> Array:
     """The *ord*-norm of the elements over *dim*; real."""
     working = x.astype(np.float32) if x.dtype == np.float16 else x
-    return np.asarray(_norm_of(np.absolute(working), ord, normal_dims(dim, x.ndim), keepdim)).astype(
+    return as_array(_norm_of(np.absolute(working), ord, normal_dims(dim, x.ndim), keepdim)).astype(
         np.absolute(x[:0] if x.ndim else x).dtype, copy=False
     )
 

@@ -30,6 +30,7 @@ from . import (
 for _operation in OPERATIONS.values():
     if isinstance(_operation.forward, np.ufunc):
         UFUNCS[_operation.forward] = _operation.call
+UFUNCS[np.exp] = elementwise.exp
 UFUNCS[np.logaddexp] = logarithms.logaddexp
 UFUNCS[np.matmul] = linear.matmul_promoted
 UFUNCS[np.power] = arithmetic.pow

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import empty, full, zeros
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
@@ -54,7 +55,7 @@ def constant_pad_nd(input: Array, pad: Sequence[int], value: Any = 0) -> Array:
     """
     _check_sizes(input.shape, pad)
     pairs = ((0, 0),) * (input.ndim - len(pad) // 2) + _pairs(pad)
-    result = np.full([n + a + b for n, (a, b) in zip(input.shape, pairs, strict=True)], value, dtype=input.dtype)
+    result = full([n + a + b for n, (a, b) in zip(input.shape, pairs, strict=True)], value, input)
     taken = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(input.shape, pairs, strict=True))
     put = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(result.shape, pairs, strict=True))
     result[put] = input[taken]
@@ -113,7 +114,7 @@ def _rising(sources: Array, start: int) -> slice:
 
 def _pad_axis(array: Array, axis: int, sources: Array, start: int) -> Array:
     """*array* at *sources* along *axis*; most of them are copied as the one block they are."""
-    result = np.empty((*array.shape[:axis], len(sources), *array.shape[axis + 1 :]), dtype=array.dtype)
+    result = empty((*array.shape[:axis], len(sources), *array.shape[axis + 1 :]), array)
     if not sources.size:
         return result
     to, of, block = np.moveaxis(result, axis, 0), np.moveaxis(array, axis, 0), _rising(sources, start)
@@ -126,7 +127,7 @@ def _pad_axis(array: Array, axis: int, sources: Array, start: int) -> Array:
 
 def _unpad_axis(g: Array, axis: int, sources: Array, start: int, length: int) -> Array:
     """*g* added along *axis* at *sources* into zeros of that *length*: what ``_pad_axis`` sends back."""
-    result = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), dtype=g.dtype)
+    result = zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), g)
     if not sources.size:
         return result
     to, of, block = np.moveaxis(result, axis, 0), np.moveaxis(g, axis, 0), _rising(sources, start)

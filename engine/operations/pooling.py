@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array, folding
 from ..kernels.pooling import add_at, max_windows, spread_sums, window_sums
 from ..kernels.windows import Geometry
 from ..registry import Array, Index, composite, operation
@@ -36,6 +37,7 @@ def refuse(input: Tensor, name: str, kinds: str) -> None:
     lambda g, y1, input_shape: scatter_flat(g[0], y1, input_shape),
     outputs=ValuesAndIndices,
     node_name=max_node_name,
+    batching=folding(0),
     public=False,
     samples=each(on(real(2, 3, 6, 6), _HALVES), on(real(1, 2, 5, 5), _OVERLAPPING)),
 )
@@ -46,6 +48,7 @@ def max_pool(input: Array, geometry: Geometry) -> tuple[Array, Array]:
 
 @operation(
     lambda g, index: gather_flat(g, index),
+    batching=folding(0, 1, shape=2),
     public=False,
     samples=on(real(1, 2, 2, 2), np.arange(8).reshape(1, 2, 2, 2), (1, 2, 3, 3)),
 )
@@ -56,6 +59,7 @@ def scatter_flat(input: Array, index: Index, shape: tuple[int, ...]) -> Array:
 
 @operation(
     lambda g, index, input_shape: scatter_flat(g, index, input_shape),
+    batching=folding(0, 1),
     public=False,
     samples=on(real(1, 2, 3, 3), np.arange(8).reshape(1, 2, 2, 2)),
 )
@@ -203,13 +207,14 @@ def max_pool3d_with_indices(
 def _divided(sums: Array, divisor: Any) -> Array:
     """*sums* divided by a number or by an array over the windows, towards zero if they are integers."""
     if sums.dtype.kind in "iu":
-        return np.trunc(sums / np.asarray(divisor)).astype(sums.dtype)
-    return sums / np.asarray(divisor, dtype=sums.dtype)
+        return np.trunc(sums / as_array(divisor)).astype(sums.dtype)
+    return sums / as_array(divisor, dtype=sums.dtype)
 
 
 @operation(
     lambda g, input_shape, geometry, divisor: spread_windows(g, input_shape, geometry, divisor),
     node_name=lambda node: f"AvgPool{len(node._saved_input_shape) - 2}DBackward0",
+    batching=folding(0),
     public=False,
     samples=on(real(1, 2, 5, 5), _OVERLAPPING, 6.0),
 )
@@ -220,6 +225,7 @@ def average_windows(input: Array, geometry: Geometry, divisor: Any) -> Array:
 
 @operation(
     lambda g, geometry, divisor: average_windows(g, geometry, divisor),
+    batching=folding(0, shape=1),
     public=False,
     samples=on(real(1, 2, 3, 3), (1, 2, 6, 6), _HALVES, 4.0),
 )

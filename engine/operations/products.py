@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import broadcasting
 from ..errors import normal_dim
 from ..kernels.matrix_exponential import matrix_exponential
 from ..registry import Array, composite, operation
@@ -77,6 +78,7 @@ def _exponential_rule(g: Any, A: Any) -> Any:
     aliases=("matrix_exp",),
     node_name="LinalgMatrixExpBackward0",
     samples=SQUARES,
+    batching=broadcasting,
 )
 def matrix_exp(A: Array) -> Array:
     """The exponential of each matrix, (…, n, n), by scaling and squaring (Higham 2005).

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..registry import Array, composite, operation
 from ..registry.samples import around, each, on, real
 from ..tensors.tensor import Tensor
@@ -33,7 +34,7 @@ def _tolerances(A: Array, atol: Any, rtol: Any) -> tuple[Any, Any]:
     absolute = 0.0 if given[0] is None else given[0]
     if given[1] is not None:
         return absolute, given[1]
-    return absolute, default if given[0] is None else np.where(np.asarray(absolute) > 0, 0.0, default)
+    return absolute, default if given[0] is None else np.where(as_array(absolute) > 0, 0.0, default)
 
 
 def _counting(values: Array, atol: Any, rtol: Any) -> Array:
@@ -121,7 +122,7 @@ def matrix_rank(A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: An
     if tol is not None:
         atol, rtol = tol, 0.0
     counts = _counting(values._array, *_tolerances(A._array, atol, rtol))
-    return Tensor._wrap(np.asarray(np.count_nonzero(counts, axis=-1), dtype=np.int64))
+    return Tensor._wrap(as_array(np.count_nonzero(counts, axis=-1), dtype=np.int64))
 
 
 class LeastSquares(NamedTuple):
@@ -210,7 +211,7 @@ def _rank_and_values(A: Array, rtol: float, driver: str) -> tuple[Tensor, Tensor
     if driver == "gels":
         return Tensor._wrap(np.empty(0, np.int64)), Tensor._wrap(np.empty(0, np.absolute(A[:0]).dtype))
     values = np.linalg.svd(A, compute_uv=False)
-    rank = np.asarray(np.count_nonzero(_counting(values, 0.0, rtol), axis=-1), dtype=np.int64)
+    rank = as_array(np.count_nonzero(_counting(values, 0.0, rtol), axis=-1), dtype=np.int64)
     return Tensor._wrap(rank), Tensor._wrap(values if driver != "gelsy" else np.empty(0, values.dtype))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import as_array
 from ..random import Generator, numpy_generator
 from ..registry import composite
 from ..registry.record import result_dtype
@@ -19,7 +20,8 @@ from .creation import finished, numpy_dtype, sizes_of
 def random_array(draw: Callable[..., Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
     """Numbers drawn in float32 where that is the type (half the random bits), else in float64 and converted."""
     precise = np.float32 if kind == np.float32 else np.float64
-    return np.asarray(draw(shape, dtype=precise)).astype(kind, copy=False)
+    drawn = draw(shape, dtype=precise)
+    return (drawn if shape else as_array(drawn)).astype(kind, copy=False)
 
 
 @composite(out=True, method=False)
@@ -143,3 +145,35 @@ def multinomial(
     source = numpy_generator(generator)
     rows = [source.choice(w.size, num_samples, replacement, w / w.sum()) for w in weights]
     return Tensor._wrap(np.stack(rows).reshape(*input._array.shape[:-1], num_samples).astype(np.int64))
+
+
+@composite(out=True, method=False)
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Counts drawn with the rates that input holds. RuntimeError for a negative rate.
+
+    >>> import allgrad as torch
+    >>> torch.poisson(torch.zeros(2))
+    tensor([0., 0.])
+    """
+    if (input._array < 0).any():
+        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    drawn = numpy_generator(generator).poisson(input._array)
+    return Tensor._wrap(np.asarray(drawn, dtype=input._array.dtype))
+
+
+@composite(out=True, method=False)
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
+    """How many of *count* trials succeed, each with the chance *prob*; both are floating tensors and broadcast.
+
+    >>> import allgrad as torch
+    >>> torch.binomial(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 0.0]))
+    tensor([3., 0.])
+    """
+    trials, chances = count._array, prob._array
+    if trials.dtype != chances.dtype or trials.dtype.kind != "f":
+        raise ValueError(
+            f"Binomial arguments should be floating tensors of one type, found {count.dtype} and {prob.dtype}"
+        )
+    chances = np.clip(np.nan_to_num(chances), 0, 1)
+    drawn = numpy_generator(generator).binomial(trials.astype(np.int64), chances)
+    return Tensor._wrap(np.asarray(drawn, dtype=trials.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,29 @@ def eye(
         if length < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
     return finished(np.eye(n, m, dtype=numpy_dtype(dtype)), requires_grad, device)
+
+
+@composite(out=True, method=False)
+def range(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """The numbers from *start* up to and with *end*, by *step*, floating by default; deprecated, and warns so.
+
+    ``arange`` follows Python's ``range`` and leaves *end* out.
+    """
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        UserWarning,
+        stacklevel=2,
+    )
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    kind = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+    values = start + np.arange(int((end - start) // step) + 1) * step
+    return finished(values.astype(kind.numpy), requires_grad, device)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
+from ..kernels.pointwise import in_one_pass
 from ..random import numpy_generator
 from ..registry import Array, composite, operation
 from ..registry.inplace import apply
@@ -76,8 +78,13 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     return applied(threshold_values, "threshold", input, True, threshold, value)
 
 
+def _hardtanh_rule(g: Any, input: Any, min_val: float, max_val: float) -> Any:
+    fused = in_one_pass("hardtanh_backward", g, input, float(min_val), float(max_val))
+    return np.where((input <= min_val) | (input >= max_val), 0.0, g) if fused is None else fused
+
+
 @operation(
-    lambda g, input, min_val, max_val: np.where((input <= min_val) | (input >= max_val), 0.0, g),
+    _hardtanh_rule,
     public=False,
     node_name="HardtanhBackward0",
     samples=_wide(-1.0, 1.5),
@@ -127,6 +134,9 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _hardswish_rule(g: Any, input: Any) -> Any:
+    fused = in_one_pass("hardswish_backward", g, input)
+    if fused is not None:
+        return fused
     return np.where(input <= -3.0, 0.0, np.where(input < 3.0, g * (input / 3.0 + 0.5), g))
 
 
@@ -134,7 +144,8 @@ def _hardswish_rule(g: Any, input: Any) -> Any:
 def hardswish_values(input: Array) -> Array:
     """input · hardsigmoid(input)."""
     check_floating("hardswish", input)
-    return input * np.clip(input + 3.0, 0.0, 6.0) / 6.0
+    fused = in_one_pass("hardswish", input)
+    return input * np.clip(input + 3.0, 0.0, 6.0) / 6.0 if fused is None else fused
 
 
 @composite(method=False, samples=_wide())
@@ -178,8 +189,13 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
     return np.where(input > lambd, input - lambd, np.where(input < -lambd, input + lambd, input * 0.0))
 
 
+def _leaky_relu_rule(g: Any, input: Any, negative_slope: float) -> Any:
+    fused = in_one_pass("leaky_relu_backward", g, input, float(negative_slope))
+    return np.where(input > 0, g, g * negative_slope) if fused is None else fused
+
+
 @operation(
-    lambda g, input, negative_slope: np.where(input > 0, g, g * negative_slope),
+    _leaky_relu_rule,
     public=False,
     node_name="LeakyReluBackward0",
     samples=_wide(0.2),
@@ -188,6 +204,9 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
 def leaky_relu_values(input: Array, negative_slope: float) -> Array:
     """input where it is positive, else *negative_slope* · input."""
     check_floating("leaky_relu", input)
+    fused = in_one_pass("leaky_relu", input, float(negative_slope))
+    if fused is not None:
+        return fused
     scaled = input * float(negative_slope)
     return np.maximum(input, scaled) if 0 < negative_slope <= 1 else np.where(input > 0, input, scaled)
 
@@ -204,6 +223,9 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 
 def _elu_rule(g: Any, input: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    fused = in_one_pass("elu_backward", g, input, alpha * scale * input_scale, scale, input_scale)
+    if fused is not None:
+        return fused
     held = np.where(input < 0, input * input_scale, 0.0)  # or exp overflows on the other piece
     return np.where(input <= 0, g * (np.exp(held) * (alpha * scale * input_scale)), g * scale)
 
@@ -212,6 +234,9 @@ def _elu_rule(g: Any, input: Any, alpha: float, scale: float, input_scale: float
 def elu_values(input: Array, alpha: float, scale: float, input_scale: float) -> Array:
     """scale · input where that is positive, else scale · alpha · (exp(input_scale · input) - 1)."""
     check_floating("elu", input)
+    fused = in_one_pass("elu", input, alpha * scale, scale, input_scale) if input_scale > 0 else None
+    if fused is not None:
+        return fused
     return np.where(input <= 0, np.expm1(np.minimum(input, 0.0) * input_scale) * (alpha * scale), input * scale)
 
 
@@ -307,7 +332,7 @@ def rrelu(
         return applied(leaky_relu_values, "rrelu", input, inplace, (lower + upper) / 2)
     check_floating("rrelu", input._array)
     slopes = numpy_generator(None).uniform(lower, upper, input._array.shape)
-    return applied(prelu_values, "rrelu", input, inplace, Tensor._wrap(np.asarray(slopes, dtype=input._array.dtype)))
+    return applied(prelu_values, "rrelu", input, inplace, Tensor._wrap(as_array(slopes, dtype=input._array.dtype)))
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:

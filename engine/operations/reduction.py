@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import as_array
 from ..errors import normal_dim, normal_dims
 from ..registry import Array, composite, operation
 from ..registry.operation import Promotion
@@ -77,7 +78,7 @@ def sum_over(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> 
     """The sum over *dim*; of bools and integers as int64."""
     kind = input.dtype.kind
     accumulate = np.int64 if kind in "biu" else np.float32 if kind == "V" else None
-    total = np.asarray(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    total = as_array(np.sum(input, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
     return total.astype(input.dtype) if kind == "V" else total
 
 
@@ -244,7 +245,7 @@ def any(input: Array, dim: Dims = None, keepdim: builtins.bool = False) -> Array
 @operation()
 def count_nonzero(input: Array, dim: Dims = None) -> Array:
     """How many elements are not zero, over all dimensions or *dim*."""
-    return np.asarray(np.count_nonzero(input, axis=over(input, dim)), dtype=np.int64)
+    return as_array(np.count_nonzero(input, axis=over(input, dim)), dtype=np.int64)
 
 
 @operation(

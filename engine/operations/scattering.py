@@ -13,7 +13,7 @@ from ..registry import composite
 from ..registry.samples import each, on, real, truth
 from ..tensors.tensor import Tensor
 from .arithmetic import mul, plus
-from .indexing import index_by, index_put_by, index_zeros
+from .indexing import index_by, index_put_by, index_zeros, shape_at
 from .shape import expand, reshape
 
 THREE = np.array([0, 2, 2])
@@ -127,7 +127,7 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     plain = tuple(slice(None) if i is None else i._array if isinstance(i, Tensor) else np.asarray(i) for i in indices)
     if not accumulate:
         return index_put_by(input, values, plain)
-    shape = input._array[plain].shape
+    shape = shape_at(input._array, plain)
     return plus(input, index_zeros(expand(values, shape), input._array.shape, plain))
 
 

@@ -188,7 +188,7 @@ def permute(input: Array, dims: Shape) -> Array:
 varargs(permute, "permute")
 
 
-@composite(samples=on(real(2, 3, 4), 0, 2))
+@composite(aliases=("moveaxis",), samples=on(real(2, 3, 4), 0, 2))
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view of input with the dimensions *source* moved to *destination*."""
     ndim = input._array.ndim

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import broadcasting
 from ..kernels import factorization
 from ..registry import Array, composite, operation
 from ..registry.samples import around, each, on, real
@@ -194,6 +195,7 @@ def _triangle(x: Any, upper: bool, unit: bool) -> Any:
         each(on(real(3, 3), real(3, 2), True, False), on(real(2, 3, 3), real(3, 2), False, False),
              on(real(3, 3), real(2, 3, 2), False, True))
     ),
+    batching=broadcasting,
 )  # fmt: skip
 def solve_triangle(A: Array, B: Array, upper: bool, unit: bool) -> Array:
     """X with A X = B, from one triangle of A alone; *unit*: its diagonal is taken as ones."""

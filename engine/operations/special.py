@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import as_array
 from ..kernels import error_function
+from ..kernels.pointwise import in_one_pass
 from ..kernels.scipy_functions import special
 from ..registry import Array, operation
 from ..registry.operation import Promotion
@@ -25,7 +27,7 @@ def by_scipy(operation_name: str, name: str, *operands: Array) -> Array:
     """The function *name* of scipy.special of real *operands*, in their type; NotImplementedError for complex ones."""
     numbers = [real_numbers(operation_name, operand) for operand in operands]
     result = special(name, operation_name)(*numbers)
-    return np.asarray(result).astype(numbers[0].dtype, copy=False)
+    return as_array(result).astype(numbers[0].dtype, copy=False)
 
 
 def real_numbers(name: str, x: Array) -> Array:
@@ -55,7 +57,8 @@ def as_constants(samples: Samples) -> Samples:
 
 
 def _erf_like(name: str, x: Array) -> Array:
-    return error_function.fastest(name, real_numbers(name, x))
+    fused = in_one_pass("erf", x) if name == "erf" else None
+    return error_function.fastest(name, real_numbers(name, x)) if fused is None else fused
 
 
 @operation(
@@ -269,7 +272,7 @@ scaled_modified_bessel_k1 = _bessel("scaled_modified_bessel_k1", "k1e", "exp(inp
 def airy_ai(input: Array) -> Array:
     """The Airy function Ai. Needs SciPy."""
     input = real_numbers("special.airy_ai", input)
-    return np.asarray(special("airy", "special.airy_ai")(input)[0]).astype(input.dtype, copy=False)
+    return as_array(special("airy", "special.airy_ai")(input)[0]).astype(input.dtype, copy=False)
 
 
 @operation(

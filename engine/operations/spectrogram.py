@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
 from ..registry import Array, composite, operation
 from ..registry.samples import around, each, on, real
 from ..tensors.tensor import Tensor
@@ -37,7 +38,7 @@ def frames(x: Array, length: int, step: int) -> Array:
 def overlap_added(x: Array, size: int, step: int) -> Array:
     """Frames (…, T, length), one beginning every *step*, added up in a signal of *size*: the adjoint of ``frames``."""
     count, length = x.shape[-2:]
-    result = np.zeros((*x.shape[:-2], size), x.dtype)
+    result = zeros((*x.shape[:-2], size), x)
     if count <= length:
         for i in range(count):
             result[..., i * step : i * step + length] += x[..., i, :]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..batching import as_array
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import Samples, each, on, real
@@ -79,7 +80,7 @@ def nansum_over(input: Array, dim: Any = None, keepdim: builtins.bool = False) -
     """The sum over *dim* of the elements that are not nan; of bools and integers as int64."""
     numbers = np.where(input == input, input, np.zeros((), input.dtype))
     accumulate = np.int64 if input.dtype.kind in "biu" else None
-    return np.asarray(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
+    return as_array(np.sum(numbers, axis=over(input, dim), keepdims=keepdim, dtype=accumulate))
 
 
 @composite(out=True, samples=OVER_DIMS)
@@ -111,6 +112,7 @@ def _picks(node_name: str, samples: Samples = ALONG_DIM) -> Callable[[Callable[.
         node_name=node_name,
         outputs=ValuesAndIndices,
         public=False,
+        refuses="c",
         samples=samples,
     )
 
@@ -191,6 +193,7 @@ def _last_of_most(row: Array) -> int:
     lambda g, input, y: _shared(g, input, y),
     node_name="MedianBackward0",
     public=False,
+    refuses="c",
     samples=each(on(real(3, 4)), on(real(5)), on(real())),
 )
 def median_of_all(input: Array, ignore_nan: builtins.bool = False) -> Array:

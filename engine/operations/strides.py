@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import zeros
 from ..errors import normal_dim
 from ..registry import Array, composite, operation
 from ..registry.samples import each, on, real
 from ..tensors.tensor import Tensor
+from .batches import room_for
 from .diagonal import diagonal
 from .indexing import index_by
 from .shape import select
@@ -77,7 +79,7 @@ def unfold(input: Array, dimension: int, size: int, step: int) -> Array:
 )
 def unfold_zeros(g: Array, shape: tuple[int, ...], dimension: int, size: int, step: int) -> Array:
     """Zeros of *shape* with the slices *g* added where ``unfold`` took them."""
-    result = np.zeros(shape, dtype=g.dtype)
+    result = zeros(shape, g)
     if not shape:
         result[...] = g.sum()
         return result
@@ -112,7 +114,7 @@ def strided(
 )
 def added_at(g: Array, shape: tuple[int, ...], places: Any) -> Array:
     """Zeros of *shape* with *g* added at the flat *places*, where those are not -1."""
-    flat = np.zeros(math.prod(shape) + 1, dtype=g.dtype)
+    flat = zeros((math.prod(shape) + 1,), g)
     np.add.at(flat, places, g)
     return flat[:-1].reshape(shape)
 
@@ -185,7 +187,7 @@ def _places(array: Array, shown: Array) -> Array:
 
 def _with_part(name: str, input: Tensor, part: Callable[[Tensor], Tensor], src: Tensor) -> Tensor:
     """A copy of input whose *part*, a view of it, is overwritten with *src*."""
-    whole = input.clone()
+    whole = room_for(input, src)
     view = part(whole)
     if view._array.shape != src._array.shape:
         raise RuntimeError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..batching import anywhere, first_where, folding
 from ..kernels.windows import Sizes
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import each, on, real
@@ -21,6 +22,7 @@ _VOLUME = np.array([[[[[0, 5]]]]])
 @operation(
     lambda g, index: gather_flat(g, index),
     node_name=lambda node: f"MaxUnpool{len(node._saved_index.shape) - 2}DBackward0",
+    batching=folding(0, 1, shape=2),
     public=False,
     samples=on(real(1, 1, 2, 2), _PLANE, (1, 1, 4, 4)),
 )
@@ -82,10 +84,11 @@ def _max_unpool(
     n, c, *size = input._array.shape
     target = _unpooled_size(name, tuple(size), kernel, steps, margin, output_size)
     flat = indices._array
-    wrong = flat[(flat < 0) | (flat >= np.prod(target))]
-    if wrong.size:
+    wrong = (flat < 0) | (flat >= np.prod(target))
+    if anywhere(wrong):
         raise RuntimeError(
-            f"{name}: Found an invalid max index: {wrong[0]} (output volumes are of size {'x'.join(map(str, target))})"
+            f"{name}: Found an invalid max index: {first_where(flat, wrong)} (output volumes are of size "
+            f"{'x'.join(map(str, target))})"
         )
     result = put_flat(input, indices, (n, c, *target))
     return result.squeeze(0) if alone else result

@@ -121,8 +121,8 @@ class Optimizer:
         values, gradient = parameter._array, parameter._grad._array
         beside = {name: kept._array for name, kept in state.items() if isinstance(kept, Tensor)}
         if values.dtype.kind == "c":
-            values, gradient = _parts(values), _parts(gradient)
-            beside = {name: _parts(array) if array.dtype.kind == "c" else array for name, array in beside.items()}
+            values, gradient = parts(values), parts(gradient)
+            beside = {name: parts(array) if array.dtype.kind == "c" else array for name, array in beside.items()}
         if values.size <= _PIECE or not all(array.flags.c_contiguous for array in (values, gradient, *beside.values())):
             self.update(values, gradient, beside, options)
             return
@@ -292,7 +292,7 @@ def _fitting(name: str, value: Any, owner: Any) -> Any:
     return deepcopy(value)
 
 
-def _parts(array: Array) -> Array:
+def parts(array: Array) -> Array:
     """Return a view of a complex array as (…, 2) real ones: rules treat the parts as numbers of their own."""
     return np.lib.stride_tricks.as_strided(array.real, (*array.shape, 2), (*array.strides, array.itemsize // 2))
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched
 from ..tape.mode import mode
 from ..tape.provenance import INTERNAL_PACKAGES
 from ..tape.version import tick
@@ -141,7 +142,8 @@ def _names(op: Operation) -> dict[str, Any]:
     from .out import call_into
 
     return {
-        "_attach": record.attach_if_shared, "_forward": op.forward, "_new": object.__new__,
+        "_Batched": Batched, "_finish": record.finish, "_attach": record.attach_if_shared,
+        "_forward": op.forward, "_new": object.__new__,
         "_Tensor": Tensor, "_Node": op.node_type, "_ndarray": np.ndarray, "_asarray": np.asarray, "_mode": mode,
         "_tick": tick, "_getframe": sys._getframe, "_internal": INTERNAL_PACKAGES, "_constant": constant,
         "_hush": hush, "_unhush": unhush, "_SILENCE": SILENCE,
@@ -250,6 +252,11 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
         ]
         if others:
             lines += [f"    if {' or '.join(others)}:", f"        {fallback}"]
+    if op.batching is not None:
+        lines += [
+            f"    if {' or '.join(f'{x}.__class__ is _Batched' for x in arrays.values())}:",
+            f"        {fallback}",
+        ]
     passed = [arrays.get(p, p) for p in op.parameters[: op.positional]]
     passed += [f"{p}={arrays.get(p, p)}" for p in op.parameters[op.positional :]]
     forward = [f"_y = _forward({', '.join(passed)})"]
@@ -261,17 +268,22 @@ def _forward_lines(op: Operation, fallback: str) -> list[str]:
         if op.promotion is Promotion.FLOATING and _may_keep_integers(op.forward):
             widened += " or _dtype.kind not in 'fc'"
         lines += [f"if {widened}:", f"    {fallback}"]
-    return [*lines, "if _y.__class__ is not _ndarray:", "    _y = _asarray(_y)"]
+    lines += ["if _y.__class__ is not _ndarray:", "    if _y.__class__ is _Batched:"]
+    lines.append(f"        return _finish(_op, {tuple_of(op.parameters)}, _y)")
+    return [*lines, "    _y = _asarray(_y)"]
 
 
 _WRITTEN_IN_C = frozenset(("np", "asarray", "astype", "copy", "dtype", "kind", "ndim", "shape", "size", "RuntimeError"))
+_KERNELS = frozenset(("WORTHWHILE", "in_one_pass", "exp_values"))  # of ours, which call nothing else
 
 
 def _warns_in_our_name(forward: Any) -> bool:
     """Whether all that *forward* calls is C, so that our filter of warnings covers it, unlike NumPy's Python functions."""
     if isinstance(forward, np.ufunc):
         return True
-    return all(n in _WRITTEN_IN_C or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names)
+    return all(
+        n in _WRITTEN_IN_C | _KERNELS or isinstance(getattr(np, n, None), np.ufunc) for n in forward.__code__.co_names
+    )
 
 
 def _may_keep_integers(forward: Callable[..., Any]) -> bool:

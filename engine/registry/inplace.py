@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..batching import levels_of
 from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Node, hooks_of
 from ..tape.provenance import caller
 from ..tape.version import tick
 from ..tensors.tensor import Tensor
 from ..tensors.view import View
+from .batches import collapsed
 from .operation import Operation
 
 
@@ -103,7 +105,12 @@ def write(target: Tensor, result: Tensor, name: str) -> None:
             "writeable): .clone() it first"
         )
     np.copyto(array, result._array)
-    rewrite_history(target, result._node)
+    rewrite_history(target, _for_each_example(result, array))
+
+
+def _for_each_example(result: Tensor, array: Any) -> Node | None:
+    """The node of *result*, which was written into *array*: summing over examples, where that alone has some."""
+    return collapsed([result], [result._node], levels_of(array))[0]
 
 
 def rewrite_history(target: Tensor, made_by: Node | None) -> None:
@@ -162,7 +169,7 @@ class CopySlices(Node):
 
     def _laid_out_as_base(self, g: Any) -> Any:
         """*g* copied in the base's memory order: there what is replayed (a reshape, strides) finds what was in the base."""
-        return np.array(np.transpose(g, self.axes), order="C").transpose(np.argsort(self.axes))
+        return np.transpose(g, self.axes).copy().transpose(np.argsort(self.axes))
 
     def recorded_gradients(self, g: Any, wanted: Sequence[object]) -> Sequence[Any]:
         g = g.permute(self.axes).contiguous().permute(tuple(np.argsort(self.axes).tolist()))

@@ -85,6 +85,8 @@ class OperationNode(Node):
         return self._run_rules(g, wanted, recorded=True)
 
     def _run_rules(self, g: Any, wanted: Sequence[object], recorded: bool) -> list[Any]:
+        from .batches import gradient
+
         results: list[Any] = []
         fetch = self._saved_tensor if recorded else self._saved_array
         for position, rule in enumerate(self.operation.rules):
@@ -93,7 +95,8 @@ class OperationNode(Node):
             if rule is None or all(want is None for want in wanted[start : start + count]):
                 results += [None] * count
                 continue
-            computed = rule.function(g, *map(fetch, rule.saved))
+            saved = list(map(fetch, rule.saved))
+            computed = rule.function(g, *saved) if recorded else gradient(self.operation, rule.function, g, saved)
             several = self.operation.operands[position] in self.operation.several
             results += list(computed) if several else [computed]
             if self.shapes is not None:

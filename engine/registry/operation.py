@@ -83,12 +83,15 @@ class Operation:
         self.aliases: tuple[str, ...] = ()
         self.public = True
         self.adding: Callable[..., None] | None = None  # adds the first operand's gradient to an array
+        self.batching: Callable[..., Any] | None = None  # the forward where batches of vmap are among the arrays
+        self.crosses_levels = False  # a batch of vmap is made, so that the operand lacks a level that the result has
         self.refuses = ""
         self.takes_out = False
         self.called = ""  # what users know it as, where only other operations call it
         self.call: Callable[..., Any] = forward
         self.operator: Callable[..., Any] | None = None  # the same as a Python operator
         self.node_type: type[Any] | None = None
+        self.batched_node_type: type[Any] | None = None
 
     @property
     def converts(self) -> bool:
@@ -149,6 +152,8 @@ def operation(
     called: str = "",
     namespace: str = "",
     adding: Callable[..., None] | None = None,
+    batching: Callable[..., Any] | None = None,
+    crosses_levels: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, a forward from arrays to an array (or a tuple of them), as an operation.
 
@@ -161,6 +166,7 @@ def operation(
     the kinds of operands that raise, "b" for bool and "c" for complex. *called*: the name for it in messages.
     *node_name* is what its nodes are called, or a function of the node. *adding* takes an array before what the first
     rule takes, and adds that gradient to it: for an operand much larger than the result, of which many parts are taken.
+    *batching* makes of the forward one for batches, where its body cannot run on a batch at once (see ``batching.rules``).
     *namespace*: it is a name of that module (``linalg.norm``), and of ``allgrad`` and Tensor only by its *aliases*.
     """
 
@@ -172,6 +178,7 @@ def operation(
         op.promotion, op.broadcasts, op.is_view = promotion, broadcasts, view
         op.outputs, op.samples, op.aliases, op.public = outputs, samples, tuple(aliases), public
         op.refuses, op.called, op.adding = refuses, called, adding
+        op.batching, op.crosses_levels = batching and batching(op.forward), crosses_levels
         op.node_name = node_name or op.node_name
         op.takes_out = not view
         op.call = wrapper(op)
@@ -210,6 +217,7 @@ def composite(
     inplace: bool = False,
     method: bool = True,
     namespace: str = "",
+    by_example: bool = False,
 ) -> Callable[[F], F]: ...
 
 
@@ -223,16 +231,22 @@ def composite(
     method: bool = True,
     namespace: str = "",
     out: bool = False,
+    by_example: bool = False,
 ) -> Any:
     """Register a function of Tensors that is made of other operations, and so needs no rule of its own.
 
-    *out*: as a function, not as a method, it takes ``out=`` too.
+    *out*: as a function, not as a method, it takes ``out=`` too. *by_example*: it decides by the values of its arguments,
+    so that inside ``vmap`` it is called for each example.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         from .generate import with_out
 
         op = Operation(function, (), namespace)
+        if by_example:
+            from .batches import example_by_example
+
+            function = example_by_example(function)
         op.call, op.samples, op.aliases, op.takes_out = function, samples, tuple(aliases), out
         _add(op)
         _add_methods((*(op.method_names() if method else ()), dunder, reflected), function)

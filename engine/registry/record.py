@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, errors
+from ..batching import Batched, as_array, levels_of
 from ..tape.mode import mode
 from ..tape.nodes import Node, Output
 from ..tape.provenance import caller
 from ..tape.version import Version, tick
 from ..tensors.tensor import Tensor
 from ..tensors.view import attach
+from . import batches
+from .batches import alike, has_batch
 from .nodes import OperationNode, is_result
 from .operation import Operation, Promotion
 
@@ -24,7 +27,10 @@ def call(op: Operation, values: tuple[Any, ...]) -> Any:
     """Apply *op* to *values*, one for each of its parameters in order."""
     arguments = dict(zip(op.parameters, values, strict=True))
     if mode.rules_on_arrays and not _any_tensor(op, arguments):
-        return op.forward(*values[: op.positional], **dict(list(arguments.items())[op.positional :]))
+        named = dict(list(arguments.items())[op.positional :])
+        if has_batch(values):
+            return batches.forward(op, values[: op.positional], named)
+        return op.forward(*values[: op.positional], **named)
     try:
         _check_operands(op, arguments)
         _promote(op, arguments)
@@ -35,6 +41,14 @@ def call(op: Operation, values: tuple[Any, ...]) -> Any:
             errors.name_call(error, op.shown_name, [_shape_of(arguments[n]) for n in op.operands], caller())
         raise
     return _wrap(op, arguments, result)
+
+
+def finish(op: Operation, values: tuple[Any, ...], result: Any) -> Any:
+    """Wrap and record the batch *result*, which the fast path computed of *values*."""
+    for value in values:
+        if isinstance(value, Tensor) and value._view is not None:
+            value._view.refresh(value)
+    return _wrap(op, dict(zip(op.parameters, values, strict=True)), result)
 
 
 def _shape_of(value: Any) -> str:
@@ -186,6 +200,8 @@ def _forward(op: Operation, arrays: dict[str, Any]) -> Any:
     named = {p: arrays[p] for p in op.parameters[op.positional :]}
     try:
         with np.errstate(all="ignore"):
+            if has_batch(tuple(arrays.values())):
+                return batches.forward(op, positional, named)
             return op.forward(*positional, **named)
     except Exception as error:
         if any(_is_brain_float(array) for array in arrays.values()):
@@ -220,7 +236,7 @@ def _rounded(result: Any) -> Any:
 def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:
     if op.outputs is not None:
         return _wrap_several(op, result, _node_for(op, arguments, result), arguments)
-    array = np.asarray(result)
+    array = as_array(result)
     made = Tensor._wrap(array, _node_for(op, arguments, array) if array.dtype.kind in "fc" else None)
     if op.is_view:
         attach_if_shared(op, made, arguments)
@@ -230,7 +246,7 @@ def _wrap(op: Operation, arguments: dict[str, Any], result: Any) -> Any:
 def _wrap_several(op: Operation, result: Any, node: OperationNode | None, arguments: dict[str, Any]) -> Any:
     assert op.outputs is not None
     made = []
-    for index, array in enumerate(map(np.asarray, result)):
+    for index, array in enumerate(alike([as_array(part) for part in result])):
         own: Node | None = None
         if node is not None and array.dtype.kind in "fc":
             own = Output(node, index, len(result))
@@ -256,7 +272,11 @@ def _node_for(op: Operation, arguments: dict[str, Any], result: Any) -> Operatio
     if all(edge is None for edge in edges):
         return None
     assert op.node_type is not None
-    node: OperationNode = object.__new__(op.node_type)
+    levels = levels_of([result, [_array_of(arguments[name]) for name in op.operands]])
+    if levels and not op.crosses_levels:
+        operands = [value for name in op.operands for value in _listed(arguments[name])]
+        edges = batches.collapsed(operands, edges, levels)
+    node: OperationNode = object.__new__(batches.batched_type(op) if levels else op.node_type)
     node.seq = tick()
     node.edges = tuple(edges)
     node.hooks = node.version = None
@@ -277,7 +297,7 @@ def _save(op: Operation, node: OperationNode, arguments: dict[str, Any], result:
     for name in op.saved_names():
         value: Any = None
         if is_result(name):
-            value = np.asarray(result) if name == "y" else np.asarray(result[int(name[1:])])
+            value = as_array(result if name == "y" else result[int(name[1:])])
             if name != "y":
                 node.version = node.version or Version()
         elif name.endswith("_shape"):
@@ -302,8 +322,11 @@ def _needed(op: Operation, node: OperationNode) -> set[str]:
 def attach_if_shared(op: Operation, made: Tensor, arguments: dict[str, Any], index: int | None = None) -> None:
     """Make *made* a view of the first operand if it really shares its memory."""
     source = arguments[op.operands[0]]
-    array, base = source._array, made._array.base
-    if made._array is not array and (base is None or (base is not array and base is not array.base)):
+    array, shown = source._array, made._array
+    if isinstance(array, Batched) or isinstance(shown, Batched):
+        array, shown = getattr(array, "values", array), getattr(shown, "values", shown)
+    base = shown.base
+    if shown is not array and (base is None or (base is not array and base is not array.base)):
         return
     attach(made, source, _Again(op, tuple(arguments.values())[1:], index))
 

@@ -18,7 +18,7 @@ class GradMode(threading.local):
 
     enabled = True  # operations on tensors that require grad are recorded
     inference = False  # inside inference_mode
-    random_refused = False  # inside vmap(randomness="error")
+    vmaps: tuple[Any, ...] = ()  # the running ones, the innermost last: func/vectorize.py
     rules_on_arrays = False  # a backward pass is running derivative rules on raw arrays
     pulling_forward = False  # a backward pass is recorded to be differentiated for forward mode
     observers: tuple[Callable[..., None], ...] = ()  # told of every operation of the thread: registry/observe.py

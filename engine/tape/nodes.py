@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batching import Batched
 from .mode import users_code
 from .provenance import Place, caller
 from .version import Version, tick
@@ -77,7 +78,7 @@ def conjugated(g: Any) -> Any:
     Rules keep complex gradients so that dL = Re(g · dz), as for real ones; PyTorch's are the conjugates of these. What a
     user sees or gives (``.grad``, hooks, ``grad``, a custom Function) is PyTorch's.
     """
-    if isinstance(g, (np.ndarray, np.generic)):
+    if isinstance(g, (np.ndarray, np.generic, Batched)):
         return np.conjugate(g) if g.dtype.kind == "c" else g
     return g if g is None or g._array.dtype.kind != "c" else np.conjugate(g)
 
@@ -225,6 +226,11 @@ class Output(Node):
 
 _accumulating = threading.Lock()
 
+_INSIDE_VMAP = (
+    "backward() called inside a functorch transform (vmap): each example has a gradient of its own, for which .grad has no "
+    "room. Use torch.func.grad or torch.func.vjp inside, or call backward() outside of the transform"
+)
+
 
 class AccumulateGrad(Node):
     """The end of the line: adds the gradient of a leaf to its ``.grad``.
@@ -255,6 +261,8 @@ class AccumulateGrad(Node):
         with _accumulating:
             if isinstance(g, (np.ndarray, np.generic)):
                 _accumulate(leaf, g, self.destination, owned=self not in grads.shared)
+            elif isinstance(g, Batched):
+                raise RuntimeError(_INSIDE_VMAP)
             else:
                 g = conjugated(g)
                 leaf._grad = g.clone() if leaf._grad is None else leaf._grad + g

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import get_default_dtype
+from .copies import copied
 from .tensor import Tensor
 
 
@@ -44,7 +45,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         found: Parameter | None = memo.get(id(self))
         if found is None:
-            found = memo[id(self)] = type(self)(Tensor._wrap(self._array.copy()), self.requires_grad)
+            found = memo[id(self)] = type(self)(Tensor._wrap(copied(self._array, memo)), self.requires_grad)
             if self._grad is not None:
                 found._grad = self._grad.__deepcopy__(memo)
             found.__dict__.update(self.__dict__)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..batching import Batched
 from ..dtypes import get_default_dtype
 
 if TYPE_CHECKING:
@@ -97,11 +98,24 @@ def format_tensor(tensor: Tensor) -> str:
         suffixes.append(f"grad_fn=<{tensor.grad_fn.name()}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
+    if isinstance(tensor._array, Batched):
+        return _format_batch(tensor._array)
     prefix = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("
     array = tensor.numpy(force=True)
     if tensor.dtype.name == "bfloat16":
         array, suffixes = array.astype(np.float32), ["dtype=torch.bfloat16", *suffixes]
     return format_array(array, suffixes, prefix=prefix, default_dtype=get_default_dtype().numpy)
+
+
+def _format_batch(batch: Batched) -> str:
+    """PyTorch's printed form of a tensor inside ``vmap``: all the examples of its innermost level."""
+    *outer, level = batch.levels
+    inner = Batched(batch.values, tuple(outer)) if outer else None
+    shown = (
+        format_array(batch.values, default_dtype=get_default_dtype().numpy) if inner is None else _format_batch(inner)
+    )
+    indented = shown.replace("\n", "\n    ")
+    return f"BatchedTensor(lvl={level}, bdim=0, value=\n    {indented}\n)"
 
 
 def format_array(

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import dtypes
-from ..devices import CPU, device
-from ..tape.mode import mode
 from ..tape.nodes import AccumulateGrad, Handle, Node, Output, hooks_of
 from ..tape.version import Version
-from .size import Size
+from .conversions import Conversions
+from .copies import copied
 
 if TYPE_CHECKING:
     from .view import View
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class Tensor:
+class Tensor(Conversions):
     """An n-dimensional array that can record the operations on it, and so be differentiated.
 
     ``Tensor(data)`` makes one of the default floating type from nested lists, ``Tensor(2, 3)`` an uninitialised one
@@ -65,92 +64,10 @@ class Tensor:
         made._grad = made._counter = made._view = None
         return made
 
-    # --- what it is
+    def __repr__(self) -> str:
+        from .printing import format_tensor
 
-    @property
-    def shape(self) -> Size:
-        """The length along each dimension."""
-        return Size(self._array.shape)
-
-    @property
-    def dtype(self) -> dtypes.dtype:
-        """The element type."""
-        return dtypes.from_numpy_dtype(self._array.dtype)
-
-    @property
-    def device(self) -> device:
-        """Where the memory is: the CPU."""
-        return CPU
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self._array.ndim
-
-    @property
-    def itemsize(self) -> int:
-        """The size of an element in bytes."""
-        return self._array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """The size of all elements in bytes."""
-        return self._array.nbytes
-
-    @property
-    def is_cuda(self) -> bool:
-        """False: the memory is the CPU's."""
-        return False
-
-    @property
-    def is_sparse(self) -> bool:
-        """False: every tensor here is dense."""
-        return False
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or its length along *dim*."""
-        return self.shape if dim is None else self.shape[dim]
-
-    def dim(self) -> int:
-        """The number of dimensions."""
-        return self._array.ndim
-
-    ndimension = dim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._array.size
-
-    nelement = numel
-
-    def element_size(self) -> int:
-        """The size of an element in bytes."""
-        return self._array.itemsize
-
-    def stride(self, dim: int | None = None) -> Any:
-        """The steps between neighbours along each dimension (or *dim*), in elements."""
-        steps = tuple(s // self._array.itemsize for s in self._array.strides)
-        return steps if dim is None else steps[dim]
-
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory in row-major order without gaps."""
-        return self._array.flags.c_contiguous
-
-    def data_ptr(self) -> int:
-        """The address of the first element."""
-        return int(self._array.__array_interface__["data"][0])
-
-    def is_floating_point(self) -> bool:
-        """Whether the elements are floating-point numbers."""
-        return self.dtype.is_floating_point
-
-    def is_complex(self) -> bool:
-        """Whether the elements are complex numbers."""
-        return self.dtype.is_complex
-
-    def is_signed(self) -> bool:
-        """Whether the elements can be negative."""
-        return self.dtype.is_signed
+        return format_tensor(self)
 
     def __len__(self) -> int:
         if not self._array.ndim:
@@ -162,10 +79,11 @@ class Tensor:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
+    def __reversed__(self) -> Any:
+        return self.flip(0) if self._array.ndim else self
+
     def __hash__(self) -> int:
         return id(self)
-
-    # --- its place in a graph
 
     @property
     def requires_grad(self) -> bool:
@@ -346,128 +264,6 @@ class Tensor:
     def _is_view(self) -> bool:
         return self._view is not None
 
-    # --- out of it
-
-    def numpy(self, *, force: bool = False) -> Array:
-        """The elements as a NumPy array over the same memory.
-
-        RuntimeError if it requires grad and operations are recorded, unless *force* detaches it first.
-        """
-        if self.requires_grad and mode.enabled and not force:
-            raise RuntimeError(
-                f"Can't call numpy() on Tensor that requires grad (of shape {list(self.shape)}): the array would not be "
-                "recorded. Use tensor.detach().numpy() instead."
-            )
-        return self._array
-
-    def item(self) -> Any:
-        """The only element as a Python number. RuntimeError if there is not exactly one."""
-        if self._array.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self._array.size} elements cannot be converted to Scalar, shape {list(self.shape)}: "
-                "item() wants exactly one, tolist() takes any number"
-            )
-        return self._python(self._array.reshape(()))
-
-    @staticmethod
-    def _python(array: Array) -> Any:
-        """The elements as Python numbers; those of bfloat16, which NumPy leaves as they are, as floats."""
-        return array.tolist() if array.dtype.kind != "V" else array.astype(np.float32).tolist()
-
-    def tolist(self) -> Any:
-        """The elements as nested Python lists, or a number for a 0-d tensor."""
-        return self._python(self._array)
-
-    def __bool__(self) -> bool:
-        if self._array.size != 1:
-            count = "more than one value" if self._array.size else "no values"
-            raise RuntimeError(
-                f"Boolean value of Tensor with {count} is ambiguous, for shape {list(self.shape)}: use any() or all()"
-            )
-        return bool(self._array.item())
-
-    def _scalar(self) -> Any:
-        if self._array.size != 1:
-            raise ValueError(
-                f"only one element tensors can be converted to Python scalars, found shape {list(self.shape)}"
-            )
-        return self._array.item()
-
-    def __float__(self) -> float:
-        value = self._scalar()
-        if isinstance(value, complex):
-            raise RuntimeError(f"the complex number {value} cannot be converted to float: take .real or .abs() first")
-        return float(value)
-
-    def __int__(self) -> int:
-        return int(self._scalar())
-
-    def __complex__(self) -> complex:
-        return complex(self._scalar())
-
-    def __index__(self) -> int:
-        if self._array.size != 1 or self._array.dtype.kind not in "iub":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __format__(self, specification: str) -> str:
-        if self._array.ndim == 0:
-            return format(self.item(), specification)
-        return object.__format__(self, specification)
-
-    def __repr__(self) -> str:
-        from .printing import format_tensor
-
-        return format_tensor(self)
-
-    def __contains__(self, element: Any) -> bool:
-        if not isinstance(element, (Tensor, int, float, complex, np.generic)):
-            raise RuntimeError(
-                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-            )
-        other = element._array if isinstance(element, Tensor) else element
-        return bool((self._array == other).any())
-
-    def __delitem__(self, index: Any) -> None:
-        raise TypeError("Tensor does not support deleting items: index what is to be kept")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        array = self.numpy()
-        return np.array(array, dtype=dtype, copy=copy)
-
-    def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
-        if self.requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._array.__dlpack_device__()
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """``allgrad.array_api``: the functions of the Python array API standard. ValueError for an unknown version."""
-        from .. import array_api
-
-        known = ("2021.12", "2022.12", "2023.12", array_api.__array_api_version__)
-        if api_version is not None and api_version not in known:
-            raise ValueError(f"the array API version {api_version!r} is not one of {', '.join(known)}")
-        return array_api
-
-    def to_device(self, where: Any, /, *, stream: Any = None) -> Self:
-        """This tensor: the CPU is the only device. RuntimeError for another one, ValueError for a *stream*."""
-        if stream is not None:
-            raise ValueError(f"the CPU has no streams, found {stream!r}")
-        device(where)
-        return self
-
-    # --- copies
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if not self.is_leaf:
             raise RuntimeError(
@@ -477,7 +273,7 @@ class Tensor:
         if id(self) in memo:
             found: Self = memo[id(self)]
             return found
-        twin = type(self)._wrap(self._array.copy())
+        twin = type(self)._wrap(copied(self._array, memo))
         memo[id(self)] = twin
         if self._node is not None:
             twin.requires_grad_()
@@ -488,21 +284,6 @@ class Tensor:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _unpickled, (type(self), self._array, self.requires_grad, self.__dict__ or None)
-
-    # --- moving: there is one device
-
-    def cpu(self) -> Self:
-        """This tensor: it is on the CPU already."""
-        return self
-
-    def cuda(self, *_: Any, **__: Any) -> Self:
-        """RuntimeError: there is no accelerator."""
-        device("cuda")
-        raise AssertionError("unreachable")
-
-    def share_memory_(self) -> Self:
-        """This tensor; NumPy memory is shared with forked workers copy-on-write."""
-        return self
 
     if TYPE_CHECKING:  # the methods that the registered operations add
 

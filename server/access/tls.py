@@ -106,15 +106,31 @@ class ClientFiles:
 
 def channel(address: str, files: ClientFiles, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
     """Return a channel: encrypted if *files* say so, and always to another machine, since a token goes over it."""
-    if not files and is_loopback(address.rpartition(":")[0].strip("[]")):
+    credentials = _credentials(address, files)
+    if credentials is None:
         return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials, options=options)
+
+
+def async_channel(address: str, files: ClientFiles, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+    """Return a channel of the running event loop: encrypted where channel() is."""
+    credentials = _credentials(address, files)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def _credentials(address: str, files: ClientFiles) -> grpc.ChannelCredentials | None:
+    """Return what encrypts a channel, or None if it may go in the clear."""
+    if not files and is_loopback(address.rpartition(":")[0].strip("[]")):
+        return None
     try:
         ca, key, certificate = (
             Path(path).read_bytes() if path else None for path in (files.ca, files.key, files.certificate)
         )
     except OSError as error:
         raise InvalidRequest("cannot read a TLS file", f"{error.filename}: {error.strerror}", "name another") from None
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, certificate), options=options)
+    return grpc.ssl_channel_credentials(ca, key, certificate)
 
 
 def is_loopback(host: str) -> bool:

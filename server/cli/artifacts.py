@@ -36,14 +36,25 @@ def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
 @click.option(
     "--to", type=click.Path(path_type=Path, file_okay=False), help="Into this folder.  [default: one named as the job]"
 )
+@json_option
 @connection_options
-def download(job_id: str, paths: tuple[str, ...], to: Path | None, connection: Connection) -> None:
+def download(job_id: str, paths: tuple[str, ...], to: Path | None, as_json: bool, connection: Connection) -> None:
     """Fetch the files PATH (as artifacts lists them; none named: all) of JOB. Goes on where it was broken off."""
+    from ..display.records import json_line
+
     folder = to or Path(job_id)
     with connection.open() as client:
-        wanted = paths or tuple(each.path for each in client.files.artifacts(job_id)[0])
+        listed, more = ((), False) if paths else client.files.artifacts(job_id)
+        if more:
+            raise InvalidRequest(
+                f"cannot fetch all that job {job_id} keeps", "it is more than is listed", "name the files: PATH..."
+            )
+        wanted = paths or tuple(each.path for each in listed)
         for path in wanted:
             target = folder / path
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise InvalidRequest(f"cannot put {path} into {folder}", "it leads out of it", "name it as listed")
-            click.echo(client.files.download(job_id, path, target))
+            there = client.files.download(job_id, path, target)
+            click.echo(
+                json_line({"path": path, "file": str(there), "size": there.stat().st_size}) if as_json else there
+            )

@@ -45,16 +45,36 @@ def watch(job_id: str, cursor: int, as_json: bool, connection: Connection) -> in
 @click.argument("job_id", metavar="JOB")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
 @click.option("--rank", type=click.IntRange(-1), help="Of this rank only; -1: what mpirun printed.  [default: all]")
+@click.option(
+    "--tail", type=click.IntRange(0), default=0, metavar="N", help="Begin with the last N lines of each rank."
+)
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Of this attempt.  [default: the present one]")
+@json_option
 @connection_options
-def logs(job_id: str, following: bool, rank: int | None, connection: Connection) -> int:
-    """Print what the ranks of JOB have printed, with [rank] before each line if there are several."""
+def logs(
+    job_id: str,
+    following: bool,
+    rank: int | None,
+    tail: int,
+    attempt: int | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
+    """Print what the ranks of JOB have printed, with [rank] before each line if there are several.
+
+    With --json, one object for each piece of a log, which holds whole lines where it can.
+    """
     from ..display.prefix import RankLines
+    from ..display.records import chunk_record
 
     with connection.open() as client, leaving_the_job_alone(job_id):
         job = client.get(job_id)
         lines = RankLines(sys.stdout.buffer, prefixed=rank is None and job.ranks > 1)
-        for chunk in client.logs(job.id, rank=rank, follow=following):
-            lines.feed(chunk.rank, chunk.data)
+        for chunk in client.logs(job.id, rank=rank, follow=following, tail=tail, attempt=attempt or 0):
+            if as_json:
+                click.echo(chunk_record(chunk))
+            else:
+                lines.feed(chunk.rank, chunk.data)
         lines.close()
         return 0
     return INTERRUPTED

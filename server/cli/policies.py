@@ -34,11 +34,12 @@ _OPTIONS = (
     click.option("--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="To find it by."),
     click.option("--preemptible", is_flag=True, help="May be interrupted for a job of higher priority."),
     click.option("--stop-grace", type=Span(), help="Between SIGTERM and SIGKILL.  [default: the server's]"),
+    click.option("--stall-after", type=Span(), help="Alert after so long without a report; 0: never."),
     click.option("--checkpoint-every", type=Span(), help="Told to the script as ALLGRAD_CHECKPOINT_INTERVAL."),
 )
 _NAMES = (
     *("priority", "after", "after_any", "retries", "backoff", "max_runtime", "threads", "labels"),
-    *("preemptible", "stop_grace", "checkpoint_every"),
+    *("preemptible", "stop_grace", "checkpoint_every", "stall_after"),
 )
 
 
@@ -64,6 +65,7 @@ def _policies(given: dict[str, Any]) -> Options:
         "max_runtime": given["max_runtime"],
         "threads": given["threads"] or 0,
         "labels": dict(given["labels"]),
+        "stall_after": given["stall_after"],
         "checkpoint": CheckpointPolicy(given["preemptible"], given["stop_grace"], given["checkpoint_every"]),
     }
 

@@ -31,16 +31,46 @@ from .lifetimes import Span
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
 @click.option(
+    "--log-limit",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Kept of each rank's log, beside its beginning.  [default: 256]",
+)
+@click.option(
+    "--journal-limit",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Kept of each attempt's journal: as much can wait for a server that is away.  [default: 1024]",
+)
+@click.option(
     "--keep-finished",
     type=Span(),
     metavar="TIME",
     help="Delete finished jobs, with metrics, logs and outputs, after this time, as in 30d.  [default: never]",
 )
 @click.option(
+    "--keep-uploads",
+    type=Span(),
+    metavar="TIME",
+    help="Delete uploads that nobody has used for this time and no unfinished job names.  [default: 30d]",
+)
+@click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
     help="Of this machine, where Prometheus may ask /metrics with the server's token.  [default: none]",
+)
+@click.option(
+    "--stall-after",
+    type=Span(),
+    metavar="TIME",
+    help="Never call less silence a stall, unless a job says otherwise; 0: silence never is.  [default: 5m]",
+)
+@click.option(
+    "--tensorboard/--no-tensorboard",
+    default=True,
+    show_default=True,
+    help="Write what jobs report into tensorboard/ of their output folders, too.",
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
@@ -52,8 +82,13 @@ def serve(
     port: int,
     slots: int | None,
     grace: float | None,
+    log_limit: int | None,
+    journal_limit: int | None,
     keep_finished: float | None,
+    keep_uploads: float | None,
     metrics_port: int | None,
+    stall_after: float | None,
+    tensorboard: bool,
     bind: bool,
     tls_cert: str | None,
     tls_key: str | None,
@@ -65,7 +100,8 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control.attempts import DEFAULT_GRACE
+    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT
+    from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
     logging.basicConfig(format="allgrad: %(levelname)s: %(message)s", level=logging.WARNING)
@@ -75,8 +111,13 @@ def serve(
         port=port,
         slots=slots,
         grace=DEFAULT_GRACE if grace is None else grace,
+        log_limit=DEFAULT_LOG_LIMIT if log_limit is None else log_limit << 20,
+        journal_limit=DEFAULT_JOURNAL_LIMIT if journal_limit is None else journal_limit << 20,
         keep_finished=keep_finished,
+        keep_uploads=DEFAULT_KEEP_UPLOADS if keep_uploads is None else keep_uploads,
         metrics_port=metrics_port,
+        stall_after=LEAST if stall_after is None else stall_after,
+        tensorboard=tensorboard,
         bind=bind,
         tls_cert=tls_cert,
         tls_key=tls_key,

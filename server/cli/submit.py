@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 @click.option(
     "--workdir", type=click.Path(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
 )
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Upload this checkpoint; the script finds its path in ALLGRAD_RESUME.",
+)
 @click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
 @policy_options
 @grid_options
@@ -53,6 +59,7 @@ def submit(
     env: tuple[str, ...],
     as_torch: bool,
     workdir: Path | None,
+    resume: Path | None,
     request_id: str | None,
     policies: Options,
     sweep: Sweeping,
@@ -76,6 +83,7 @@ def submit(
             "name": as_text(name),
             "env": settings,
             **_place(client, workdir),
+            "resume_from": client.files.upload_file(resume) if resume else "",
             "request_id": request_id,
             "as_torch": as_torch,
             **policies,

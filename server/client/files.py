@@ -5,27 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any
 
-from ..errors import AllgradError
+from ..errors import AllgradError, InvalidRequest
 from ..files.artifacts import Artifact
-
-if TYPE_CHECKING:
-    from .connection import Connection
+from .packing import files_of, pack
+from .questions import files
+from .questions.question import Sending, Stream
+from .session import Session
 
 
 class Files:
     """`Client.files`: what goes to the server and comes from it."""
 
-    def __init__(
-        self,
-        call: Callable[[Callable[[Connection], Any]], Any],
-        stream: Callable[[Callable[[Connection], Iterator[Any]]], Iterator[Any]],
-    ) -> None:
-        self._call = call
-        self._stream = stream
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def __repr__(self) -> str:
         return "Files()"
@@ -36,50 +33,95 @@ class Files:
         Leaves out what .gitignore and .allgradignore at its top say. What the server has is not sent again: the same
         files make the same archive, and an upload that broke off goes on where it stood. Raises InvalidRequest.
         """
-        from .packing import files_of, pack
-
         with tempfile.TemporaryFile() as file:
-            pack(files_of(Path(folder).absolute()), file)
-            size = file.tell()
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return self._upload(file, *packed(folder, file))
 
-            def send(connection: Connection) -> None:
-                there, complete = connection.files.progress(digest)
-                if not complete:
-                    connection.files.upload(digest, file, size, there)
+    def upload_file(self, path: str | os.PathLike[str]) -> str:
+        """Upload the file at *path*, such as a checkpoint, and return its hash, to be given to submit(resume_from=...).
 
-            self._call(send)
+        What the server has is not sent again, and an upload that broke off goes on. Raises InvalidRequest.
+        """
+        with opened(path) as file:
+            return self._upload(file, *measured(file), plain=True)
+
+    def _upload(self, file: IO[bytes], digest: str, size: int, plain: bool = False) -> str:
+        def missing() -> Sending | None:
+            there, complete = self._session.ask(files.progress(digest, plain))
+            return None if complete else files.upload(digest, file, size, there, plain)
+
+        self._session.send(missing)
         return digest
 
-    def artifacts(self, job_id: str) -> tuple[list[Artifact], bool]:
+    def artifacts(self, job_id: str) -> tuple[Sequence[Artifact], bool]:
         """Return the files in the output folder of a job by path, and whether there are more. Raises JobNotFound."""
-        found: tuple[list[Artifact], bool] = self._call(lambda connection: connection.files.artifacts(job_id))
-        return found
+        return self._session.ask(files.artifacts(job_id))
 
     def download(self, job_id: str, path: str, to: str | os.PathLike[str]) -> Path:
         """Fetch the artifact at *path* into the file *to*, through lost connections, and return that.
 
         Goes on with `TO.part` if an earlier download left one. Raises InvalidRequest if there is no such artifact.
         """
-        target = Path(to)
-        part = target.with_name(f"{target.name}.part")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        told = ""
-        with part.open("ab") as file:
+        with Download(job_id, path, to) as download:
+            for data, digest in self._session.stream(download.question):
+                download.take(data, digest)
+        return download.keep()
 
-            def resume(connection: Connection) -> Iterator[tuple[bytes, str]]:
-                return connection.files.download(job_id, path, file.tell())
 
-            for data, digest in self._stream(resume):
-                file.write(data)
-                told = digest or told
-        with part.open("rb") as read:
-            found = hashlib.file_digest(read, "sha256").hexdigest()
-        if found != told:
-            part.unlink()
+class Download:
+    """An artifact on its way into a file: written beside it, held to its hash, and then renamed."""
+
+    def __init__(self, job_id: str, path: str, to: str | os.PathLike[str]) -> None:
+        self._job_id = job_id
+        self._path = path
+        self._target = Path(to)
+        self._part = self._target.with_name(f"{self._target.name}.part")
+        self._digest = ""
+
+    def __enter__(self) -> Download:
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._file: IO[bytes] = self._part.open("ab")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def question(self) -> Stream[Any, tuple[bytes, str]]:
+        """Return the question that goes on from here."""
+        return files.download(self._job_id, self._path, self._file.tell())
+
+    def take(self, data: bytes, digest: str) -> None:
+        """Write down what has come."""
+        self._file.write(data)
+        self._digest = digest or self._digest
+
+    def keep(self) -> Path:
+        """Return the file, once all of it is there and sound. Raises AllgradError if it is not."""
+        with self._part.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self._digest:
+            self._part.unlink()
             raise AllgradError(
-                f"the download of {path} is damaged", "its hash is not what the server told", "fetch it again"
+                f"the download of {self._path} is damaged", "its hash is not what the server told", "fetch it again"
             )
-        part.replace(target)
-        return target
+        return self._part.replace(self._target)
+
+
+def packed(folder: str | os.PathLike[str], to: BufferedRandom) -> tuple[str, int]:
+    """Write *folder* as an archive to the file *to*; return its SHA-256 and size. Raises InvalidRequest."""
+    pack(files_of(Path(folder).absolute()), to)
+    return measured(to)
+
+
+def opened(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file to be uploaded. Raises InvalidRequest."""
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise InvalidRequest(f"cannot upload {path}", error.strerror or str(error), "name a file") from None
+
+
+def measured(file: BufferedReader | BufferedRandom) -> tuple[str, int]:
+    """Return the SHA-256 and the size of *file*."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest, file.seek(0, os.SEEK_END)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
 
 from ..access.rules import AuditRecord, Quota, Scope, Token
-
-if TYPE_CHECKING:
-    from .connection import Connection
+from .questions import access
+from .session import Session
 
 
 class Governance:
     """`Client.access`: every method needs a token of scope ADMIN, or raises Forbidden."""
 
-    def __init__(self, call: Callable[[Callable[[Connection], Any]], Any]) -> None:
-        self._call = call
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def __repr__(self) -> str:
         return "Governance()"
@@ -26,39 +23,29 @@ class Governance:
 
         *scope*: "view", "submit" (submit jobs, and change one's own) or "admin". Raises InvalidRequest.
         """
-        token, secret = self._call(lambda connection: connection.access.create_token(user, Scope(scope)))
-        return token, secret
+        return self._session.ask(access.create_token(user, scope))
 
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> Sequence[Token]:
         """Return all tokens, the revoked ones too, in order of their making."""
-        tokens: list[Token] = self._call(lambda connection: connection.access.tokens())
-        return tokens
+        return self._session.ask(access.tokens())
 
     def revoke_token(self, token_id: str) -> Token:
         """End a token at once, for streams in progress too. Raises TokenNotFound."""
-        token: Token = self._call(lambda connection: connection.access.revoke_token(token_id))
-        return token
+        return self._session.ask(access.revoke_token(token_id))
 
     def set_quota(self, user: str, *, queued: int = 0, running: int = 0, slots: int = 0) -> Quota:
         """Limit what *user* may have at once: jobs in the queue, jobs that run, their slots; 0: no limit."""
-        quota = Quota(user, queued, running, slots)
-        made: Quota = self._call(lambda connection: connection.access.set_quota(quota))
-        return made
+        return self._session.ask(access.set_quota(Quota(user, queued, running, slots)))
 
-    def quotas(self) -> list[Quota]:
+    def quotas(self) -> Sequence[Quota]:
         """Return the limits of all users that have any."""
-        quotas: list[Quota] = self._call(lambda connection: connection.access.quotas())
-        return quotas
+        return self._session.ask(access.quotas())
 
     def audit(self) -> Iterator[AuditRecord]:
         """Yield every change that was made through a call, newest first."""
         page_token = ""
         while True:
-            records, page_token = self._call(partial(_audit_page, page_token))
+            records, page_token = self._session.ask(access.audit(page_token))
             yield from records
             if not page_token:
                 return
-
-
-def _audit_page(page_token: str, connection: Connection) -> tuple[list[AuditRecord], str]:
-    return connection.access.audit(page_token)

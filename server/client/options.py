@@ -1,13 +1,14 @@
-"""How a job is to be run, as keywords of Client.submit()."""
+"""What is said of jobs in keywords: how one is to be run, which are to be listed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from ..jobs.spec import CheckpointPolicy, Dependency, JobSpec, RetryRule
+from ..jobs.job import JobState, Wanted
+from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, RetryRule, SweepSpec
 
 
 class Options(TypedDict, total=False):
@@ -16,6 +17,8 @@ class Options(TypedDict, total=False):
     priority: -100 to 100, the highest starts first (default 0). after: jobs that must have succeeded (ids), or ended
     (Dependency), before it starts. retries: how often a failure is forgiven, or RetryRules by kind of failure.
     max_runtime: seconds after which an attempt is ended and has failed. threads: of each rank. labels: to find it by.
+    stall_after: seconds without a report after which an Alert says that it is silent (0: never; default: by its own rhythm).
+    resume_from: hash of a checkpoint that was uploaded with Client.files.upload_file, to go on from.
     checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
     job starts in it, or in *workdir* seen from it.
     """
@@ -26,6 +29,8 @@ class Options(TypedDict, total=False):
     max_runtime: float | None
     threads: int
     labels: Mapping[str, str]
+    stall_after: float | None
+    resume_from: str
     checkpoint: CheckpointPolicy
     archive: str
 
@@ -56,6 +61,32 @@ def job_spec(
         max_runtime=options.get("max_runtime"),
         threads=options.get("threads", 0),
         labels=dict(options.get("labels", {})),
+        resume_from=options.get("resume_from", ""),
+        stall_after=options.get("stall_after"),
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
     )
+
+
+def sweep_spec(
+    job: JobSpec, grid: Mapping[str, Sequence[object]], max_parallel: int, early_stopping: EarlyStopping | None
+) -> SweepSpec:
+    """Return the spec of a sweep of *job* over *grid*."""
+    axes = {axis: tuple(map(str, values)) for axis, values in grid.items()}
+    return SweepSpec(job, axes, max_parallel, early_stopping)
+
+
+def wanted(
+    state: JobState | Collection[JobState] | None,
+    labels: str,
+    name: str,
+    since: float | None,
+    until: float | None,
+    sweep: str,
+) -> Wanted:
+    """Return which jobs are to be listed."""
+    if state is None:
+        states: tuple[JobState, ...] = ()
+    else:
+        states = (state,) if isinstance(state, JobState) else tuple(state)
+    return Wanted(states, labels, name, since, until, sweep)

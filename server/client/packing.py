@@ -8,7 +8,7 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from ..errors import InvalidRequest
 from ..files.archive import ENTRIES
@@ -47,7 +47,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield prefix + name, path
 
 
-def pack(files: Iterable[tuple[str, Path]], to: BinaryIO) -> None:
+def pack(files: Iterable[tuple[str, Path]], to: IO[bytes]) -> None:
     """Write an archive of *files*, (name, path): the same files make the same bytes, so that the server knows them again."""
     with (
         gzip.GzipFile("", "wb", 6, to, mtime=0) as packed,

@@ -15,6 +15,7 @@ from ..home import Home
 from ..jobs import lifecycle
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
+from ..jobs.stalls import LEAST
 from ..store import Store
 from ..supervisor import journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
@@ -26,6 +27,8 @@ from .work import Work
 
 DEFAULT_GRACE = 5.0
 DEFAULT_LOG_LIMIT = 256 << 20
+DEFAULT_JOURNAL_LIMIT = 1 << 30
+DEFAULT_KEEP_UPLOADS = 30 * 86400.0
 _START_POLL = 0.01
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
@@ -45,10 +48,18 @@ class Settings:
     """Seconds between SIGTERM and SIGKILL."""
     log_limit: int = DEFAULT_LOG_LIMIT
     """Bytes of each rank's log that are kept, beside its beginning."""
+    journal_limit: int = DEFAULT_JOURNAL_LIMIT
+    """Bytes of each attempt's journal that are kept: as much can wait for a server that is away."""
     keep_finished: float | None = None
     """Seconds that a finished job is kept, with all that belongs to it; None: for ever."""
+    keep_uploads: float = DEFAULT_KEEP_UPLOADS
+    """Seconds that an upload is kept which nobody uses and no unfinished job names."""
     metrics_port: int | None = None
     """Where Prometheus may ask; None: nowhere."""
+    stall_after: float = LEAST
+    """Seconds of silence that are never a stall, unless a job says otherwise; 0: silence never is."""
+    tensorboard: bool = True
+    """Whether what jobs report is written as event files into their output folders, too."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -149,12 +160,14 @@ class Attempts:
             threads=spec.threads or settings.threads,
             grace=settings.grace if grace is None else grace,
             log_limit=settings.log_limit,
+            journal_limit=settings.journal_limit,
             cores=list(job.cores),
             max_runtime=spec.max_runtime,
-            resume=job.checkpoint,
+            resume=job.checkpoint or (str(self._home.uploaded_file(spec.resume_from)) if spec.resume_from else ""),
             checkpoint_interval=spec.checkpoint.interval,
             archive=str(self._home.archive(spec.archive)) if spec.archive else "",
             root=str(root) if spec.archive else "",
+            tensorboard=settings.tensorboard,
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:

@@ -21,7 +21,7 @@ from ..files import trash
 from ..files.uploads import Uploads
 from ..home import Home
 from ..jobs import lifecycle
-from ..jobs.alerts import alert_of
+from ..jobs.alerts import SILENT, alert_of, heard_again, warned
 from ..jobs.causes import Cause
 from ..jobs.job import Alert, Event, Job, JobState, StateChanged, Sweep
 from ..jobs.lifecycle import Action, Happening
@@ -34,7 +34,8 @@ from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
-from .retention import Retention
+from .retention import Retention, forget_uploads
+from .stalls import StallWatch
 from .sweeping import EarlyStopper
 from .tracked import Tracked
 from .work import Work
@@ -66,6 +67,7 @@ class Control:
         self._dispatcher = Dispatcher(
             self._tracked, settings, self._apply, self._state_of, self._sweep_spec, self.quotas
         )
+        self._stalls = StallWatch(self._tracked, settings.stall_after, self._tell_silence)
         self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
 
     def __repr__(self) -> str:
@@ -84,8 +86,11 @@ class Control:
             if tracked.job.state.holds_slots:
                 alive += await self._attempts.take_up(tracked)
             await self._dispatcher.learn(tracked.job)
+        self._work.spawn(asyncio.to_thread(self._store.check_metrics))
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
+        self._work.spawn(self._stalls.run())
+        self._work.spawn(forget_uploads(self.settings.keep_uploads, self.uploads, self._needed_uploads))
         if self.settings.keep_finished is not None:
             old = functools.partial(self.read, reader.finished)
             self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
@@ -249,8 +254,9 @@ class Control:
         async with tracked.lock:
             appended = await self._store.append(number, tracked.job, lines, alert_of)
             reach("report-stored")
-            if appended.cursor is not None:
-                tracked.advance(appended.job, appended.cursor)
+            if appended.batches:
+                tracked.advance(appended.job, appended.batches[-1].upto, appended.batches)
+        await self._stalls.hear(tracked, lines)
         await self._early_stopper.look(job, lines)
         return appended.sequence
 
@@ -270,9 +276,9 @@ class Control:
         """Return where a job keeps what should remain."""
         return self._home.output_dir(job.id)
 
-    async def keep_upload(self, digest: str) -> None:
-        """Check an archive of which all has arrived, and keep it. Raises InvalidRequest."""
-        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest))
+    async def keep_upload(self, digest: str, plain: bool) -> None:
+        """Check an upload of which all has arrived, and keep it. Raises InvalidRequest."""
+        await self._store.note_upload(digest, await asyncio.to_thread(self.uploads.complete, digest, plain))
 
     def run_dir(self, job: Job, attempt: int = 0) -> RunDir:
         """Return the folder of an attempt, by default the present one."""
@@ -300,6 +306,10 @@ class Control:
             if tracked.supervisor is not None:
                 tracked.supervisor.close()
         self._readers.shutdown()
+
+    def _needed_uploads(self) -> set[str]:
+        specs = [tracked.job.spec for tracked in self._tracked.values()]
+        return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
     def _check(self, specs: Sequence[JobSpec], request_id: str) -> None:
         """Raise InvalidRequest if one of *specs* can never run, unless the request was accepted before."""
@@ -356,6 +366,14 @@ class Control:
     async def _stop_early(self, job_id: str, reason: str) -> None:
         if tracked := self._tracked.get(job_id):
             await self._apply(tracked, lifecycle.CancelAsked(time.time(), reason))
+
+    async def _tell_silence(self, tracked: Tracked, message: str) -> None:
+        """Tell that a job has become silent, or is heard again. Raises ServerBusy if it cannot be written down."""
+        async with tracked.lock:
+            if tracked.job.state is JobState.RUNNING:
+                job = warned(tracked.job, message) if message.startswith(SILENT) else heard_again(tracked.job)
+                alert = Alert(0, time.time(), message)
+                tracked.advance(job, await self._store.save(tracked.number, job, [alert]))
 
     async def _apply(self, tracked: Tracked, happening: Happening, notes: Sequence[str] = ()) -> None:
         """Let something happen to a job: decide by the table, write down, show, act."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -52,7 +53,8 @@ class Dispatcher:
         self._sweep_spec = sweep_spec
         self._quotas = quotas
         self._ended: dict[str, JobState] = {}
-        self._needed: set[str] = set()
+        self._needed: Counter[str] = Counter()
+        self._members: Counter[str] = Counter()
         self._parallel: dict[str, int] = {}
         self._views: dict[str, tuple[Job, Waiting]] = {}
         self._woken = asyncio.Event()
@@ -73,19 +75,27 @@ class Dispatcher:
     async def learn(self, job: Job) -> None:
         """Get to know what *job*, which is tracked, depends on."""
         self._queued_last = max(self._queued_last, job.queued)
+        self._needed.update(need.job_id for need in job.spec.after)
+        self._members.update([job.sweep])
         for need in job.spec.after:
-            self._needed.add(need.job_id)
             if need.job_id not in self._tracked and need.job_id not in self._ended:
                 state = await self._state_of(need.job_id)
-                self._ended[need.job_id] = state or JobState.CANCELLED
+                if need.job_id in self._needed:  # else it has been cancelled meanwhile, and forgotten
+                    self._ended[need.job_id] = state or JobState.CANCELLED
         if job.sweep and job.sweep not in self._parallel:
             spec = await self._sweep_spec(job.sweep)
-            self._parallel[job.sweep] = spec.max_parallel if spec else 0
+            if job.sweep in self._members:
+                self._parallel[job.sweep] = spec.max_parallel if spec else 0
         self.wake()
 
     def forget(self, job: Job) -> None:
-        """Take note that *job* has ended."""
+        """Take note that *job*, which learn() was told of, has ended; what only it depended on is forgotten."""
         self._views.pop(job.id, None)
+        for need in job.spec.after:
+            if _counted_down(self._needed, need.job_id):
+                self._ended.pop(need.job_id, None)
+        if _counted_down(self._members, job.sweep):
+            self._parallel.pop(job.sweep, None)
         if job.id in self._needed:
             self._ended[job.id] = job.state
         self.wake()
@@ -237,3 +247,12 @@ class Dispatcher:
             return math.inf
         grace = self._settings.grace if spec.checkpoint.grace is None else spec.checkpoint.grace
         return spec.max_runtime + grace + _START_TIME
+
+
+def _counted_down(counter: Counter[str], key: str) -> bool:
+    """Take one off *key*; return whether none is left."""
+    counter[key] -= 1
+    if counter[key] > 0:
+        return False
+    del counter[key]
+    return True

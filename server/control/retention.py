@@ -1,13 +1,14 @@
-"""Forgetting finished jobs when they are old enough, with their metrics, logs and outputs."""
+"""Forgetting finished jobs when they are old enough, with their metrics, logs and outputs; and uploads that nobody uses."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from ..errors import AllgradError
+from ..files.uploads import Uploads
 
 LOOK = 600.0
 """Seconds between looks for jobs that have become old."""
@@ -15,6 +16,18 @@ AT_ONCE = 100
 PAUSE = 0.05
 """Seconds between deletions, which are left to other work."""
 log = logging.getLogger(__name__)
+
+
+async def forget_uploads(keep: float, uploads: Uploads, needed: Callable[[], Collection[str]]) -> None:
+    """Delete, again and again, uploads that nobody has used for *keep* seconds and no unfinished job has *needed*."""
+    begun = time.time() - time.monotonic()
+    while True:
+        try:
+            gone = await asyncio.to_thread(uploads.forget, begun + time.monotonic() - keep, needed())
+            log.info("%d uploads are forgotten", len(gone))
+        except OSError:
+            log.exception("uploads cannot be forgotten")
+        await asyncio.sleep(LOOK)
 
 
 class Retention:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 
 from ..jobs.job import Job
+from ..messages.batches import Batch
 from .supervision import Supervised
+
+RECENT = 1 << 18
+"""Bytes of a job's last events that are kept for watchers who are not far behind; the others read the store."""
 
 
 class Tracked:
@@ -20,13 +26,26 @@ class Tracked:
         self.cursor = cursor
         self.lock = asyncio.Lock()
         self.supervisor: Supervised | None = None
+        self._recent: deque[Batch] = deque()
         self._changed = asyncio.Event()
 
-    def advance(self, job: Job, cursor: int) -> None:
-        """Show the job as it is now, and the events up to *cursor*, to everybody."""
+    def advance(self, job: Job, cursor: int, batches: Sequence[Batch] = ()) -> None:
+        """Show the job as it is now, and the events up to *cursor*, to everybody; *batches*: those events, if at hand."""
+        if batches and batches[0].after == self.cursor:  # else some were written that nobody has shown
+            self._keep(batches)
         self.job, self.cursor = job, max(cursor, self.cursor)
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _keep(self, batches: Sequence[Batch]) -> None:
+        self._recent.extend(batches)
+        size = sum(len(batch.data) for batch in self._recent)
+        while size > RECENT:
+            size -= len(self._recent.popleft().data)
+
+    def batch_after(self, cursor: int) -> Batch | None:
+        """Return the events that follow *cursor*, if they have just come."""
+        return next((batch for batch in self._recent if batch.after == cursor), None)
 
     async def wait_beyond(self, cursor: int, timeout: float) -> bool:
         """Wait until there is an event after *cursor*; return False if *timeout* seconds pass without one."""

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ..jobs.job import Alert, Checkpoint, Event, Explanation, Heartbeat, Job, Metrics, StateChanged, Sweep
+from ..jobs.job import Alert, Checkpoint, Event, Explanation, Heartbeat, Job, LogChunk, Metrics, StateChanged, Sweep
 
 KINDS = {
     StateChanged: "state",
@@ -44,6 +44,12 @@ def sweep_record(sweep: Sweep) -> str:
 def event_record(event: Event) -> str:
     """*event* as one line of JSON, its kind under ``event``; NaN and infinities are strings."""
     return json_line({"event": KINDS[type(event)]} | asdict(event))
+
+
+def chunk_record(chunk: LogChunk) -> str:
+    """A piece of a log as one line of JSON; bytes that are not UTF-8 are replaced."""
+    place = {"rank": chunk.rank, "attempt": chunk.attempt, "offset": chunk.offset, "size": len(chunk.data)}
+    return json_line(place | {"text": chunk.data.decode("utf-8", errors="replace")})
 
 
 def plain_record(value: Any, **further: object) -> str:

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ..supervisor.journal import Line, MetricsLine
 from .job import Job
 
+BROKEN = "became NaN"
+SILENT = "nothing was reported"
+_KEPT = 4
+"""Warnings that a job shows beside the newest; all of them are events."""
+
 
 def alert_of(job: Job, line: Line) -> str:
     """Return what *line* of the journal of *job* gives cause to say, or "". The first NaN is told, once."""
-    if job.warning or not isinstance(line, MetricsLine):
+    if BROKEN in job.warning or not isinstance(line, MetricsLine):
         return ""
     broken = [name for name, value in line.values.items() if math.isnan(value)]
-    return f"{', '.join(broken)} became NaN at step {line.step}" if broken else ""
+    return f"{', '.join(broken)} {BROKEN} at step {line.step}" if broken else ""
+
+
+def warned(job: Job, warning: str) -> Job:
+    """Return *job* with a warning more; one of silence takes the place of the one before."""
+    kept = _others(job) if warning.startswith(SILENT) else _all(job)
+    return replace(job, warning="; ".join([*kept[:_KEPT], warning]))
+
+
+def heard_again(job: Job) -> Job:
+    """Return *job* without the warning that it is silent."""
+    return replace(job, warning="; ".join(_others(job)))
+
+
+def _all(job: Job) -> list[str]:
+    return job.warning.split("; ") if job.warning else []
+
+
+def _others(job: Job) -> list[str]:
+    return [warning for warning in _all(job) if not warning.startswith(SILENT)]

@@ -45,9 +45,15 @@ def check_policies(spec: JobSpec) -> None:
                 f"0 to {RETRY_LIMIT} are possible, and no negative pauses",
                 field="spec.retries",
             )
-    for seconds, field in ((spec.checkpoint.grace, "grace"), (spec.checkpoint.interval, "interval")):
+    times = (
+        ("checkpoint.grace", spec.checkpoint.grace),
+        ("checkpoint.interval", spec.checkpoint.interval),
+        ("stall_after", spec.stall_after),
+    )
+    for field, seconds in times:
         if seconds is not None and seconds < 0:
-            raise InvalidRequest(f"{field} cannot be negative", f"{seconds:g} s", "", field=f"spec.checkpoint.{field}")
+            noun = field.rpartition(".")[2]
+            raise InvalidRequest(f"{noun} cannot be negative", f"{seconds:g} s", "", field=f"spec.{field}")
 
 
 def _check_labels(spec: JobSpec) -> None:

@@ -84,6 +84,10 @@ class JobSpec:
     """Threads that each rank may use; 0: as many as one slot has cores."""
     labels: Mapping[str, str] = field(default_factory=dict)
     checkpoint: CheckpointPolicy = CheckpointPolicy()
+    stall_after: float | None = None
+    """Seconds without a report after which it counts as stalled; 0: never; None: by its own rhythm."""
+    resume_from: str = ""
+    """Hash of an uploaded checkpoint to go on from, until the job has reported one of its own."""
     archive: str = ""
     """Hash of an uploaded archive: the ranks start in *workdir* seen from what it holds."""
 

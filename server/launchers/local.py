@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import LauncherMissing
-from .interface import Ending, Launcher
+from .hosts import Host
+from .hydra import INTEL, MPICH, Hydra
+from .interface import Ending, Launcher, plain_ending
+from .open_mpi import OpenMPI
 
-_OPEN_MPI_SIGNAL = re.compile(r"process rank (\d+) .*?exited on\s+signal (\d+)", re.DOTALL)
-_HYDRA_SIGNAL = re.compile(r"EXIT STRING: .*\(signal (\d+)\)")
 _OPEN_MPI = re.compile(r"\(Open MPI\) (\S+)")
 _MPICH = re.compile(r"HYDRA build details:.*?Version:\s+(\S+)", re.DOTALL)
 _INTEL = re.compile(r"Intel\(R\) MPI Library.*?Version (\S+)")
@@ -28,8 +29,10 @@ class Alone:
 
     name: str = "no launcher"
     helpers: frozenset[str] = frozenset()
+    hosts: tuple[Host, ...] = ()
+    slurm: bool = False
 
-    def argv(self, program: Sequence[str], ranks: int) -> list[str]:
+    def argv(self, program: Sequence[str], ranks: int, forward: Sequence[str] = ()) -> list[str]:
         """Return *program* itself."""
         assert ranks == 1, "more than one rank needs an MPI launcher"
         return list(program)
@@ -40,78 +43,11 @@ class Alone:
 
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the program ended."""
-        return _ending(returncode)
+        return plain_ending(returncode)
 
-
-@dataclass(frozen=True, slots=True)
-class OpenMPI:
-    """Open MPI 5 and its runtime, PRRTE."""
-
-    path: str
-    version: str
-    helpers: frozenset[str] = frozenset({"mpirun", "prterun", "prted", "ompirun_wrapper"})
-    elastic: bool = False
-    """Whether the other ranks live on when one has died."""
-
-    @property
-    def name(self) -> str:
-        """Return implementation and version."""
-        return f"Open MPI {self.version}"
-
-    def argv(self, program: Sequence[str], ranks: int) -> list[str]:
-        """Return the argv; ranks may exceed the cores, and are not bound to one core each."""
-        tolerance = ["--with-ft", "ulfm"] if self.elastic else []
-        return [self.path, *tolerance, "-n", str(ranks), "--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", *program]
-
-    def env(self, scratch: Path | None) -> Mapping[str, str]:
-        """Return its settings: allowed as root, without the transports that cost a second at start, and yielding.
-
-        A rank that waits for others spins; on cores that it shares with another job it should let that one run. Measured:
-        4.6 s instead of 4.4 s for the demo on a quiet machine, 24.7 s instead of 34.8 s and 32.6 s instead of 50.1 s on a busy one.
-
-        Its session folder bears the number of its process only: what one that was killed leaves in a shared place
-        makes a later mpirun with the same number fail, with exit code 213. Hence *scratch*.
-        """
-        return {
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-            "OMPI_MCA_btl": "^ofi",
-            "OMPI_MCA_osc": "^ucx",
-            "OMPI_MCA_mpi_yield_when_idle": "1",
-        } | ({"PRTE_MCA_prte_tmpdir_base": str(scratch)} if scratch else {})
-
-    def ending(self, returncode: int, output: str) -> Ending:
-        """Return how the first rank that failed ended, as mpirun tells it."""
-        told = _OPEN_MPI_SIGNAL.search(output)
-        return _by_signal(int(told[2]), int(told[1])) if told and returncode else _ending(returncode)
-
-
-@dataclass(frozen=True, slots=True)
-class Hydra:
-    """MPICH, or Intel MPI, which share their process manager."""
-
-    path: str
-    implementation: str
-    version: str
-    helpers: frozenset[str] = frozenset({"mpirun", "mpiexec", "mpiexec.hydra", "hydra_pmi_proxy"})
-
-    @property
-    def name(self) -> str:
-        """Return implementation and version."""
-        return f"{self.implementation} {self.version}"
-
-    def argv(self, program: Sequence[str], ranks: int) -> list[str]:
-        """Return the argv; ranks may exceed the cores."""
-        return [self.path, "-launcher", "fork", "-n", str(ranks), *program]
-
-    def env(self, scratch: Path | None) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
-
-    def ending(self, returncode: int, output: str) -> Ending:
-        """Return how the first rank that failed ended, as mpirun tells it."""
-        told = _HYDRA_SIGNAL.search(output)
-        return _by_signal(int(told[1])) if told and returncode else _ending(returncode)
+    def told(self, line: bytes) -> tuple[int | None, bytes]:
+        """Return that the one rank printed *line*."""
+        return 0, line
 
 
 def local(ranks: int) -> Launcher:
@@ -119,8 +55,11 @@ def local(ranks: int) -> Launcher:
 
     Raises LauncherMissing, saying what to install, if more than one is asked for and there is no MPI.
     """
-    if ranks == 1:
-        return Alone()
+    return Alone() if ranks == 1 else any_mpi(ranks)
+
+
+def any_mpi(ranks: int) -> OpenMPI | Hydra:
+    """Return the MPI that starts *ranks* ranks. Raises LauncherMissing, saying what to install, if there is none."""
     mpi = find_mpi()
     if mpi is None:
         raise LauncherMissing(
@@ -152,15 +91,7 @@ def _identify(path: str) -> OpenMPI | Hydra | None:
     if match := _OPEN_MPI.search(answer.stdout):
         return OpenMPI(path, match[1])
     if match := _MPICH.search(answer.stdout):
-        return Hydra(path, "MPICH", match[1])
+        return Hydra(path, MPICH, match[1])
     if match := _INTEL.search(answer.stdout):
-        return Hydra(path, "Intel MPI", match[1])
+        return Hydra(path, INTEL, match[1])
     return None
-
-
-def _ending(returncode: int) -> Ending:
-    return _by_signal(-returncode) if returncode < 0 else Ending(returncode)
-
-
-def _by_signal(number: int, rank: int | None = None) -> Ending:
-    return Ending(128 + number, number, rank)

@@ -108,6 +108,8 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         threads_per_rank=spec.threads,
         labels=spec.labels,
         checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        stall_after=duration(spec.stall_after),
+        resume_from=spec.resume_from,
         archive=spec.archive,
     )
 
@@ -131,6 +133,8 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
         max_runtime=span(message.max_runtime) if message.HasField("max_runtime") else None,
         threads=message.threads_per_rank,
         labels=dict(message.labels),
+        resume_from=message.resume_from,
+        stall_after=span(message.stall_after) if message.HasField("stall_after") else None,
         checkpoint=CheckpointPolicy(
             policy.preemptible,
             span(policy.grace) if policy.HasField("grace") else None,
@@ -231,6 +235,16 @@ def event_message(event: Event) -> pb.JobEvent:
         case Heartbeat():
             message.heartbeat.SetInParent()
     return message
+
+
+def metrics_bytes(event: Metrics, cursor: int) -> bytes:
+    """Return event_message(event) with that cursor, serialised: in half the time, since no other is as frequent."""
+    micros = round(event.time * 1_000_000)
+    return pb.JobEvent(
+        cursor=cursor,
+        time={"seconds": micros // 1_000_000, "nanos": micros % 1_000_000 * 1_000},
+        metrics={"step": event.step, "values": event.values},
+    ).SerializeToString()
 
 
 def event_value(message: pb.JobEvent) -> Event | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -93,9 +93,14 @@ def _particulars(error: AllgradError) -> list[Detail]:
     return []
 
 
-def error_of(call: grpc.RpcError, address: str) -> AllgradError:
-    """Return the error that the failed *call* to *address* tells."""
-    assert isinstance(call, grpc.Call)
+def due_for_renewal(error: grpc.RpcError) -> bool:
+    """Return whether a stream ended only because it had been open for long."""
+    return _failed(error).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def error_of(error: grpc.RpcError, address: str) -> AllgradError:
+    """Return what *error*, of a call to *address*, tells."""
+    call = _failed(error)
     status = rpc_status.from_call(call)
     info = ErrorInfo()
     for detail in status.details if status else ():
@@ -114,6 +119,11 @@ def error_of(call: grpc.RpcError, address: str) -> AllgradError:
             return ServerBusy(f"the server at {address} did not answer", call.details() or "")
         case code:
             return AllgradError(f"the server at {address} answered {code.name}", call.details() or "")
+
+
+def _failed(error: grpc.RpcError) -> grpc.Call:
+    """Return the call that *error* is; an AioRpcError has what of a Call is needed here, without being one."""
+    return cast("grpc.Call", error)
 
 
 def _untrusted(address: str, details: str) -> ServerUnreachable:

@@ -26,19 +26,25 @@ log = logging.getLogger(__name__)
 
 
 class Readable(grpc.aio.ServerInterceptor):
-    """Has a request that cannot be read answered as a bad one; gRPC itself would blame the server."""
+    """Has a request that cannot be read answered as a bad one; gRPC itself would blame the server.
+
+    An answer may come as bytes, serialised already.
+    """
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Hand the call on, with a reader of requests that never fails."""
+        """Hand the call on, with a reader of requests that never fails and a writer that lets bytes pass."""
         handler: Any = await continuation(handler_call_details)
         if handler is None or handler.request_streaming:
             return handler  # type: ignore[no-any-return]
-        read = handler.request_deserializer
-        return handler._replace(request_deserializer=lambda data: _read(read, data))  # type: ignore[no-any-return]
+        read, write = handler.request_deserializer, handler.response_serializer
+        return handler._replace(  # type: ignore[no-any-return]
+            request_deserializer=lambda data: _read(read, data),
+            response_serializer=lambda answer: answer if isinstance(answer, bytes) else write(answer),
+        )
 
 
 def _read(read: Callable[[bytes], Any], data: bytes) -> Any:

@@ -29,7 +29,7 @@ class FileService(FileServiceServicer):
     @unary
     async def GetUpload(self, request: pb.GetUploadRequest) -> pb.GetUploadResponse:  # noqa: N802
         """Say how much of an archive is here."""
-        size, complete = await asyncio.to_thread(self._uploads.progress, request.digest)
+        size, complete = await asyncio.to_thread(self._uploads.progress, request.digest, request.plain)
         return pb.GetUploadResponse(size=size, complete=complete)
 
     @receiving
@@ -37,15 +37,15 @@ class FileService(FileServiceServicer):
         self, requests: AsyncIterator[pb.UploadArchiveRequest]
     ) -> pb.UploadArchiveResponse:
         """Take in an archive."""
-        digest, size, there = "", 0, 0
+        digest, size, there, plain = "", 0, 0, False
         async for request in requests:
-            digest, size = digest or request.digest, size or request.size
-            await asyncio.to_thread(self._uploads.append, digest, size, request.offset, request.data)
+            digest, size, plain = digest or request.digest, size or request.size, plain or request.plain
+            await asyncio.to_thread(self._uploads.append, digest, size, request.offset, request.data, plain)
             there = request.offset + len(request.data)
         if not digest or there != size:
             raise InvalidRequest("the upload is not complete", f"{there} of {size} bytes are here", "go on with it")
         access.about(digest)
-        await self._control.keep_upload(digest)
+        await self._control.keep_upload(digest, plain)
         return pb.UploadArchiveResponse(digest=digest)
 
     @unary

@@ -20,14 +20,14 @@ from ..failpoints import reach
 from ..jobs.job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
 from ..jobs.policies import label_terms
 from ..messages import jobs as messages
+from ..messages.batches import EVENTS_AT_ONCE, joined
 from ..messages.causes import cause_message
 from ..store import JobFilter
-from ..supervisor.logs import read_log
+from ..supervisor.logs import read_log, tail_offset
 from .calls import stream, unary
 from .requests import page_length, page_start, page_token
 
 HEARTBEAT = 10.0
-EVENTS_AT_ONCE = 500
 LOG_POLL = 0.1
 
 
@@ -115,8 +115,10 @@ class JobService(JobServiceServicer):
         )
 
     @stream
-    async def WatchJob(self, request: pb.WatchJobRequest) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
-        """Stream events. Each watcher reads the store at its own pace, so a slow one holds up nobody."""
+    async def WatchJob(  # noqa: N802
+        self, request: pb.WatchJobRequest
+    ) -> AsyncIterator[pb.WatchJobResponse | bytes]:
+        """Stream events. A watcher who is not far behind shares them with others; the rest read the store at their own pace."""
         number, _, tracked = await self._control.find(request.job_id)
         cursor = request.cursor
         last = tracked.cursor if tracked else await self._control.last_cursor(number)
@@ -129,10 +131,15 @@ class JobService(JobServiceServicer):
             )
         while True:
             over = tracked is None or tracked.job.state.terminal
+            if tracked and (batch := tracked.batch_after(cursor)):
+                yield batch.data
+                reach("watch-sent")
+                cursor = batch.upto
+                continue
             upto = tracked.cursor if tracked else last
             events = await self._control.events(number, cursor, upto, EVENTS_AT_ONCE)
             if events:
-                yield pb.WatchJobResponse(events=[pb.JobEvent.FromString(event) for _, event in events])
+                yield joined(event for _, event in events)
                 reach("watch-sent")
                 cursor = events[-1][0]
             elif tracked is None or over:
@@ -149,6 +156,10 @@ class JobService(JobServiceServicer):
         _, job, tracked = await self._control.find(request.job_id)
         offsets = _log_offsets(request, job)
         attempt = _log_attempt(request, job)
+        if request.tail_lines and attempt:
+            run, given = self._control.run_dir(job, attempt), request.offsets
+            for rank in [rank for rank in offsets if rank not in given]:
+                offsets[rank] = await self._control.read(tail_offset, run.log(rank), request.tail_lines)
         quiet_since = time.monotonic()
         while True:
             job = tracked.job if tracked else job
@@ -200,6 +211,8 @@ def _log_offsets(request: pb.StreamLogsRequest, job: Job) -> dict[int, int]:
                 f"use {LAUNCHER_LOG} for what the launcher printed",
                 field="rank",
             )
+    if request.tail_lines < 0:
+        raise InvalidRequest("there is no such tail", f"{request.tail_lines} lines", "0 means all", field="tail_lines")
     if any(offset < 0 for offset in given.values()):
         raise InvalidRequest("an offset cannot be negative", "", "begin at 0", field="offsets")
     return {rank: given.get(rank, 0) for rank in ranks}

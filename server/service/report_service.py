@@ -29,8 +29,10 @@ class ReportingService(ReportingServiceServicer):
 
 def _line(record: reporting.JournalRecord) -> Line:
     sequence, when = record.sequence, messages.seconds(record.time)
-    if record.WhichOneof("record") == "checkpoint":
+    kind = record.WhichOneof("record")
+    if kind == "checkpoint":
         return CheckpointLine(sequence, when, record.checkpoint.step, record.checkpoint.path)
-    if record.WhichOneof("record") == "metrics":
-        return MetricsLine(sequence, when, record.metrics.step, dict(record.metrics.values))
+    if kind == "metrics":
+        values = record.metrics.values
+        return MetricsLine(sequence, when, record.metrics.step, {name: values[name] for name in values})
     return OtherLine(sequence, when)

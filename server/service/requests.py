@@ -38,6 +38,8 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
     _check_text(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
+    if spec.resume_from:
+        uploads.check_file(spec.resume_from)
     if spec.archive:
         uploads.check(spec.archive, spec.argv[0], spec.workdir)
     else:

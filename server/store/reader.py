@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import threading
 from collections.abc import Sequence
@@ -106,8 +104,9 @@ class Reader:
         within = "job = ? AND cursor > ? AND cursor <= ?"
         sql = f"SELECT cursor, event FROM events WHERE {within} ORDER BY cursor LIMIT ?"
         values = (job, after, upto, limit)
-        both = heapq.merge(self._state().execute(sql, values), self._metrics().execute(sql, values))
-        return list(itertools.islice(both, limit))
+        databases = (self._state(), self._metrics())
+        changes, metrics = (list[tuple[int, bytes]](each.execute(sql, values)) for each in databases)
+        return sorted(changes + metrics)[:limit] if changes else metrics
 
     def progress(self, job: int, attempt: int) -> int:
         """Return the sequence number of the last journal line of an attempt that is on disk."""

@@ -148,6 +148,15 @@ def damage(connection: apsw.Connection, *, thoroughly: bool = False) -> str:
     return "" if found == "ok" else found.replace("\n", " ")
 
 
+def _unreadable(connection: apsw.Connection) -> str:
+    """Return why a database cannot be read at all, or ""; what is inside is not looked at."""
+    try:
+        connection.pragma("schema_version")
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        return str(error)
+    return ""
+
+
 def open_to_write(path: Path, migrations: Sequence[Migration], *, check: bool = True) -> apsw.Connection:
     """Return the one connection that writes to *path*, with its tables brought up to date.
 
@@ -162,7 +171,7 @@ def open_to_write(path: Path, migrations: Sequence[Migration], *, check: bool = 
         )
     connection = apsw.Connection(os.fspath(path))
     path.chmod(0o600)
-    if check and (found := damage(connection)):
+    if found := damage(connection) if check else _unreadable(connection):
         raise CannotServe(f"{path} cannot be used", f"it is damaged: {found}", "see: allgrad restore --help")
     connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
     version = int(connection.pragma("user_version"))

@@ -7,20 +7,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import apsw
+
 from allgrad.proto import jobs_pb2 as pb
 
 from ..access.rules import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
+from ..jobs.alerts import warned
 from ..jobs.job import Alert, Checkpoint, Event, Job, Metrics, StateChanged, Sweep
 from ..messages import jobs as messages
 from ..messages import sweeps as sweep_messages
+from ..messages.batches import Batch, batches
 from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
+from .schema import damage, open_to_read
 from .writer import Transaction, Writer
 
+_HOW = "damaged, or dropped since too much waited for the server"
 _INSERT_EVENT = "INSERT INTO events (job, cursor, event) VALUES (?, ?, ?)"
 
 
@@ -30,8 +36,8 @@ class Appended:
 
     job: Job
     sequence: int
-    cursor: int | None
-    """Of the last event written, if there was a new one."""
+    batches: Sequence[Batch]
+    """The events that were written."""
 
 
 class Store:
@@ -39,6 +45,7 @@ class Store:
 
     def __init__(self, home: Home) -> None:
         self._writer = Writer(home)
+        self._checking = open_to_read(home.metrics_db)
         self.reader = Reader(home)
 
     @property
@@ -46,8 +53,18 @@ class Store:
         """The I/O error after which nothing may be acknowledged any more."""
         return self._writer.broken
 
+    def check_metrics(self) -> None:
+        """Look whether the metrics are sound, which takes a while where there are many; if not, accept nothing more."""
+        try:
+            found = damage(self._checking)
+        except apsw.InterruptError:
+            return
+        if found:
+            self._writer.broken = apsw.CorruptError(f"the database of the metrics is damaged: {found}")
+
     def close(self) -> None:
         """Finish what is waiting, and close the databases."""
+        self._checking.interrupt()
         self._writer.close()
 
     async def insert(self, job: Job, request_id: str, event: Event) -> tuple[int, Job]:
@@ -174,7 +191,7 @@ class Store:
             if now != job:
                 update = "UPDATE jobs SET checkpoint = ?, warning = ? WHERE number = ?"
                 transaction.state.execute(update, (now.checkpoint, now.warning, number))
-            return Appended(now, done, rows[-1][1] if rows else None)
+            return Appended(now, done, tuple(batches([row[1:] for row in rows])))
 
         return await self._writer.write(change, rows=len(lines))
 
@@ -216,14 +233,14 @@ def _tell(job: Job, line: Line, done: int, alert: Callable[[Job, Line], str]) ->
     warnings.append(alert(job, line))
     for warning in filter(None, warnings):
         events.append(Alert(0, line.time, warning))
-        job = replace(job, warning=warning)
+        job = warned(job, warning)
     return job, events
 
 
 def _lost(first: int, last: int) -> str:
     if first == last:
-        return f"line {first} of the journal is damaged and lost"
-    return f"lines {first} to {last} of the journal are damaged and lost"
+        return f"line {first} of the journal is lost: {_HOW}"
+    return f"lines {first} to {last} of the journal are lost: {_HOW}"
 
 
 def _append(transaction: Transaction, number: int, event: Event) -> int:
@@ -234,5 +251,7 @@ def _append(transaction: Transaction, number: int, event: Event) -> int:
 
 def _row(transaction: Transaction, number: int, event: Event) -> tuple[int, int, bytes]:
     cursor = transaction.next_cursor(number)
+    if type(event) is Metrics:
+        return number, cursor, messages.metrics_bytes(event, cursor)
     message: pb.JobEvent = messages.event_message(replace(event, cursor=cursor))
     return number, cursor, message.SerializeToString()

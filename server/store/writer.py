@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ class Transaction:
 
     def __init__(self, home: Home) -> None:
         self.state = open_to_write(home.state_db, STATE)
-        self.metrics = open_to_write(home.metrics_db, METRICS)
+        self.metrics = open_to_write(home.metrics_db, METRICS, check=False)  # that is Store.check_metrics()
         self._cursors: dict[int, int] = {}
 
     def next_cursor(self, job: int) -> int:
@@ -165,8 +165,11 @@ class Writer:
             if isinstance(error, apsw.IOError | apsw.CorruptError):
                 self.broken = error
             results = [_explain(error)] * len(batch)
-        for change, result in zip(batch, results, strict=True):
-            change.loop.call_soon_threadsafe(_settle, change.done, result)
+        loops = {change.loop for change in batch}
+        settled = list(zip(batch, results, strict=True))
+        for loop in loops:  # one, but in tests: it is woken once for all
+            mine = [(change.done, result) for change, result in settled if change.loop is loop]
+            loop.call_soon_threadsafe(_settle, mine)
 
 
 def _attempt(change: _Change, transaction: Transaction) -> Any:
@@ -191,10 +194,11 @@ def _explain(error: Exception) -> Exception:
     return error
 
 
-def _settle(done: asyncio.Future[Any], result: Any) -> None:
-    if done.cancelled():
-        return
-    if isinstance(result, Exception):
-        done.set_exception(result)
-    else:
-        done.set_result(result)
+def _settle(results: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for done, result in results:
+        if done.cancelled():
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)

@@ -43,6 +43,10 @@ class Order:
     archive: str = ""
     """Path of an archive to unpack into *root*, unless an earlier attempt has."""
     root: str = ""
+    journal_limit: int = 1 << 30
+    """Bytes of the journal that are kept."""
+    tensorboard: bool = False
+    """Whether numbers are written as event files, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _CRC_KEY = b',"crc":'
 _TAIL = 1 << 20
@@ -48,8 +51,9 @@ Line = MetricsLine | CheckpointLine | OtherLine
 class JournalReader:
     """Reads a journal that is still being written, from its beginning.
 
-    A damaged line is passed over: the gap in the sequence numbers tells it to whoever gets the lines. A line
-    without its end, or a damaged one at the very end, may be torn, and is left until there is more.
+    A damaged line is passed over, and so is a beginning that was given back to the disk because the journal had become
+    too long: the gap in the sequence numbers tells it to whoever gets the lines. A line without its end, or a damaged
+    one at the very end, may be torn, and is left until there is more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +64,7 @@ class JournalReader:
         """Return up to *limit* of the lines that have come since the last call, from at most *size* bytes."""
         try:
             with self._path.open("rb") as file:
+                self._offset = _data_from(file.fileno(), self._offset)
                 file.seek(self._offset)
                 data = file.read(size)
                 more = bool(file.read(1))
@@ -83,6 +88,16 @@ class JournalReader:
         return f"JournalReader({self._path}, offset={self._offset})"
 
 
+def _data_from(fd: int, offset: int) -> int:
+    """Return where there is data at or after *offset*: the beginning of a long journal is a hole."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return offset
+        raise
+
+
 def last_sequence(path: Path) -> int:
     """Return the sequence number of the last sound line, or 0, looking only at the end of the file."""
     try:
@@ -104,7 +119,13 @@ def parse(raw: bytes) -> Line | None:
     body, _, ending = raw.rpartition(_CRC_KEY)
     if ending != b'"%08x"}' % zlib.crc32(body):
         return None
-    record = json.loads(body + b"}")
+    try:
+        return _line(json.loads(body + b"}"))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return None  # whoever wrote it knew of checksums, and not of the form
+
+
+def _line(record: Mapping[str, Any]) -> Line:
     sequence, time = int(record["seq"]), float(record["time"])
     if record["kind"] == "metrics":
         values = {name: _number(value) for name, value in record["values"].items()}

@@ -19,16 +19,16 @@ HEAD = 1 << 20
 CHUNK = 1 << 16
 
 
-class LogTrimmer:
-    """Keeps the first HEAD bytes and about the last *limit* of one log."""
+class Trimmer:
+    """Keeps the first *head* bytes and about the last *limit* of a file that somebody appends to."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, head: int = HEAD) -> None:
         self._path = path
         self._limit = limit
-        self._dropped_to = HEAD
+        self._head = self._dropped_to = head
 
     def trim(self) -> None:
-        """Give back disk space if the log has outgrown its limit by half."""
+        """Give back disk space if the file has outgrown its limit by half."""
         try:
             size = self._path.stat().st_size
         except FileNotFoundError:
@@ -38,12 +38,37 @@ class LogTrimmer:
         end = (size - self._limit) // BLOCK * BLOCK
         with self._path.open("r+b") as file:
             try:
-                punch_hole(file.fileno(), HEAD, end)
+                punch_hole(file.fileno(), self._head, end)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
-                self._limit = 1 << 62  # a file system without holes keeps the whole log
+                self._limit = 1 << 62  # a file system without holes keeps the whole file
         self._dropped_to = end
+
+
+def tail_offset(path: Path, lines: int) -> int:
+    """Return where the last *lines* lines of a log begin; an unfinished one counts, and a hole ends the search."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        end = start = os.fstat(fd).st_size
+        missing = lines + 1
+        while start > 0:
+            begin = max(0, start - CHUNK)
+            data = os.pread(fd, start - begin, begin)
+            at = len(data) - (1 if start == end else 0)  # the newline that ends the log ends no line before it
+            while (at := data.rfind(b"\n", 0, at)) >= 0:
+                missing -= 1
+                if missing == 1:
+                    return begin + at + 1
+            if b"\0" * BLOCK in data:
+                return begin + data.rfind(b"\0")
+            start = begin
+        return 0
+    finally:
+        os.close(fd)
 
 
 def read_log(path: Path, rank: int, offset: int, *, final: bool) -> LogChunk | None:

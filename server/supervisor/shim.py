@@ -25,8 +25,9 @@ from ..jobs.spec import FailureKind
 from ..launchers import Ending, Launcher
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
-from .logs import LogTrimmer
+from .logs import Trimmer
 from .sender import Sender
+from .tensorboard import FOLDER, EventFile
 
 TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
@@ -49,8 +50,12 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._trimmers = [
-            LogTrimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
+            Trimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
+        self._trimmers.append(Trimmer(run.journal, self._order.journal_limit, head=0))
+
+        folder = Path(self._order.output_dir, FOLDER)
+        self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None
 
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returned {self._returncode}"
@@ -74,6 +79,8 @@ class Supervisor:
             stopped = self._wait()
             ended = self._conclude(stopped, _oom_kills() > oom_kills)
         self._record(ended)
+        if self._events is not None:
+            self._events.close()
         sender.finish()
 
     def _start(self, scratch: Path) -> None:
@@ -125,6 +132,8 @@ class Supervisor:
                 break
             for trimmer in self._trimmers:
                 trimmer.trim()
+            if self._events is not None:
+                self._events.update()
         return False
 
     def _stop(self) -> None:

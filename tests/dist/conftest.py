@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ SETTINGS = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     "OMP_NUM_THREADS": "1",
+    "ALLGRAD_OVERSUBSCRIBE": "1",
 }
 
 
@@ -67,10 +68,15 @@ class Launcher:
 
         With launcher=False it is started by hand, as one process that is no rank of anything.
         """
-        command = [str(self.home / "bin" / "mpiexec"), "-n", str(ranks)] if launcher else []
+        settings = {**self.settings, **(env or {})}
+        command = self.start(ranks, list(settings)) if launcher else []
         command += [python or self.python, *(ENTRY if entry else ())]
         command += [str(PROGRAMS / word) if (PROGRAMS / word).is_file() else word for word in (program, *args)]
-        return launched(command, {**self.settings, **(env or {})}, timeout)
+        return launched(command, settings, timeout)
+
+    def start(self, ranks: int, names: Sequence[str]) -> list[str]:
+        """What leads a command that is to run on *ranks* ranks; *names*: the variables that all of them are to have."""
+        return [str(self.home / "bin" / "mpiexec"), "-n", str(ranks)]
 
 
 def launched(command: list[str], env: Mapping[str, str], timeout: float = 90.0) -> Outcome:

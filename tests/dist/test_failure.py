@@ -69,6 +69,17 @@ def test_a_killed_rank_ends_all(mpi: Launcher) -> None:
     assert_ended_in_time(outcome)
 
 
+@pytest.mark.parametrize(("doing", "where"), [("computing", r"at \S+:23 in"), ("stuck", r"in recv at \S+:25 in")])
+def test_ctrl_c_ends_all_ranks_with_one_line_even_inside_mpi(mpi: Launcher, doing: str, where: str) -> None:
+    outcome = mpi.run(3, "interrupted.py", doing)
+    assert outcome.code != 0
+    assert_ended_in_time(outcome)
+    assert len(re.findall(r"allgrad: rank \d on \S+ was interrupted \(Ctrl-C\) " + where, outcome.output)) == 1, (
+        outcome.output
+    )
+    assert "Traceback" not in outcome.output
+
+
 def test_a_good_end_is_code_0_and_says_nothing(mpi: Launcher, tmp_path: Path) -> None:
     outcome = mpi.run(2, "fails.py", "fine", env={"ALLGRAD_LOG_DIR": str(tmp_path)})
     assert (outcome.code, outcome.output) == (0, "")

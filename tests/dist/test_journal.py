@@ -52,6 +52,20 @@ def test_numbers_that_json_lacks_are_written_as_strings_and_read_as_numbers(tmp_
     assert '"values":{"loss":"NaN","up":"Infinity","down":"-Infinity"}' in text
 
 
+def test_a_journal_whose_beginning_was_given_back_to_the_disk_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for step in range(1, 5):
+        journal.metrics(step, {"loss": 0.5})
+    journal.close()
+    content = path.read_bytes()
+    path.write_bytes(bytes(120) + content[120:])
+    journal = Journal(path)
+    journal.metrics(5, {"loss": 0.25})
+    journal.close()
+    assert [entry["seq"] for entry in read(path)] == [3, 4, 5]
+
+
 @pytest.mark.parametrize("name", ["torn.jsonl", "torn-crc.jsonl"])
 def test_a_torn_tail_is_not_read_and_the_next_writer_cuts_it_off(name: str, tmp_path: Path) -> None:
     assert [entry["seq"] for entry in read(SAMPLES / name)] == [1, 2]

@@ -113,7 +113,8 @@ def test_float32_stays_float32_and_its_gradient_too(name: str, number: int) -> N
 
 def test_every_differentiable_operation_has_samples() -> None:
     missing = [name for name, op in OPERATIONS.items() if op.differentiable and op.samples is None]
-    assert missing == ["real_part", "imaginary_part", "view_as_real"]  # of complex operands
+    inside_vmap = {"enter_batch", "leave_batch", "scatter_examples", "own_place", "sum_of_examples", "repeated_for"}
+    assert sorted(set(missing) - inside_vmap) == ["imaginary_part", "real_part", "view_as_real"]  # of complex operands
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 
-from allgrad.proto import jobs_pb2, reporting_pb2, sweeps_pb2
+from allgrad.proto import access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
 
 RECORDED = sorted((Path(__file__).parents[1] / "data" / "proto").glob("*.binpb"))
 """Descriptor sets of earlier APIs, by day: protoc --descriptor_set_out."""
@@ -23,7 +23,7 @@ RECORDED = sorted((Path(__file__).parents[1] / "data" / "proto").glob("*.binpb")
 def now() -> list[FileDescriptorProto]:
     """The API as it is."""
     files = []
-    for module in (jobs_pb2, reporting_pb2, sweeps_pb2):
+    for module in (access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2):
         file = FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         files.append(file)
@@ -75,6 +75,11 @@ def test_a_field_that_gets_another_number_is_noticed() -> None:
     next(field for field in changed[0].message_type[0].field if field.number == 1).number = 99
     (broken,) = breaks(now(), changed)
     assert "= 1 " in broken
+
+
+def test_every_file_of_the_api_is_looked_at() -> None:
+    there = {path.name for path in (Path(__file__).parents[2] / "proto").glob("*.proto")}
+    assert {Path(file.name).name for file in now()} == there
 
 
 def test_there_is_an_earlier_api_to_compare_with() -> None:

@@ -7,33 +7,38 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from allgrad.server import Client, Job
+from allgrad.server import AsyncClient, Client, Job
 from allgrad.server.supervisor import processes
 
 JOBS = Path(__file__).parent / "programs"
+MPICH = Path(__file__).parents[2] / ".venv-mpich" / "bin"
 _SERVE = "import json, sys; from allgrad.server import serve; serve(**json.loads(sys.argv[1]))"
 
 
 class ServerProcess:
     """A server on a folder of its own and a free port."""
 
-    def __init__(self, home: Path, **settings: object) -> None:
+    def __init__(self, home: Path, python: str = sys.executable, path: str = "", **settings: object) -> None:
         self.home = home
+        self._python = python
+        self._env = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else None
         self._settings = {"home": str(home), "port": 0, "slots": 4, "grace": 1.0, **settings}
         self._process: subprocess.Popen[str] | None = None
         self.announced = ""
 
     def start(self) -> ServerProcess:
         """Start it, and return once it serves."""
-        command = [sys.executable, "-c", _SERVE, json.dumps(self._settings)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = [self._python, "-c", _SERVE, json.dumps(self._settings)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._env)
         assert self._process.stdout is not None
         self.announced = self._process.stdout.readline()
         assert "serves at" in self.announced
@@ -62,6 +67,10 @@ class ServerProcess:
         """Return a client of it."""
         return Client(home=self.home)
 
+    def async_client(self) -> AsyncClient:
+        """Return an asynchronous client of it."""
+        return AsyncClient(home=self.home)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
@@ -82,8 +91,30 @@ def server_with(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
         yield lambda **settings: stack.enter_context(contextmanager(_served)(tmp_path / "home", **settings))
 
 
-def _served(home: Path, **settings: object) -> Iterator[ServerProcess]:
-    server = ServerProcess(home, **settings).start()
+@pytest.fixture(scope="module", params=["Open MPI", "MPICH"])
+def any_client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a server that starts its ranks with one MPI, then with the other."""
+    folder = tmp_path_factory.mktemp("any-mpi")
+    other: dict[str, str] = {}
+    if request.param == "MPICH":
+        assert (MPICH / "mpirun").is_file(), "there is no MPICH in .venv-mpich: run make mpich (make test does)"
+        other = {"python": _python_beside_no_mpi(folder / "python"), "path": str(MPICH)}
+    for server in _served(folder / "home", **other):
+        with server.client() as client:
+            assert client.info().mpi.startswith(request.param)
+            yield client
+
+
+def _python_beside_no_mpi(folder: Path) -> str:
+    """Make an environment that has all of this one's packages, but not its mpirun, which would come before that on PATH."""
+    venv.create(folder, symlinks=True)
+    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    (Path(packages) / "all.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    return str(folder / "bin" / "python")
+
+
+def _served(home: Path, python: str = sys.executable, path: str = "", **settings: object) -> Iterator[ServerProcess]:
+    server = ServerProcess(home, python, path, **settings).start()
     yield server
     if server.running:
         with server.client() as client:

@@ -13,7 +13,7 @@ import pytest
 
 from allgrad.server import Client, Job, JobState, Metrics
 from allgrad.server.backup import back_up, restore
-from allgrad.server.errors import BackupFailed, CannotServe
+from allgrad.server.errors import BackupFailed, CannotServe, ServerBusy
 from allgrad.server.home import Home
 from allgrad.server.store import Store
 
@@ -154,3 +154,29 @@ def test_a_server_does_not_start_on_a_damaged_database(tmp_path: Path, how: str)
     home.state_db.write_bytes(data)
     with pytest.raises(CannotServe, match=r"it is damaged: .*; see: allgrad restore"):
         Store(home)
+
+
+def test_a_server_that_finds_its_metrics_damaged_accepts_nothing_more_and_says_so(
+    own_server: ServerProcess, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    own_server.stop()
+    home = Home(own_server.home)
+    fill = apsw.Connection(str(home.metrics_db))
+    fill.executemany("INSERT INTO events VALUES (1, ?, ?)", [(number, bytes(3000)) for number in range(50)])
+    fill.close()
+    data = bytearray(home.metrics_db.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 20_000] = bytes(20_000)
+    home.metrics_db.write_bytes(data)
+    own_server.start()
+    with own_server.client() as client:
+
+        def refused() -> bool:
+            try:
+                client.submit(["true"])
+            except ServerBusy as error:
+                return "the database of the metrics is damaged" in error.found
+            return False
+
+        eventually(refused)
+        assert client.info().slots
+    own_server.kill()

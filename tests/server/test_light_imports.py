@@ -11,7 +11,7 @@ import pytest
     [
         ("allgrad.server", ("grpc", "numpy", "google.protobuf", "asyncio", "allgrad.server.client.client")),
         ("allgrad.server.supervisor.shim", ("grpc", "numpy", "google.protobuf", "asyncio", "ssl")),
-        ("allgrad.server.client.client", ("grpc", "numpy", "google.protobuf", "asyncio")),
+        ("allgrad.server.client.client", ("grpc", "numpy", "asyncio")),
         ("allgrad.server.launchers", ("grpc", "numpy", "mpi4py")),
         ("allgrad.server.main", ("numpy", "mpi4py", "numba")),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 
 from .compiler import compiled
 from .functions import erf, exp
+from .lanes import wide
 
 Array = np.ndarray[Any, Any]
 
@@ -31,6 +32,7 @@ def tanh_backward(g: Array, y: Array, out: Array) -> None:
 @compiled
 def gelu(x: Array, out: Array) -> None:
     """out = x · Φ(x), for flat arrays."""
+    wide()
     for i in range(x.size):
         v = x[i]
         out[i] = v * f(0.5) * (f(1.0) + erf(v * f(0.7071067811865476)))
@@ -39,6 +41,7 @@ def gelu(x: Array, out: Array) -> None:
 @compiled
 def gelu_backward(g: Array, x: Array, out: Array) -> None:
     """out = g · (Φ(x) + x · φ(x)), for flat arrays."""
+    wide()
     for i in range(x.size):
         v = x[i]
         whole = f(0.5) * (f(1.0) + erf(v * f(0.7071067811865476)))
@@ -78,6 +81,7 @@ def row_maximum(x: Array, row: int) -> Any:
 @compiled
 def softmax(x: Array, scale: np.float32, out: Array) -> None:
     """The softmax of every row of *x* (M, N) times *scale*."""
+    wide()
     rows, columns = x.shape
     for row in range(rows):
         greatest = row_maximum(x, row) * scale

@@ -83,3 +83,37 @@ def sigmoid(x: np.float32) -> np.float32:
     """1 / (1 + exp(-x))."""
     result: np.float32 = f(1.0) / (f(1.0) + exp(-x))
     return result
+
+
+@exactly_compiled
+def expm1(x: np.float32) -> np.float32:
+    """exp(x) - 1 for *x* up to 80, within 2 ulp: 2ⁿ · (exp(r) - 1) + (2ⁿ - 1), with the polynomial of ``exp``."""
+    held = min(max(x, f(-30.0)), f(80.0))
+    shifted = np.float32(held * f(1.44269504088896341) + f(12582912.0))
+    n = shifted - f(12582912.0)
+    r = held - n * f(0.693359375)
+    r = r - n * f(-2.12194440e-4)
+    p = f(1.9875691500e-4)
+    p = p * r + f(1.3981999507e-3)
+    p = p * r + f(8.3334519073e-3)
+    p = p * r + f(4.1665795894e-2)
+    p = p * r + f(1.6666665459e-1)
+    p = p * r + f(5.0000001201e-1)
+    p = p * r * r + r
+    power = np.int32((shifted.view(np.int32) - np.int32(0x4B400000) + 127) << 23).view(np.float32)
+    result = p * power + (power - f(1.0))
+    return result if x == x else x
+
+
+@exactly_compiled
+def log1p_exp(x: np.float32) -> np.float32:
+    """log(1 + exp(x)) for *x* up to 0, within 3 ulp: 2 · artanh(s) with s = z / (2 + z), z = exp(x), by an odd polynomial."""
+    z = exp(x)
+    s = z / (f(2.0) + z)
+    w = s * s
+    q = f(0.2686755330106393)
+    q = q * w + f(0.2823395515021214)
+    q = q * w + f(0.40007670904647175)
+    q = q * w + f(0.6666663966502617)
+    result: np.float32 = f(2.0) * s + s * w * q
+    return result

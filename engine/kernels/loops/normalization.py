@@ -64,6 +64,67 @@ def rows_weight(g: Array, x: Array, eps: float, out: Array) -> None:
 
 
 @compiled
+def standardize_groups(x: Array, weight: Array, bias: Array, eps: float, out: Array) -> None:
+    """Each group of *x* (N, G, C, L) standardised, · weight (G · C) + bias (G · C)."""
+    n, groups, channels, length = x.shape
+    rows = x.reshape(n * groups, channels * length)
+    for row in range(n * groups):
+        mean, scale = row_moments(rows, row, eps)
+        image, group = row // groups, row % groups
+        for channel in range(channels):
+            factor = scale * weight[group * channels + channel]
+            shift = bias[group * channels + channel]
+            for i in range(length):
+                out[image, group, channel, i] = (x[image, group, channel, i] - mean) * factor + shift
+
+
+@compiled
+def group_products(g: Array, x: Array, place: Any, mean: Any) -> Any:
+    """The sums of *g* and of g · (x - mean) over a channel, which is at *place* (image, group, channel)."""
+    image, group, channel = place
+    first, second = x.dtype.type(0), x.dtype.type(0)
+    for i in range(x.shape[3]):
+        first += g[image, group, channel, i]
+        second += g[image, group, channel, i] * (x[image, group, channel, i] - mean)
+    return first, second
+
+
+@compiled
+def groups_input(g: Array, x: Array, weight: Array, eps: float, out: Array) -> None:
+    """The gradient of ``standardize_groups`` with respect to *x*, from *g*, that of its result."""
+    n, groups, channels, length = x.shape
+    rows = x.reshape(n * groups, channels * length)
+    for row in range(n * groups):
+        mean, scale = row_moments(rows, row, eps)
+        image, group = row // groups, row % groups
+        first, second = 0.0, 0.0
+        for channel in range(channels):
+            a, b = group_products(g, x, (image, group, channel), mean)
+            first += a * weight[group * channels + channel]
+            second += b * weight[group * channels + channel]
+        shift = x.dtype.type(first / (channels * length)) * scale
+        slope = x.dtype.type(second / (channels * length)) * scale * scale * scale
+        for channel in range(channels):
+            factor = scale * weight[group * channels + channel]
+            for i in range(length):
+                d = x[image, group, channel, i] - mean
+                out[image, group, channel, i] = g[image, group, channel, i] * factor - shift - d * slope
+
+
+@compiled
+def groups_weight(g: Array, x: Array, eps: float, out: Array) -> None:
+    """Add to *out* (G · C) the gradient of ``standardize_groups`` with respect to its weight."""
+    n, groups, channels, length = x.shape
+    rows = x.reshape(n * groups, channels * length)
+    for row in range(n * groups):
+        mean, scale = row_moments(rows, row, eps)
+        image, group = row // groups, row % groups
+        for channel in range(channels):
+            _, second = group_products(g, x, (image, group, channel), mean)
+            out[group * channels + channel] += second * scale
+
+
+@compiled
 def channel_moments(x: Array, channel: int, eps: float) -> Any:
     """The mean of a channel of *x* (N, C, L), and 1 / sqrt(variance + eps)."""
     n, _, length = x.shape

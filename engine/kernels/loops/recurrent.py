@@ -8,6 +8,7 @@ import numpy as np
 
 from .compiler import compiled
 from .functions import sigmoid, tanh
+from .lanes import wide
 
 Array = np.ndarray[Any, Any]
 
@@ -17,6 +18,7 @@ f = np.float32
 @compiled
 def lstm_step(product: Array, projected: Array, before: Array, gates: Array, cell: Array, hidden: Array) -> None:
     """Fill *gates* (n, 4 · width, activated), *cell* and *hidden* (n, width) of one step; the rest is as wide."""
+    wide()
     n, width = cell.shape
     p, q, g = product.reshape(-1), projected.reshape(-1), gates.reshape(-1)
     b, c, h = before.reshape(-1), cell.reshape(-1), hidden.reshape(-1)
@@ -40,6 +42,7 @@ def lstm_step_backward(
     gates: Array, before: Array, cell: Array, by_hidden: Array, by_cell: Array, by_gates: Array
 ) -> None:
     """Fill *by_gates* with the gradient of the gates before activation, and turn *by_cell* into that of *before*."""
+    wide()
     n, width = cell.shape
     g, d = gates.reshape(-1), by_gates.reshape(-1)
     b, c = before.reshape(-1), cell.reshape(-1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
+from types import GeneratorType
 
 import numpy as np
 
@@ -17,7 +19,9 @@ def _gradients(parameters: Tensors) -> list[Tensor]:
     return [parameter.grad for parameter in listed if parameter.grad is not None]
 
 
-def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
+def get_total_norm(
+    tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
     """Return the norm of all elements of *tensors* together, 0-d; *norm_type* may be infinity.
 
     RuntimeError if it is not finite and *error_if_nonfinite*.
@@ -47,13 +51,42 @@ def clip_grad_norm_(
 
     RuntimeError if that is not finite and *error_if_nonfinite*.
     """
-    gradients = _gradients(parameters)
-    total = get_total_norm(gradients, norm_type, error_if_nonfinite)
-    factor = float(max_norm) / (float(total) + 1e-6)
-    if not factor >= 1.0:
-        for gradient in gradients:
-            gradient._array *= factor
+    is_generator = isinstance(parameters, GeneratorType)
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if is_generator and not listed:
+        warnings.warn("`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=2)
+    total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(listed, max_norm, total)
     return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale the gradients of *parameters*, whose common norm is *total_norm*, such that it is at most *max_norm*.
+
+    For gradients whose norm takes more than these parameters: those of all ranks, say.
+    """
+    factor = float(max_norm) / (float(total_norm) + 1e-6)
+    if not factor >= 1.0:
+        for gradient in _gradients(parameters):
+            gradient._array *= factor
+
+
+def clip_grad_norm(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The older name of ``clip_grad_norm_``, which warns as PyTorch's does."""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
 
 
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:

@@ -1,5 +1,8 @@
 """Loading data: datasets, samplers, batches, and the DataLoader that brings them together."""
 
+from typing import Any
+
+from ... import torch_names
 from .collate import default_collate, default_convert
 from .dataset import (
     ChainDataset,
@@ -43,3 +46,7 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return torch_names.lent(__name__, name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...operations.creation import tensor
 from ...operations.shape import stack
 from ...tensors.tensor import Tensor
 
@@ -36,7 +37,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, float):
         return Tensor._wrap(np.array(batch, np.float64))
     if isinstance(first, int):
-        return Tensor._wrap(np.array(batch, bool if isinstance(first, bool) else np.int64))
+        return tensor(list(batch))
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):

@@ -1,6 +1,7 @@
 """Every collective on this rank, held against NumPy on the values that all ranks are known to have."""
 
 import datetime
+import socket
 import sys
 import warnings
 from collections.abc import Callable
@@ -276,7 +277,10 @@ def check_mean() -> None:
 
 
 def check_the_local_world_is_this_host() -> None:
-    assert (dist.local_rank(), dist.local_world_size()) == (RANK, SIZE)
+    names: list[str] = [""] * SIZE
+    dist.all_gather_object(names, socket.gethostname())
+    here = [rank for rank, name in enumerate(names) if name == socket.gethostname()]
+    assert (dist.local_rank(), dist.local_world_size()) == (here.index(RANK), len(here))
     assert (dist.get_rank(), dist.get_world_size(), dist.get_backend()) == (RANK, SIZE, "mpi")
 
 

@@ -45,4 +45,5 @@ def test_models_are_wrapped_averaged_and_refused_as_documented(mpi: Launcher, ra
 
 def test_a_script_written_for_pytorch_runs_unchanged(mpi: Launcher) -> None:
     outcome = mpi.run(2, "--as-torch", "torch_script.py")
-    assert (outcome.code, outcome.output) == (0, "torch is allgrad, loss fell below 1: True\n")
+    assert outcome.code == 0, outcome.output
+    assert outcome.output.splitlines()[-1] == "torch is allgrad, loss fell below 1: True"

@@ -47,6 +47,7 @@ def test_the_page_stands_alone_and_escapes_the_program(tmp_path: Path) -> None:
     text = page.read_text()
     assert "1 &lt; 2" in text
     assert "http" not in text
+    assert f">{Path(__file__).name}:" in text  # the folder is left to the tooltip
     assert 'href="#n' in text
 
 

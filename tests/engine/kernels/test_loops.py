@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from allgrad.kernels import activation, convolution, normalization, pooling, recurrent, winograd
+import allgrad as torch
+from allgrad.kernels import activation, convolution, normalization, pointwise, pooling, recurrent, sampling, winograd
 from allgrad.kernels.loops import WORTHWHILE, load, loops
 from allgrad.kernels.windows import Geometry
+from allgrad.nn import functional
 
 pytest.importorskip("numba")
 
@@ -97,7 +99,12 @@ def test_pooling_finds_the_same_places_also_of_nan(
     close(pooling.add_at(grad, spread, (40, 40, 6, 6)), pooling.add_at_by_counting(grad, spread, (40, 40, 6, 6)), 8)
 
 
-NORMALIZED = [((128, 130), (130,), (1,)), ((40, 6, 9, 10), (1, 6, 1, 1), (0, 2, 3)), ((30, 8, 9, 10), (9, 10), (2, 3))]
+NORMALIZED = [
+    ((128, 130), (130,), (1,)),
+    ((40, 6, 9, 10), (1, 6, 1, 1), (0, 2, 3)),
+    ((30, 8, 9, 10), (9, 10), (2, 3)),
+    ((30, 4, 3, 90), (1, 4, 3, 1), (2, 3)),
+]
 
 
 @pytest.mark.parametrize(("shape", "weights", "dims"), NORMALIZED)
@@ -128,10 +135,79 @@ def test_standardisation_and_its_gradients(shape: Any, weights: Any, dims: Any, 
             close(found, expected, 16)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weighted_sums_of_columns(dtype: Any) -> None:
+    images, weight, g = (normal(*s, seed=i, dtype=dtype) for i, s in enumerate([(5, 9, 400), (4, 5, 400), (5, 9, 400)]))
+    index = np.random.default_rng(3).integers(-1, 400, weight.shape)
+    assert loops("sampling", images) is not None
+    close(sampling.mixed(images, weight, index), sampling.mixed_by_passes(images, weight, index), 8)
+    close(sampling.spread(g, weight, index, 400), sampling.spread_by_passes(g, weight, index, 400), 32)
+    close(sampling.matched(g, images, index), sampling.matched_by_passes(g, images, index), 32)
+
+
 def test_gelu_and_its_gradient() -> None:
     x, g = normal(WORTHWHILE) * 3, normal(WORTHWHILE, seed=1)
     close(activation.gelu(x), activation.gelu_by_passes(x), 8)
     close(activation.gelu_backward(g, x), activation.gelu_backward_by_passes(g, x), 16)
+
+
+POINTWISE: dict[str, tuple[Callable[..., Any], float]] = {
+    "elu": (lambda x: functional.elu(x, 0.7), 4),
+    "celu": (lambda x: functional.celu(x, 1.3), 4),
+    "erf": (torch.erf, 16),
+    "exp": (torch.exp, 4),
+    "hardswish": (functional.hardswish, 2),
+    "leaky_relu": (lambda x: functional.leaky_relu(x, 0.2), 1),
+    "logsigmoid": (functional.logsigmoid, 8),
+    "relu": (functional.relu, 0),
+    "relu6": (functional.relu6, 0),
+    "sigmoid": (torch.sigmoid, 4),
+    "silu": (functional.silu, 8),
+    "softplus": (lambda x: functional.softplus(x, 2.0, 5.0), 8),
+}
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_a_function_of_each_element_is_that_of_small_arrays(name: str) -> None:
+    function, ulps = POINTWISE[name]
+    count = WORTHWHILE + 7
+    numbers = normal(count) * 6
+    numbers[:8] = 0, -0.0, np.inf, -np.inf, np.nan, -3, 3, 6
+    whole, pieces = (torch.tensor(numbers, requires_grad=True) for _ in range(2))
+    weight = torch.from_numpy(normal(count, seed=1))
+    found = function(whole)
+    expected = torch.cat([function(part) for part in pieces.split(count // 2)])
+    close(found.detach().numpy(), expected.detach().numpy(), ulps)
+    found.backward(weight)
+    expected.backward(weight)
+    close(whole.grad.numpy(), pieces.grad.numpy(), 2 * ulps + 1)
+
+
+@pytest.mark.parametrize("function", [torch.exp, functional.elu, functional.softplus, torch.sigmoid])
+def test_a_gradient_through_a_loop_has_a_gradient(function: Callable[..., Any]) -> None:
+    x = torch.tensor(normal(WORTHWHILE), requires_grad=True)
+    (once,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
+    (twice,) = torch.autograd.grad(once.sum(), x)
+    part = x.detach()[:100].requires_grad_()
+    (expected,) = torch.autograd.grad(torch.autograd.grad(function(part).sum(), part, create_graph=True)[0].sum(), part)
+    close(twice.numpy()[:100], expected.numpy(), 16)
+
+
+def test_exp_is_right_to_the_last_digit_from_end_to_end() -> None:
+    x = np.linspace(-103.9, 88.7, 100_003, dtype=np.float32)
+    found, exactly = pointwise.exp(x), np.exp(x.astype(np.float64))
+    assert (np.abs(found - exactly) <= 1.3 * np.spacing(exactly.astype(np.float32))).all()
+    odd = np.tile(np.array([np.nan, np.inf, -np.inf, 88.8, -110.0], np.float32), WORTHWHILE)
+    np.testing.assert_array_equal(pointwise.exp(odd), np.tile([np.nan, np.inf, 0.0, np.inf, 0.0], WORTHWHILE))
+
+
+def test_exp_of_a_number_does_not_depend_on_where_it_stands() -> None:
+    x = normal(WORTHWHILE)
+    alone = pointwise.exp(x)
+    mixed = np.where(np.arange(x.size) % 70 == 3, np.float32(100), x)  # what is near goes another way
+    kept = mixed == x
+    np.testing.assert_array_equal(pointwise.exp(mixed)[kept], alone[kept])
+    np.testing.assert_array_equal(pointwise.exp(x[::-1].copy()), alone[::-1])
 
 
 @pytest.mark.parametrize("columns", [64, 37, 5])

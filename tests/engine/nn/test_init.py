@@ -95,3 +95,58 @@ def test_impossible_arguments_are_refused() -> None:
         init.calculate_gain("leaky_relu", True)
     with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
         init.kaiming_uniform_(torch.empty(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("mean", "a", "b"), [(0.0, 3.0, math.inf), (0.0, 50.0, 60.0), (5.0, -2.0, 0.0), (0.0, 0.1, 0.2), (0.0, -9.0, 9.0)]
+)
+@pytest.mark.filterwarnings("ignore:mean is more than 2 std")
+def test_truncated_normal_values_are_right_far_from_the_mean_too(mean: float, a: float, b: float) -> None:
+    torch.manual_seed(0)
+    values = init.trunc_normal_(torch.empty(20_000, dtype=torch.float64), mean, 1.0, a, b).numpy()
+    assert a <= values.min()
+    assert values.max() <= b
+    grid = np.linspace(a, min(b, max(a, mean) + 12), 100_001)
+    weights = np.exp(-((grid - mean) ** 2) / 2 + ((np.clip(mean, a, b) - mean) ** 2) / 2)
+    expected = np.average(grid, weights=weights)
+    assert abs(values.mean() - expected) < 0.02
+
+
+def test_a_mean_far_outside_warns_as_in_pytorch() -> None:
+    with pytest.warns(UserWarning, match=r"mean is more than 2 std from \[a, b\]"):
+        init.trunc_normal_(torch.empty(3), mean=5.0)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("shape", [(4, 2, 3), (2, 4, 3, 3), (4, 4, 1, 2, 3)])
+def test_dirac_weights_hand_channels_on(shape: tuple[int, ...], groups: int) -> None:
+    weight = init.dirac_(torch.empty(shape), groups)
+    reference: Any = pytest.importorskip("torch")
+    assert weight.tolist() == reference.nn.init.dirac_(reference.empty(shape), groups).tolist()
+
+
+def test_a_dirac_convolution_is_the_identity() -> None:
+    weight = init.dirac_(torch.empty(2, 2, 3))
+    x = torch.randn(1, 2, 5)
+    assert torch.equal(torch.nn.functional.conv1d(x, weight, padding=1), x)
+    with pytest.raises(ValueError, match="Only tensors with 3, 4, or 5 dimensions"):
+        init.dirac_(torch.empty(2, 2))
+    with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
+        init.dirac_(torch.empty(3, 2, 3), 2)
+
+
+def test_sparse_columns_have_so_many_zeros() -> None:
+    torch.manual_seed(0)
+    weight = init.sparse_(torch.empty(10, 50), sparsity=0.25, std=2.0)
+    assert (weight == 0).sum(0).tolist() == [3] * 50
+    assert abs(weight[weight != 0].std().item() - 2) < 0.2
+    with pytest.raises(ValueError, match="Only tensors with 2 dimensions"):
+        init.sparse_(torch.empty(2), 0.1)
+
+
+@pytest.mark.parametrize("name", ["xavier_uniform", "kaiming_normal", "normal", "constant", "orthogonal"])
+def test_the_older_names_warn_and_fill(name: str) -> None:
+    weight = torch.full((3, 4), math.nan)
+    with pytest.warns(FutureWarning, match=rf"`nn\.init\.{name}` is now deprecated in favor of `nn\.init\.{name}_`"):
+        assert getattr(init, name)(weight, *([2.0] if name == "constant" else [])) is weight
+    assert not weight.isnan().any()

@@ -12,6 +12,7 @@ from allgrad import nn
 from allgrad.nn.utils import (
     clip_grad_norm_,
     clip_grad_value_,
+    clip_grads_with_norm_,
     get_total_norm,
     parameters_to_vector,
     vector_to_parameters,
@@ -68,3 +69,19 @@ def test_parameters_go_into_a_vector_and_back() -> None:
     assert net.weight.requires_grad
     with pytest.raises(TypeError, match=r"expected torch\.Tensor, but got: list"):
         vector_to_parameters([1], net.parameters())  # type: ignore[arg-type]
+
+
+def test_gradients_are_scaled_by_a_norm_that_takes_in_others() -> None:
+    parameters = with_gradients([3.0], [0.0, -4.0])
+    clip_grads_with_norm_(parameters, 1.0, torch.tensor(50.0))
+    assert parameters[0].grad is not None
+    assert parameters[0].grad.item() == pytest.approx(3 / 50, rel=1e-5)
+    clip_grads_with_norm_(parameters, 1.0, torch.tensor(0.5))
+    assert parameters[0].grad.item() == pytest.approx(3 / 50, rel=1e-5)
+
+
+def test_an_exhausted_generator_of_parameters_warns() -> None:
+    with pytest.warns(UserWarning, match="`parameters` is an empty generator, no gradient clipping will occur"):
+        clip_grad_norm_((p for p in list[nn.Parameter]()), 1.0)
+    with pytest.warns(FutureWarning, match=r"in favor of `torch\.nn\.utils\.clip_grad_norm_`"):
+        nn.utils.clip_grad_norm(with_gradients([3.0]), 1.0)

@@ -50,7 +50,7 @@ def user(client: Client, server: ServerProcess, request: pytest.FixtureRequest) 
 
 def status(server: ServerProcess, method: str, token: str | None) -> grpc.StatusCode:
     """Call *method* with a message of no meaning, and return what the server says."""
-    address = server.client()._home.address()
+    address = server.client()._destination.home.address()
     assert address is not None
     metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
     with grpc.insecure_channel(address) as channel:
@@ -75,7 +75,7 @@ def test_every_call_has_a_rule_and_every_rule_a_call() -> None:
 
 
 def test_the_server_offers_no_service_that_the_rules_do_not_know(server: ServerProcess) -> None:
-    home = server.client()._home
+    home = server.client()._destination.home
     with grpc.insecure_channel(home.address() or "") as channel:
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         metadata = (("authorization", f"Bearer {home.token()}"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,15 @@ def test_the_lines_of_several_ranks_are_led_by_their_rank(allgrad: CommandLine) 
     done = allgrad("run", "-n", "2", "hello.py")
     assert done.returncode == 0
     assert sorted(done.stdout.splitlines()) == ["[0] from 0", "[0] hello", "[1] from 1", "[1] hello"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_timeline_of_all_ranks_is_written_where_it_is_asked_for(allgrad: CommandLine, ranks: int) -> None:
+    allgrad.script("together.py", "from allgrad import dist\ndist.init()\ndist.barrier()\n")
+    done = allgrad("run", "-n", str(ranks), "--trace", "trace.json", "together.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = json.loads((allgrad.folder / "trace.json").read_text())["traceEvents"]
+    assert sorted(event["pid"] for event in events if event["name"] == "barrier") == list(range(ranks))
 
 
 @pytest.mark.parametrize("ranks", ["1", "2"])
@@ -231,3 +241,62 @@ def test_a_rank_that_was_used_wrongly_is_not_started_again(allgrad: CommandLine)
     done = allgrad("run", "-n", "2", "--min-ranks", "3", "wrong.py")
     assert done.returncode == 2
     assert "cannot run 2 ranks with --min-ranks 3" in done.stderr
+
+
+AGENT = """#!/bin/sh
+# Takes the place of ssh: every host is this machine.
+while [ "${1#-}" != "$1" ]; do case $1 in -o|-p|-l|-i) shift 2;; *) shift;; esac; done
+case $1 in lost*) echo "ssh: connect to host $1 port 22: No route to host" >&2; exit 255;; esac
+shift
+exec sh -c "$*"
+"""
+
+
+@pytest.fixture
+def agent(allgrad: CommandLine) -> str:
+    path = allgrad.script("agent", AGENT)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_ranks_on_hosts_print_through_the_launcher_and_keep_their_names(allgrad: CommandLine, agent: str) -> None:
+    allgrad.script("hello.py", RANK + "print('hello', flush=True); print('told', os.environ['DATA'], file=sys.stderr)")
+    done = allgrad("run", "--hosts", "localhost:1,other.host:1", "-x", "DATA", "hello.py", ALLGRAD_SSH=agent, DATA="7")
+    # The other host is this one, whose mpirun is told of two: it cannot tell that from a host that lies.
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["[0] hello", "[0] told 7", "[1] hello", "[1] told 7"]
+
+
+def test_a_host_that_cannot_be_reached_ends_a_run_before_it_starts(allgrad: CommandLine, agent: str) -> None:
+    allgrad.script("hello.py", "print('hello')")
+    done = allgrad("run", "--hosts", "localhost,lost", "hello.py", ALLGRAD_SSH=agent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot reach the host lost; ssh: connect to host lost port 22: No route to host; " in done.stderr
+
+
+def test_hosts_with_too_little_room_are_refused(allgrad: CommandLine) -> None:
+    allgrad.script("hello.py", "print('hello')")
+    done = allgrad("run", "-n", "5", "--hosts", "a:2,b:2", "hello.py")
+    assert done.returncode == 2
+    assert "5 ranks do not fit on the hosts a:2,b:2; they have 4 slots" in done.stderr
+    done = allgrad("run", "--hosts", "a", "--hostfile", str(allgrad.script("hosts", "a\n")), "hello.py")
+    assert done.returncode == 2
+
+
+def test_where_srun_has_started_several_each_is_one_rank(allgrad: CommandLine) -> None:
+    allgrad.script("hello.py", "print('hello')")
+    step = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}
+    done = allgrad("run", "hello.py", **step)
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+    assert allgrad("run", "-n", "2", "hello.py", **step).stdout == "hello\n"
+    done = allgrad("run", "-n", "4", "hello.py", **step)
+    assert done.returncode == 2
+    assert "srun has already started 2 of this process" in done.stderr
+
+
+def test_a_hostfile_in_the_environment_is_used(allgrad: CommandLine, agent: str) -> None:
+    allgrad.script("hello.py", "print('hello')")
+    hosts = allgrad.script("hostfile", "localhost slots=1\nlost.job.ns.svc slots=1\n")
+    done = allgrad("run", "hello.py", ALLGRAD_SSH=agent, OMPI_MCA_orte_default_hostfile=str(hosts))
+    assert done.returncode == 2
+    assert f"2 ranks on 2 hosts, as {hosts} says" in done.stderr

@@ -7,16 +7,20 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import grpc
 import pytest
 
 from allgrad.proto import files_pb2 as pb
 from allgrad.proto.files_pb2_grpc import FileServiceStub
-from allgrad.server import Client, Job, JobState
+from allgrad.server import Client, Job, JobState, RetryRule
 from allgrad.server.client.packing import files_of, pack
+from allgrad.server.client.questions import files
+from allgrad.server.client.questions.question import Sending
 from allgrad.server.errors import Forbidden, InvalidRequest
+from allgrad.server.files.uploads import Uploads
+from allgrad.server.home import Home
 
 from ..conftest import ServerProcess
 
@@ -42,13 +46,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stub(server: ServerProcess) -> Iterator[FileServiceStub]:
-    home = server.client()._home
+    home = server.client()._destination.home
     with grpc.insecure_channel(home.address() or "") as channel:
         yield FileServiceStub(channel)
 
 
 def metadata(server: ServerProcess) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {server.client()._home.token()}"),)
+    return (("authorization", f"Bearer {server.client()._destination.home.token()}"),)
 
 
 @pytest.fixture
@@ -69,9 +73,7 @@ def test_a_folder_that_the_server_has_is_not_sent_again(
 ) -> None:
     (folder / "once").write_text("")
     digest = client.files.upload(folder)
-    connection = client._connection
-    assert connection is not None
-    monkeypatch.setattr(connection.files, "upload", None)
+    monkeypatch.setattr(files, "upload", None)
     assert client.files.upload(folder) == digest
 
 
@@ -86,17 +88,15 @@ def test_an_upload_that_broke_off_goes_on_where_it_stood(
     first = pb.UploadArchiveRequest(digest=digest, size=len(raw), data=raw[: 1 << 20])
     with pytest.raises(grpc.RpcError, match="the upload is not complete"):
         stub.UploadArchive(iter([first]), metadata=metadata(server))
-    assert client.files._call(lambda connection: connection.files.progress(digest)) == (1 << 20, False)
-    connection = client._connection
-    assert connection is not None
+    assert client._session.ask(files.progress(digest)) == (1 << 20, False)
     offsets: list[int] = []
-    send = connection.files.upload
+    send = files.upload
 
-    def noted(name: str, file: BinaryIO, size: int, offset: int) -> None:
+    def noted(name: str, file: IO[bytes], size: int, offset: int, plain: bool) -> Sending:
         offsets.append(offset)
-        send(name, file, size, offset)
+        return send(name, file, size, offset, plain)
 
-    monkeypatch.setattr(connection.files, "upload", noted)
+    monkeypatch.setattr(files, "upload", noted)
     assert client.files.upload(folder) == digest
     assert offsets == [1 << 20]
 
@@ -117,9 +117,9 @@ def test_an_upload_that_is_not_what_it_says_is_refused_and_forgotten(
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (pb.UploadArchiveRequest(digest="../../token", size=1, data=b"x"), "no hash of an archive"),
-        (pb.UploadArchiveRequest(digest="", size=1, data=b"x"), "no hash of an archive"),
-        (pb.UploadArchiveRequest(digest="A" * 64, size=1, data=b"x"), "no hash of an archive"),
+        (pb.UploadArchiveRequest(digest="../../token", size=1, data=b"x"), "no hash of an upload"),
+        (pb.UploadArchiveRequest(digest="", size=1, data=b"x"), "no hash of an upload"),
+        (pb.UploadArchiveRequest(digest="A" * 64, size=1, data=b"x"), "no hash of an upload"),
         (pb.UploadArchiveRequest(digest="a" * 64, size=1 << 40, data=b"x"), "cannot have"),
         (pb.UploadArchiveRequest(digest="a" * 64, size=-1, data=b"x"), "cannot have"),
         (pb.UploadArchiveRequest(digest="a" * 64, size=1, data=b"xx"), "a chunk is too long"),
@@ -184,3 +184,62 @@ def test_a_viewer_fetches_and_does_not_upload(
         assert viewer.files.download(done.id, "steps/1.bin", tmp_path / "mine").stat().st_size == 1_000_000
         with pytest.raises(Forbidden, match="does not allow GetUpload"):
             viewer.files.upload(folder)
+
+
+def test_a_job_goes_on_from_a_checkpoint_that_was_uploaded_and_then_from_its_own(
+    client: Client, job_script: Callable[[str], str], finished: Callable[[Client, Job], Job], tmp_path: Path
+) -> None:
+    (tmp_path / "step").write_text("40")
+    digest = client.files.upload_file(tmp_path / "step")
+    assert client.files.upload_file(tmp_path / "step") == digest
+    argv = [job_script("resuming"), "50", "0", "45"]
+    job = finished(client, client.submit(argv, resume_from=digest, retries=[RetryRule(1, backoff=0.1)]))
+    first, second = (b"".join(chunk.data for chunk in client.logs(job.id, attempt=number)) for number in (1, 2))
+    assert first.startswith(b"attempt 1 from step 40\n")
+    assert second.startswith(b"attempt 2 from step 45\n")
+
+
+def test_a_checkpoint_that_is_not_there_or_cannot_be_one_is_refused(
+    client: Client, stub: FileServiceStub, server: ServerProcess, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match="the job's checkpoint is not here"):
+        client.submit(["true"], resume_from="0" * 64)
+    with pytest.raises(InvalidRequest, match="no hash of an upload"):
+        client.submit(["true"], resume_from="../../token")
+    with pytest.raises(InvalidRequest, match="No such file or directory; name a file"):
+        client.files.upload_file(tmp_path / "absent")
+    with pytest.raises(InvalidRequest, match="Is a directory"):
+        client.files.upload_file(tmp_path)
+    (tmp_path / "empty").touch()
+    with pytest.raises(InvalidRequest, match="a file cannot have 0 bytes"):
+        client.files.upload_file(tmp_path / "empty")
+    wrong = pb.UploadArchiveRequest(digest="1" * 64, size=1, data=b"x", plain=True)
+    with pytest.raises(grpc.RpcError, match="not what was announced"):
+        stub.UploadArchive(iter([wrong]), metadata=metadata(server))
+
+
+def test_uploads_that_nobody_uses_go_and_those_of_unfinished_jobs_stay(tmp_path: Path) -> None:
+    uploads = Uploads(Home(tmp_path))
+    digests = []
+    for data in (b"needed", b"old", b"used again", b"new"):
+        digests.append(hashlib.sha256(data).hexdigest())
+        uploads.append(digests[-1], len(data), 0, data, plain=True)
+        uploads.complete(digests[-1], plain=True)
+    needed, old, again, _ = digests
+    for digest in (needed, old, again):
+        os.utime(uploads.path(digest, plain=True), (1000.0, 1000.0))
+    assert uploads.progress(again, plain=True) == (10, True)
+    assert uploads.forget(2000.0, {needed}) == [old]
+    assert [uploads.progress(digest, plain=True)[1] for digest in digests] == [True, False, True, True]
+
+
+def test_a_server_forgets_uploads_that_nobody_uses(
+    server_with: Callable[..., ServerProcess], folder: Path, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    server = server_with(keep_uploads=0.0)
+    with server.client() as client:
+        digest = client.files.upload(folder)
+        assert client._session.ask(files.progress(digest))[1]
+        server.stop()
+        server.start()
+        eventually(lambda: not client._session.ask(files.progress(digest))[1])

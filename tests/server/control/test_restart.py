@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,6 +88,32 @@ def test_many_crashes_lose_and_double_nothing(own_server: ServerProcess, job_scr
             own_server.start()
         watcher.join(20)
         assert_complete(events)
+
+
+def test_an_outage_that_overflows_the_journal_is_bounded_on_disk_and_leaves_a_mark(
+    server_with: Callable[..., ServerProcess], job_script: Script, eventually: Eventually
+) -> None:
+    limit, steps = 64 << 10, 20_000
+    server = server_with(journal_limit=limit)
+    with server.client() as client:
+        job = client.submit([job_script("reporting"), str(steps), "0", "0", "1"])
+        eventually(lambda: client.get(job.id).state is JobState.RUNNING)
+        server.kill()
+        run = server.home / "jobs" / job.id / "attempt-1"
+        Path(job.output_dir, "go").touch()
+        eventually((run / "exit.json").exists)
+        assert (run / "journal.jsonl").stat().st_size > 20 * limit
+        assert (run / "journal.jsonl").stat().st_blocks * 512 < 2 * limit
+        server.start()
+        events = list(client.watch(job.id))
+        found = [event.step for event in events if isinstance(event, Metrics)]
+        missing = sorted(set(range(1, steps + 1)) - set(found))
+        assert found == sorted(found)
+        assert missing == list(range(missing[0], missing[-1] + 1))
+        assert missing[-1] < steps
+        (mark,) = (event.message for event in events if isinstance(event, Alert))
+        assert mark.startswith(f"lines {missing[0]} to {missing[-1]} of the journal are lost: ")
+        assert mark in client.get(job.id).warning
 
 
 def test_a_queued_job_starts_under_the_next_server(own_server: ServerProcess, job_script: Script) -> None:
@@ -172,6 +199,6 @@ def test_damaged_journal_lines_are_told(own_server: ServerProcess, job_script: S
         job = client.submit([str(path)])
         events = list(client.watch(job.id))
         assert [event.message for event in events if isinstance(event, Alert)] == [
-            "line 2 of the journal is damaged and lost"
+            "line 2 of the journal is lost: damaged, or dropped since too much waited for the server"
         ]
         assert len([event for event in events if isinstance(event, Metrics)]) == 2

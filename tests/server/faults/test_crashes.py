@@ -13,10 +13,14 @@ import grpc
 import pytest
 
 from allgrad.server import Event, Heartbeat, Job, JobSpec, JobState, Metrics, StateChanged
+from allgrad.server.access.tls import ClientFiles
 from allgrad.server.client.connection import Connection
+from allgrad.server.client.destination import Route
+from allgrad.server.client.questions import jobs as questions
 from allgrad.server.errors import ServerUnreachable
 from allgrad.server.failpoints import PLACES
 from allgrad.server.jobs.job import Wanted
+from allgrad.server.messages.statuses import error_of
 from allgrad.server.supervisor.journal import MetricsLine
 from allgrad.server.supervisor.reporting import Reporter
 from tests.server.faults.forking import ForkedServers
@@ -76,11 +80,11 @@ class Clients:
             raise self._wrong[0]
 
     def _until_dead(self, work: Callable[[Connection], None]) -> None:
-        connection = Connection(self._address, self._token)
+        connection = Connection(Route(self._address, self._token, ClientFiles()))
         try:
             work(connection)
         except grpc.RpcError as error:
-            explained = connection.explain(error)
+            explained = error_of(error, connection.address)
             if not isinstance(explained, ServerUnreachable):
                 self._wrong.append(explained)
         except Exception as error:  # noqa: BLE001 -- a thread's error must reach the test
@@ -96,7 +100,7 @@ class Clients:
             long = self._dice.random() < 0.4
             argv = ("sh", "-c", TRACE + ("; exec sleep 1000" if long else ""))
             spec = oracle.asked.setdefault(request, JobSpec(argv, name=request, workdir="/"))
-            made = connection.submit(spec, request)
+            made = connection.ask(questions.submit(spec, request))
             assert oracle.made.setdefault(request, made.id) == made.id
             oracle.counts["submit"] += 1
             oracle.note(made)
@@ -113,7 +117,7 @@ class Clients:
 
     def _cancel_and_delete(self, connection: Connection) -> None:
         oracle = self._oracle
-        jobs, _ = connection.page(Wanted(), 30, "")
+        jobs, _ = connection.ask(questions.page(Wanted(), 30, ""))
         oracle.counts["list"] += 1
         for job in jobs:
             oracle.note(job)
@@ -121,11 +125,11 @@ class Clients:
                 continue
             if job.state.terminal and self._dice.random() < 0.2:
                 oracle.maybe_deleted.add(job.id)
-                connection.delete(job.id)
+                connection.ask(questions.delete(job.id))
                 oracle.deleted.add(job.id)
                 oracle.counts["delete"] += 1
             elif not job.state.terminal and (job.argv[-1] != TRACE or self._dice.random() < 0.1):
-                after = connection.cancel(job.id)
+                after = connection.ask(questions.cancel(job.id))
                 oracle.note(after)
                 oracle.counts["cancel"] += 1
                 if job.argv[-1] != TRACE or after.state is JobState.CANCELLED:
@@ -133,7 +137,7 @@ class Clients:
 
     def _watch(self, connection: Connection) -> None:
         seen = self._oracle.seen
-        for event in connection.watch(self._steady, seen[-1].cursor if seen else 0):
+        for event in connection.stream(questions.watch(self._steady, seen[-1].cursor if seen else 0)):
             if isinstance(event, Heartbeat):
                 continue
             seen.append(event)
@@ -145,9 +149,9 @@ def crash(servers: ForkedServers, cycles: int, seed: int) -> Oracle:
     oracle, dice, places = Oracle(), random.Random(seed), list(PLACES)
     address = servers.start()
     assert address is not None
-    connection = Connection(address, servers.home.token() or "")
-    steady = connection.submit(STEADY, "steady").id
-    while connection.get(steady).state is not JobState.RUNNING:
+    connection = Connection(Route(address, servers.home.token() or "", ClientFiles()))
+    steady = connection.ask(questions.submit(STEADY, "steady")).id
+    while connection.ask(questions.get(steady)).state is not JobState.RUNNING:
         time.sleep(0.02)
     connection.close()
     servers.kill()
@@ -168,14 +172,14 @@ def check(servers: ForkedServers, oracle: Oracle, steady: str) -> None:
     """Hold what the next server says against what the clients were told."""
     address = servers.start()
     assert address is not None
-    connection = Connection(address, servers.home.token() or "")
+    connection = Connection(Route(address, servers.home.token() or "", ClientFiles()))
     jobs = settle(connection, steady)
     by_request = {job.name: job for job in jobs.values() if job.id != steady}
     assert len(by_request) == len(jobs) - 1, "one request has made two jobs"
     for request, identity in oracle.made.items():
         if identity in jobs:
             assert by_request[request].id == identity
-            assert connection.submit(oracle.asked[request], request).id == identity
+            assert connection.ask(questions.submit(oracle.asked[request], request)).id == identity
         else:
             assert identity in oracle.maybe_deleted, f"acknowledged job {identity} is lost"
     assert not oracle.deleted & set(jobs), "a deleted job is there again"
@@ -184,8 +188,8 @@ def check(servers: ForkedServers, oracle: Oracle, steady: str) -> None:
     for job in jobs.values():
         check_job(connection, oracle, job, steady)
     check_stream(connection, oracle, steady)
-    connection.cancel(steady)
-    while not connection.get(steady).state.terminal:
+    connection.ask(questions.cancel(steady))
+    while not connection.ask(questions.get(steady)).state.terminal:
         time.sleep(0.02)
     connection.close()
     servers.kill()
@@ -198,14 +202,14 @@ def settle(connection: Connection, steady: str) -> dict[str, Job]:
         jobs: dict[str, Job] = {}
         token = ""
         while True:
-            page, token = connection.page(Wanted(), 1000, token)
+            page, token = connection.ask(questions.page(Wanted(), 1000, token))
             jobs |= {job.id: job for job in page}
             if not token:
                 break
         unfinished = [job for job in jobs.values() if not job.state.terminal and job.id != steady]
         for job in unfinished:
             if job.argv[-1] != TRACE and job.state is not JobState.STOPPING:
-                connection.cancel(job.id)
+                connection.ask(questions.cancel(job.id))
         if not unfinished:
             return jobs
         assert time.monotonic() < deadline, f"{len(unfinished)} jobs do not end, such as {unfinished[0]}"
@@ -214,7 +218,7 @@ def settle(connection: Connection, steady: str) -> dict[str, Job]:
 
 def check_job(connection: Connection, oracle: Oracle, job: Job, steady: str) -> None:
     """Hold one job's state and events against what its life can have been."""
-    events = list(connection.watch(job.id, 0)) if job.id != steady else []
+    events = list(connection.stream(questions.watch(job.id, 0))) if job.id != steady else []
     cursors = [event.cursor for event in events]
     assert cursors == sorted(set(cursors))
     states = [event.state for event in events if isinstance(event, StateChanged)]
@@ -232,7 +236,7 @@ def check_stream(connection: Connection, oracle: Oracle, steady: str) -> None:
     everything = []
     last = int(oracle.seen[-1].cursor) if oracle.seen else 0
     deadline = time.monotonic() + 20
-    for event in connection.watch(steady, 0):
+    for event in connection.stream(questions.watch(steady, 0)):
         everything.append(event)
         steps = [each.step for each in everything[-1:] if isinstance(each, Metrics)]
         if event.cursor >= last and (steps or [0])[0] >= oracle.reported:

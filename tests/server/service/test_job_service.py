@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,23 @@ def test_a_loss_that_becomes_nan_is_told_once_and_stays_on_the_job(
     assert math.isnan(nan.values["loss"])
 
 
+@pytest.mark.parametrize("settings", [{"stall_after": 0.5}, {}], ids=["by its rhythm", "by a limit of its own"])
+def test_a_job_that_falls_silent_is_told_once_and_again_when_it_goes_on(
+    server_with: Callable[..., ServerProcess], job_script: Script, settings: dict[str, float]
+) -> None:
+    with server_with(**settings).client() as client:
+        limit = None if settings else 0.5
+        job = client.submit([job_script("reporting"), "9", "0.01", "2", "8"], stall_after=limit)
+        alerts = (event.message for event in client.watch(job.id) if isinstance(event, Alert))
+        assert next(alerts) == "loss became NaN at step 2"
+        assert next(alerts).startswith("nothing was reported for ")
+        assert "; nothing was reported for " in client.get(job.id).warning
+        Path(job.output_dir, "go").touch()
+        assert next(alerts).startswith("it reports again, after ")
+        assert list(alerts) == []
+        assert client.get(job.id).warning == "loss became NaN at step 2"
+
+
 def test_two_ranks_run_under_mpirun_and_each_has_its_log(
     client: Client, job_script: Script, finished: Finished
 ) -> None:
@@ -95,6 +113,18 @@ def test_following_a_log_ends_with_the_job_and_misses_nothing(client: Client, jo
     text = b"".join(chunk.data for chunk in client.logs(job.id, follow=True))
     assert text.decode().splitlines() == [f"rank 0 step {step}" for step in range(1, 21)]
     assert client.get(job.id).state.terminal
+
+
+def test_a_tail_gives_the_last_lines_of_each_rank_and_goes_on_from_there(client: Client, job_script: Script) -> None:
+    job = client.submit([job_script("reporting"), "9", "0", "0", "7"], ranks=2)
+    while sum(chunk.data.count(b"\n") for chunk in client.logs(job.id, rank=None)) < 12:
+        time.sleep(0.05)
+    told = [chunk.data for chunk in client.logs(job.id, rank=None, tail=2)]
+    assert sorted(told) == [b"rank 0 step 5\nrank 0 step 6\n", b"rank 1 step 5\nrank 1 step 6\n"]
+    chunks = client.logs(job.id, rank=1, tail=1, follow=True)
+    assert next(chunks).data == b"rank 1 step 6\n"
+    Path(job.output_dir, "go").touch()
+    assert b"".join(chunk.data for chunk in chunks) == b"rank 1 step 7\nrank 1 step 8\nrank 1 step 9\n"
 
 
 def test_a_log_read_from_an_offset_gives_the_rest(client: Client, job_script: Script, finished: Finished) -> None:

@@ -103,7 +103,7 @@ def test_journal_lines_sent_twice_are_written_once(store: Store) -> None:
     number, job = insert(store, "j1")
     assert append(store, number, job, losses(1, 2)).sequence == 2
     assert append(store, number, job, losses(1, 2, 3)).sequence == 3
-    assert append(store, number, job, losses(1, 2, 3)).cursor is None
+    assert append(store, number, job, losses(1, 2, 3)).batches == ()
     assert cursors(store, number) == [1, 2, 3, 4]
     assert store.reader.progress(number, job.attempt) == 3
 
@@ -140,7 +140,10 @@ def test_a_checkpoint_is_kept_on_the_job(store: Store) -> None:
 def test_a_gap_in_the_journal_is_told(store: Store) -> None:
     number, job = insert(store, "j1")
     told = append(store, number, job, losses(1, 4))
-    assert told.job.warning == "lines 2 to 3 of the journal are damaged and lost"
+    assert (
+        told.job.warning
+        == "lines 2 to 3 of the journal are lost: damaged, or dropped since too much waited for the server"
+    )
     events = [pb.JobEvent.FromString(event) for _, event in store.reader.events(number, 2, 100, 100)]
     assert [event.alert.message for event in events if event.HasField("alert")] == [told.job.warning]
 
@@ -165,7 +168,7 @@ def test_a_full_disk_is_an_error_and_not_the_end(store: Store) -> None:
     state.pragma("max_page_count", limit + 1000)
     insert(store, "j2", spec=JobSpec(("x" * 100_000,)))
     assert cursors(store, number) == [1]
-    assert append(store, number, job, losses(1)).cursor == 2
+    assert append(store, number, job, losses(1)).batches[-1].upto == 2
 
 
 def test_after_an_io_error_nothing_is_acknowledged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

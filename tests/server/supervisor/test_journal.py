@@ -47,9 +47,32 @@ def test_a_checkpoint_line_gives_its_path() -> None:
     assert found == CheckpointLine(4, 1.5, 7, "/out/step-7")
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '"kind":"metrics","step":1,"values":[1]',
+        '"kind":"metrics","values":{}',
+        '"kind":"checkpoint","step":"x"',
+        '"x":1',
+    ],
+)
+def test_a_line_that_is_sealed_and_has_no_form_counts_as_damaged(rest: str, journal: Path) -> None:
+    journal.write_bytes(line(1) + line(2, rest) + line(3))
+    assert sequences(JournalReader(journal)) == [1, 3]
+
+
 def test_a_journal_that_does_not_exist_yet_is_empty(journal: Path) -> None:
     assert JournalReader(journal).read() == []
     assert last_sequence(journal) == 0
+
+
+def test_a_beginning_that_was_given_back_is_passed_over_without_being_read(journal: Path) -> None:
+    with journal.open("wb") as file:
+        file.truncate(1 << 40)  # more than could be read
+        file.seek(1 << 40)
+        file.write(b'"half of a line"}\n' + line(5000) + line(5001))
+    assert sequences(JournalReader(journal)) == [5000, 5001]
+    assert last_sequence(journal) == 5001
 
 
 def test_lines_come_once_as_the_journal_grows(journal: Path) -> None:

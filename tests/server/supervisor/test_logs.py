@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from allgrad.server.jobs.job import LogChunk
-from allgrad.server.supervisor.logs import CHUNK, HEAD, LogTrimmer, read_log
+from allgrad.server.supervisor.logs import CHUNK, HEAD, Trimmer, read_log, tail_offset
 
 LINE = 100
 
@@ -63,7 +63,7 @@ def test_a_log_comes_whole_and_in_whole_lines(log: Path) -> None:
 def test_trimming_frees_the_middle_and_moves_nothing(log: Path) -> None:
     total = 60_000
     log.write_bytes(numbered(0, total))
-    trimmer = LogTrimmer(log, 1 << 20)
+    trimmer = Trimmer(log, 1 << 20)
     trimmer.trim()
     assert log.stat().st_size == LINE * total
     assert log.stat().st_blocks * 512 < HEAD + (1 << 20) + 3 * 4096
@@ -77,15 +77,38 @@ def test_trimming_frees_the_middle_and_moves_nothing(log: Path) -> None:
 
 def test_a_log_within_its_limit_is_left_alone(log: Path) -> None:
     log.write_bytes(numbered(0, 1000))
-    LogTrimmer(log, 1 << 20).trim()
+    Trimmer(log, 1 << 20).trim()
     assert b"".join(chunk.data for chunk in read_all(log)) == numbered(0, 1000)
 
 
 def test_a_growing_log_is_trimmed_again_and_again(log: Path) -> None:
-    trimmer = LogTrimmer(log, 1 << 20)
+    trimmer = Trimmer(log, 1 << 20)
     for part in range(8):
         with log.open("ab") as file:
             file.write(numbered(part * 20_000, (part + 1) * 20_000))
         trimmer.trim()
         assert log.stat().st_blocks * 512 < HEAD + (4 << 20)
     assert read_all(log)[-1].data.endswith(numbered(159_999, 160_000))
+
+
+@pytest.mark.parametrize("end", ["", "unfinished"])
+@pytest.mark.parametrize("lines", [1, 2, 7, 999, 1500, 3000, 5000])
+def test_a_tail_begins_where_that_many_lines_are_left(log: Path, lines: int, end: str) -> None:
+    text = numbered(0, 3000) + end.encode()
+    log.write_bytes(text)
+    assert text[tail_offset(log, lines) :] == b"".join(text.splitlines(keepends=True)[-lines:])
+
+
+def test_a_tail_does_not_reach_over_what_was_dropped(log: Path) -> None:
+    log.write_bytes(numbered(0, 100_000))
+    Trimmer(log, 1 << 20).trim()
+    chunk = read_log(log, 0, tail_offset(log, 90_000), final=True)
+    assert chunk is not None
+    assert chunk.data.startswith(numbered(chunk.offset // LINE, chunk.offset // LINE + 2))
+    assert chunk.offset > HEAD
+
+
+def test_a_log_that_is_not_there_or_empty_has_no_tail(log: Path) -> None:
+    assert tail_offset(log, 5) == 0
+    log.write_bytes(b"")
+    assert tail_offset(log, 5) == 0

@@ -73,3 +73,9 @@ def test_converting_turns_only_arrays_into_tensors() -> None:
     assert found["b"][1].item() == 2.0
     assert (found["c"], found["d"].tolist()) == ("text", ["x"])
     assert default_convert(Point(np.ones(1), 1)).x.tolist() == [1]
+
+
+def test_numbers_of_several_kinds_lose_nothing() -> None:
+    assert default_collate([1, 2.5]).tolist() == [1, 2.5]
+    assert default_collate([1, 2]).dtype is int64
+    assert default_collate([True, False]).dtype is bool_

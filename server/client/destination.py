@@ -1,0 +1,65 @@
+"""Where a client finds its server, and with what token: as it was told, else the environment, else the server's folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import ServerUnreachable, Unauthenticated
+from ..home import Home
+
+if TYPE_CHECKING:
+    from ..access.tls import ClientFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach the server at this moment."""
+
+    address: str
+    token: str
+    files: ClientFiles
+
+
+class Destination:
+    """What a client was told of its server."""
+
+    def __init__(
+        self,
+        address: str | None,
+        token: str | None,
+        home: str | os.PathLike[str] | None,
+        tls: tuple[str | None, str | None, str | None],
+    ) -> None:
+        self._address = address or os.environ.get("ALLGRAD_SERVER")
+        self._token = token or os.environ.get("ALLGRAD_TOKEN")
+        self.home = Home.find(home)
+        self._tls = tls
+
+    def route(self) -> Route:
+        """Find the server. Raises ServerUnreachable, Unauthenticated."""
+        from ..access.tls import ClientFiles  # gRPC takes 0.1 s to load: only when it is needed
+
+        address = self._address or self.home.address()
+        if address is None:
+            raise ServerUnreachable(
+                "cannot reach the allgrad server",
+                f"no server has written its address into {self.home.path}",
+                "start one with: allgrad serve, or name one with --server",
+            )
+        token = self._token or self.home.token()
+        if token is None:
+            raise Unauthenticated(
+                f"the server at {address} wants a token",
+                f"there is none in $ALLGRAD_TOKEN or {self.home.token_file}",
+                "set ALLGRAD_TOKEN to what the server's token file holds",
+            )
+        return Route(address, token, ClientFiles.find(*self._tls) if self._address else ClientFiles())
+
+    def moved(self, address: str) -> bool:
+        """Return whether the server has come back at another address than *address*."""
+        return (self._address or self.home.address()) not in (None, address)
+
+    def __repr__(self) -> str:
+        return f"Destination({self._address or self.home.path})"

@@ -1,0 +1,95 @@
+"""Other hosts before and after a run: whether ranks can start there, and that nothing of them stays."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import HostUnreachable
+from .hosts import Host, over_ssh, ssh
+
+TIMEOUT = 30.0
+_AT_ONCE = 32
+_SSH_FAILED = 255
+_PROBE = "import os, sys; os.chdir(sys.argv[1]); import allgrad.dist; print(len(os.sched_getaffinity(0)))"
+_SWEEP = "allgrad.server.supervisor.sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found on a host: the cores that ranks may use, or why none can start there."""
+
+    host: Host
+    cores: int = 0
+    trouble: HostUnreachable | None = None
+
+
+def look(hosts: Sequence[Host], folder: str) -> list[Found]:
+    """Return what there is on *hosts* for ranks that start in *folder* with this Python, all asked at once."""
+    with ThreadPoolExecutor(min(_AT_ONCE, len(hosts))) as pool:
+        return list(pool.map(lambda host: _look(host, folder), hosts))
+
+
+def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, environ: Mapping[str, str]) -> list[str]:
+    """End every process of an attempt on *hosts*, and return what to tell of those where that was not possible.
+
+    SIGTERM, *grace* seconds, SIGKILL, until there are none; *environ* is what the ranks got.
+    """
+
+    def end(host: Host) -> str:
+        done = _run(host, ["-m", _SWEEP, job_id, str(attempt), str(grace)], grace + TIMEOUT, environ)
+        if done.returncode == 0:
+            return ""
+        return f"processes may be left on {host.name}, which cannot be reached: {_last_line(done.stderr)}"
+
+    others = [host for host in hosts if not host.local]
+    if not others:
+        return []
+    with ThreadPoolExecutor(min(_AT_ONCE, len(others))) as pool:
+        return [told for told in pool.map(end, others) if told]
+
+
+def _look(host: Host, folder: str) -> Found:
+    if host.local:
+        return Found(host, len(os.sched_getaffinity(0)))
+    done = _run(host, ["-c", _PROBE, folder], TIMEOUT, os.environ)
+    if done.returncode == 0 and done.stdout.strip().isdigit():
+        return Found(host, int(done.stdout))
+    return Found(host, trouble=_explain(host, folder, done))
+
+
+def _run(
+    host: Host, arguments: Sequence[str], timeout: float, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    paths = {name: environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in environ}
+    command = over_ssh(ssh(), host.name, [sys.executable, "-P", *arguments], paths)
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, _SSH_FAILED, "", f"no answer within {timeout:g} s")
+    except OSError as error:
+        return subprocess.CompletedProcess(command, _SSH_FAILED, "", f"{command[0]}: {error.strerror}")
+
+
+def _explain(host: Host, folder: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
+    line = _last_line(done.stderr) or f"exit code {done.returncode}"
+    if done.returncode == _SSH_FAILED:
+        fix = f"it must let you in without a password: try {shlex.join([*ssh(), host.name, 'true'])}"
+        return HostUnreachable(f"cannot reach the host {host.name}", line, fix)
+    if folder in line:
+        fix = "start from a folder that all hosts have, on a file system that they share"
+        return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
+    fix = f"install allgrad there at the same path, {Path(sys.executable).parent}, or share that over the network"
+    return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
