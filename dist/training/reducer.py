@@ -68,7 +68,9 @@ class Reducer:
         self._buckets = [
             Bucket(each, brought, mean) for each, brought, mean in zip(members, rows.brought, rows.means, strict=True)
         ]
-        self.step_times = StepTimes(world.comm.Dup())  # whose messages must not be taken for gradients
+        # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
+        # taken for something that the script does.
+        self.step_times = StepTimes(world.comm.Dup())
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
