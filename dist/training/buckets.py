@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,27 @@ def bucket_name(number: int, slots: Sequence[Slot], members: Sequence[int]) -> s
     names = [slots[i].name for i in members]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return f"bucket {number} ({shown})"
+
+
+class Reducible(Protocol):
+    """The gradients of some parameters in one row of memory, as `Reducer` reduces them, in whichever way."""
+
+    @property
+    def flags(self) -> Array:
+        """One for each parameter: not 0 on a rank that has a gradient, and once reduced where any rank has one."""
+
+    @property
+    def views(self) -> Sequence[Array]:
+        """The places of the gradients."""
+
+    def start(self) -> None:
+        """Start to reduce; until `finish` the memory is not to be touched."""
+
+    def is_summed(self) -> bool:
+        """Let MPI go on with it, and return whether all has arrived."""
+
+    def finish(self) -> None:
+        """Wait for it, and leave the means and the flags of all ranks."""
 
 
 class Bucket:

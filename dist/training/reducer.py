@@ -15,12 +15,16 @@ from ..communication.agreement import Announcement, DisagreementError, agree, by
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
-from ..world import World
-from .buckets import Bucket, Slot, bucket_name, deal
+from ..world import Group, World
+from .buckets import Bucket, Reducible, Slot, bucket_name, deal
 
 if TYPE_CHECKING:
+    from mpi4py import MPI
+
     from allgrad import Tensor
 
+
+MakeBucket = Callable[[Sequence[Slot], "MPI.Intracomm"], "Reducible"]
 
 # Two models of one class must not be taken for each other; all ranks make theirs in the same order.
 _number_of_model = count(1)
@@ -45,6 +49,7 @@ class Reducer:
         *,
         first_bytes: int,
         bytes_: int,
+        make_bucket: MakeBucket = Bucket,
     ) -> None:
         assert world.comm is not None
         self.enabled = True
@@ -64,15 +69,23 @@ class Reducer:
         # Gradients have a communicator of their own: when a bucket starts depends on the moment, so that on one
         # communicator it could be taken for something that the script does.
         self._comm = world.comm.Dup()
-        self._buckets = [Bucket([slots[i] for i in bucket], self._comm) for bucket in self._dealt]
         self.step_times = StepTimes(self._comm)
+        self._slots = slots
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
         self._reset()
+        self.reduce_in(make_bucket)
+        for i, parameter in enumerate(self._parameters):
+            parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+
+    def reduce_in(self, make_bucket: MakeBucket) -> None:
+        """From now on let gradients lie in buckets made by *make_bucket*, and be reduced as these do it."""
+        self._buckets: list[Reducible] = [
+            make_bucket([self._slots[i] for i in bucket], self._comm) for bucket in self._dealt
+        ]
         for i, parameter in enumerate(self._parameters):
             set_gradient_destination(parameter, self._view(i))
-            parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
 
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
@@ -203,19 +216,20 @@ class Reducer:
                 parameter.grad = allgrad.from_numpy(self._view(i))
 
 
-def require_one_layout(world: World, what: str, layout: list[str]) -> None:
+def require_one_layout(world: Group, what: str, layout: list[str]) -> None:
     """Raise RuntimeError on every rank, naming the first parameter that differs, unless all have this *layout*."""
     assert world.comm is not None
     try:
         agree(world, f"{what} of {len(layout)} parameters: {', '.join(layout)}")
     except DisagreementError as disagreement:
-        if not all(said.startswith("DataParallel(") for said in disagreement.said):
+        kind = what.partition("(")[0]
+        if not all(said.startswith(f"{kind}(") for said in disagreement.said):
             raise
         layouts = world.comm.allgather(layout)
         for found in zip_longest(*layouts, fillvalue="no further parameter"):
             if len(set(found)) > 1:
                 raise RuntimeError(
-                    f"DataParallel: the model differs between ranks, first in this: {by_rank(found)}; "
+                    f"{kind}: the model differs between ranks, first in this: {by_rank(found)}; "
                     "build the same model on every rank before wrapping it"
                 ) from None
         raise
