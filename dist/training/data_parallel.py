@@ -53,6 +53,8 @@ class DataParallel(nn.Module):
             ``allgrad.initial_seed()``.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
+        check_finite: raise FloatingPointError on every rank, naming ranks and parameters, where any rank's gradient holds
+            NaN or infinity (default True).
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
@@ -80,6 +82,7 @@ class DataParallel(nn.Module):
         virtual_shards: int | None = None,
         seed: int | None = None,
         shard_gradients: bool = False,
+        check_finite: bool = True,
         find_unused_parameters: bool = False,
         gradient_as_bucket_view: bool = False,
         static_graph: bool = False,
@@ -116,6 +119,7 @@ class DataParallel(nn.Module):
                 first_bytes=int(first_bucket_mb * MIB),
                 bytes_=int(bucket_cap_mb * MIB),
             )
+            self._reducer.check_finite = check_finite
         if self._world.comm is not None:
             self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
 

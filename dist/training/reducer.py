@@ -17,6 +17,7 @@ from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import Group, World
 from .buckets import Bucket, Reducible, Slot, bucket_name, deal
+from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -53,6 +54,7 @@ class Reducer:
     ) -> None:
         assert world.comm is not None
         self.enabled = True
+        self.check_finite = True
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
@@ -104,6 +106,7 @@ class Reducer:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
+        self._not_finite: list[str] = []
         self._began: int | None = None
         self._started_at: list[int] = []
 
@@ -164,6 +167,9 @@ class Reducer:
                 return
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
+            if self.check_finite:
+                found = mark_what_is_not_finite(self._buckets[self._started])
+                self._not_finite += [self._names[self._dealt[self._started][at]] for at in found]
             self._line.begin(self._what[self._started])
             self._buckets[self._started].start()
             self._started_at.append(spans.now())
@@ -196,8 +202,11 @@ class Reducer:
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
+        not_finite = self._not_finite
         self._reset()
         self.step_times.step()
+        if self.check_finite and any(map(is_marked, self._buckets)):
+            raise_not_finite(self._world, not_finite)
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""
