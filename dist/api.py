@@ -29,6 +29,7 @@ from .observation.spans import span
 from .observation.trace import trace
 from .reporting import report, report_checkpoint
 from .reproducible.batch_sampler import DistributedBatchSampler
+from .sharding.optimizer import ShardedOptimizer, ZeroRedundancyOptimizer
 from .training.data_parallel import DataParallel, DistributedDataParallel
 from .training.sampler import DistributedSampler
 from .training.sync_batch_norm import SyncBatchNorm
@@ -110,6 +111,9 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DataParallel",
     "DistributedDataParallel",
     "SyncBatchNorm",
+    # memory divided among the ranks
+    "ShardedOptimizer",
+    "ZeroRedundancyOptimizer",
     # going on when ranks die
     "elastic_steps",
     "ElasticStep",

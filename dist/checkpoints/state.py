@@ -20,6 +20,8 @@ def state_of(value: Any) -> tuple[Any, dict[str, Any] | None]:
     """Return what is saved of *value*, and beside it what a `DataParallel` needs to go on to the same bits."""
     if isinstance(value, DataParallel):
         return value.module.state_dict(), _reproducible(value)
+    if hasattr(value, "sharded_state_dict"):
+        return value.sharded_state_dict(), None
     return (value.state_dict() if hasattr(value, "state_dict") else value), None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,22 @@ def bucket_name(number: int, slots: Sequence[Slot], members: Sequence[int]) -> s
     names = [slots[i].name for i in members]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return f"bucket {number} ({shown})"
+
+
+class Reducible(Protocol):
+    """The gradients of some parameters in one row of memory, as `Reducer` reduces them, in whichever way."""
+
+    @property
+    def views(self) -> Sequence[Array]:
+        """The places of the gradients."""
+
+    @property
+    def flags(self) -> Array:
+        """One for each parameter: not 0 where this rank has a gradient."""
+
+    @property
+    def used(self) -> Array:
+        """The means of all ranks' flags, once reduced."""
 
 
 class Bucket:

@@ -17,6 +17,7 @@ from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
 from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
+from ..sharding.gradients import ScatteringReducer
 from ..world import current
 from .buckets import MIB
 from .reducer import Reducer, require_one_layout
@@ -50,6 +51,10 @@ class DataParallel(nn.Module):
             rank; None (default) for the fast mode.
         seed: from which the shards' random streams follow, with step and shard; default: rank 0's
             ``allgrad.initial_seed()``.
+        shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
+            back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
+        check_finite: raise FloatingPointError on every rank, naming ranks and parameters, where any rank's gradient holds
+            NaN or infinity (default True).
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
@@ -76,6 +81,8 @@ class DataParallel(nn.Module):
         first_bucket_mb: float = 1,
         virtual_shards: int | None = None,
         seed: int | None = None,
+        shard_gradients: bool = False,
+        check_finite: bool = True,
         find_unused_parameters: bool = False,
         gradient_as_bucket_view: bool = False,
         static_graph: bool = False,
@@ -96,16 +103,23 @@ class DataParallel(nn.Module):
         self._buffers_moved = False
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
+        if virtual_shards is not None and shard_gradients:
+            raise ValueError(
+                "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
+                "rank: leave shard_gradients out; a ShardedOptimizer divides the optimizer's state all the same"
+            )
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
         elif self._world.comm is not None:
-            self._reducer = Reducer(
+            make = ScatteringReducer if shard_gradients else Reducer
+            self._reducer = make(
                 type(module).__name__,
                 parameters,
                 self._world,
                 first_bytes=int(first_bucket_mb * MIB),
                 bytes_=int(bucket_cap_mb * MIB),
             )
+            self._reducer.check_finite = check_finite
         if self._world.comm is not None:
             self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
 

@@ -15,12 +15,25 @@ from ..communication.agreement import Announcement, DisagreementError, agree, by
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
-from ..world import World
+from ..world import Group, World
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
-from .rows import lay_out
+from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
+from .rows import Reduction, lay_out
 
 if TYPE_CHECKING:
+    from mpi4py import MPI
+
     from allgrad import Tensor
+
+
+LayOut = Callable[["MPI.Intracomm", Sequence[Sequence[Slot]]], tuple[Sequence[Any], Reduction]]
+
+
+def rows_of_means(comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tuple[Sequence[Bucket], Reduction]:
+    """Return buckets of *members*, whose means every rank gets whole, and what reduces them."""
+    rows = lay_out(comm, [row_size(each) for each in members], [each[0].dtype for each in members])
+    buckets = [Bucket(*each) for each in zip(members, rows.brought, rows.means, strict=True)]
+    return buckets, rows.reduction
 
 
 # Two models of one class must not be taken for each other; all ranks make theirs in the same order.
@@ -46,9 +59,11 @@ class Reducer:
         *,
         first_bytes: int,
         bytes_: int,
+        lay_out: LayOut = rows_of_means,
     ) -> None:
         assert world.comm is not None
         self.enabled = True
+        self.check_finite = True
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
@@ -62,12 +77,6 @@ class Reducer:
         self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
         self._line = new_line(f"gradients of {model}", world.ranks)
         self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
-        members = [[slots[i] for i in bucket] for bucket in self._dealt]
-        rows = lay_out(world.comm, [row_size(each) for each in members], [each[0].dtype for each in members])
-        self._reduction = rows.reduction
-        self._buckets = [
-            Bucket(each, brought, mean) for each, brought, mean in zip(members, rows.brought, rows.means, strict=True)
-        ]
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
         self.step_times = StepTimes(world.comm.Dup())
@@ -75,6 +84,9 @@ class Reducer:
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
         self._reset()
+        members = [[slots[i] for i in bucket] for bucket in self._dealt]
+        self._buckets: Sequence[Bucket]
+        self._buckets, self._reduction = lay_out(world.comm, members)
         for i, parameter in enumerate(self._parameters):
             set_gradient_destination(parameter, self._view(i))
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
@@ -96,6 +108,7 @@ class Reducer:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
+        self._not_finite: list[str] = []
         self._began: int | None = None
         self._started_at: list[int] = []
 
@@ -160,6 +173,9 @@ class Reducer:
                 return
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
+            if self.check_finite:
+                found = mark_what_is_not_finite(self._buckets[self._started])
+                self._not_finite += [self._names[self._dealt[self._started][at]] for at in found]
             self._line.begin(self._what[self._started])
             self._reduction.start(self._started)
             self._started_at.append(spans.now())
@@ -192,8 +208,11 @@ class Reducer:
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
+        not_finite = self._not_finite
         self._reset()
         self.step_times.step()
+        if self.check_finite and any(map(is_marked, self._buckets)):
+            raise_not_finite(self._world, not_finite)
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""
@@ -213,19 +232,20 @@ class Reducer:
                 parameter.grad = allgrad.from_numpy(mean)
 
 
-def require_one_layout(world: World, what: str, layout: list[str]) -> None:
+def require_one_layout(world: Group, what: str, layout: list[str]) -> None:
     """Raise RuntimeError on every rank, naming the first parameter that differs, unless all have this *layout*."""
     assert world.comm is not None
     try:
         agree(world, f"{what} of {len(layout)} parameters: {', '.join(layout)}")
     except DisagreementError as disagreement:
-        if not all(said.startswith("DataParallel(") for said in disagreement.said):
+        kind = what.partition("(")[0]
+        if not all(said.startswith(f"{kind}(") for said in disagreement.said):
             raise
         layouts = world.comm.allgather(layout)
         for found in zip_longest(*layouts, fillvalue="no further parameter"):
             if len(set(found)) > 1:
                 raise RuntimeError(
-                    f"DataParallel: the model differs between ranks, first in this: {by_rank(found)}; "
+                    f"{kind}: the model differs between ranks, first in this: {by_rank(found)}; "
                     "build the same model on every rank before wrapping it"
                 ) from None
         raise

@@ -33,6 +33,7 @@ class Plan:
 def plan(value: object, parts: int) -> Plan:
     """Return how *value* is stored in *parts* files of about the same size; the same on all who have such a value.
 
+    It may hold `Pieces`, each of which lies in the part that it names.
     TypeError or ValueError for what cannot be stored, as in ``save``.
     """
     encoder = Encoder()
@@ -40,9 +41,9 @@ def plan(value: object, parts: int) -> Plan:
     dealt: list[list[str]] = [[] for _ in range(parts)]
     filled = [0] * parts
     for name, array in sorted(encoder.arrays.items(), key=lambda item: (-item[1].nbytes, item[0])):
-        emptiest = filled.index(min(filled))
-        dealt[emptiest].append(name)
-        filled[emptiest] += array.nbytes
+        part = encoder.parts.get(name, filled.index(min(filled)))
+        dealt[part].append(name)
+        filled[part] += array.nbytes
     return Plan(structure, encoder.arrays, dealt)
 
 

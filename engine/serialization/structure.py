@@ -14,6 +14,7 @@ from ..dtypes import as_dtype, dtype
 from ..tensors.parameter import Parameter
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
+from .pieces import Pieces
 from .safetensors import storable
 
 Array = npt.NDArray[Any]
@@ -49,6 +50,8 @@ class Encoder:
 
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
+        self.parts: dict[str, int] = {}
+        """In which part of a checkpoint an array must lie, for those of `Pieces`."""
         self._seen: dict[Any, tuple[str, Array]] = {}  # with the array, lest its memory be used anew
         self._open: set[int] = set()
 
@@ -76,6 +79,8 @@ class Encoder:
             return {"bytes": self._array(np.frombuffer(bytes(value), np.uint8), path)}
         if isinstance(value, (np.ndarray, np.generic)):
             return self._numpy(value, path)
+        if isinstance(value, Pieces):
+            return self._pieces(value, path)
         raise TypeError(_refusal(value, path))
 
     def _container(self, value: Any, path: Path) -> Any:
@@ -108,6 +113,16 @@ class Encoder:
             raise TypeError(f"save: {_place(path)} is a NumPy value of dtype {array.dtype}, which cannot be stored")
         described: dict[str, Any] = {"scalar" if isinstance(value, np.generic) else "array": self._array(array, path)}
         if array.dtype == np.complex128:
+            described["complex128"] = True
+        return described
+
+    def _pieces(self, value: Pieces, path: Path) -> Any:
+        names = []
+        for number, (part, array) in enumerate(value.pieces):
+            names.append(self._array(array, (*path, str(number))))
+            self.parts[names[-1]] = part
+        described: dict[str, Any] = {"tensor": names, "shape": list(value.shape)}
+        if value.pieces[0][1].dtype == np.complex128:
             described["complex128"] = True
         return described
 
@@ -149,10 +164,14 @@ def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
     if kind == "dtype":
         return as_dtype(content)
     array = arrays[content] if isinstance(content, str) else None
+    if kind == "tensor" and isinstance(content, list):
+        array = np.concatenate([arrays[name] for name in content])
     if array is None or kind not in _ARRAYS:
         raise ValueError(f"it holds a value of the unknown kind {kind!r}; a newer allgrad may have written it")
     if value.get("complex128"):
         array = array.view(np.complex128)[..., 0]
+    if "shape" in value:
+        array = array.reshape(value["shape"])
     if kind in ("tensor", "parameter"):
         return _as_tensor(kind, array, requires_grad=bool(value.get("requires_grad")))
     if kind == "bytes":

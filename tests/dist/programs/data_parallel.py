@@ -141,6 +141,23 @@ def expect(error: type[Exception], words: str, call: Callable[[], object]) -> No
     assert words in message, message
 
 
+def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
+    if SIZE == 1:
+        return
+    for options in ({}, {"shard_gradients": True}):
+        model = dist.DataParallel(nn.Linear(2, 2), **options)
+        for value in (float("nan"), float("inf")):
+            model.zero_grad()
+            loss = (model(ones()) * torch.tensor([1.0, value if RANK == 1 else 1.0])).sum()
+            expect(FloatingPointError, "rank 1: NaN or infinity in the gradients of", loss.backward)
+        model.zero_grad()
+        huge = 1e25  # its square overflows
+        (model(ones()) * huge).sum().backward()
+    unchecked = dist.DataParallel(nn.Linear(2, 2), check_finite=False)
+    (unchecked(ones()) * (float("nan") if RANK == 1 else 1.0)).sum().backward()
+    assert unchecked.module.bias.grad.isnan().all()
+
+
 def check_what_cannot_be_wrapped_is_refused() -> None:
     expect(RuntimeError, "no parameter requires grad", lambda: dist.DataParallel(nn.ReLU()))
     expect(ValueError, "bucket_cap_mb=0", lambda: dist.DataParallel(nn.Linear(1, 1), bucket_cap_mb=0))

@@ -1,0 +1,1 @@
+"""Training whose memory is divided among the ranks: optimizer state, gradients, parameters."""
