@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made-2
 
-.PHONY: help setup mpich demo test chaos interop test-cluster lint format coverage bench proto clean
+.PHONY: help setup mpich demo test test-engine test-processes chaos interop test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -43,8 +43,19 @@ mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run r
 demo: $(RUN_STAMP) ## train a small network on two ranks through the server, watching its loss
 	$(BIN)/python examples/demo.py
 
-test: $(DEV_STAMP) mpich ## run the whole suite
+# Two halves at the same time: the engine's tests only compute, those of ranks and servers mostly wait.
+test: $(DEV_STAMP) mpich ## run the whole suite, or what ARGS tells pytest
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(MAKE) --no-print-directory -j2 test-engine test-processes
+endif
+
+test-engine: $(DEV_STAMP)
+	$(BIN)/python -m pytest -q tests/engine
+
+test-processes: $(DEV_STAMP) mpich
+	$(BIN)/python -m pytest -q tests --ignore=tests/engine
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
@@ -87,6 +98,7 @@ bench: $(DEV_STAMP) ## measure the engine beside PyTorch, the server beside Ray 
 	$(BIN)/python benchmarks/engine_overhead.py
 	$(BIN)/python benchmarks/engine_training.py
 	$(BIN)/python benchmarks/debugging_modes.py
+	$(BIN)/python benchmarks/vectorize.py
 	$(BIN)/python benchmarks/server_start.py
 	$(BIN)/python benchmarks/scheduling.py
 	$(BIN)/python benchmarks/server.py
