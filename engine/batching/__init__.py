@@ -18,7 +18,7 @@ from .array import (
 )
 from .buffers import empty, full, zeros
 from .rows import by_rows, computed, loops, note
-from .rules import broadcasting, divided, folding, merged
+from .rules import broadcasting, divided, folding, folding_along, merged
 from .ufuncs import NotVmapped
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "empty",
     "first_where",
     "folding",
+    "folding_along",
     "full",
     "levels_of",
     "loops",

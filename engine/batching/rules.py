@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,23 @@ def folding(*positions: int, shape: int | None = None) -> Callable[[Forward], Fo
             return _each(forward(*passed, **named), lambda result: divided(result, sizes))
 
         return batched
+
+    return rule
+
+
+def folding_along(dims: Mapping[int, int], result: int = 0) -> Callable[[Forward], Forward]:
+    """As ``folding``, for a forward that has examples along dimension ``dims[i]`` of its argument i, and along *result*."""
+
+    def rule(forward: Forward) -> Forward:
+        def turned(args: tuple[Any, ...]) -> list[Any]:
+            return [np.swapaxes(value, 0, dims[i]) if dims.get(i) else value for i, value in enumerate(args)]
+
+        def examples_first(*args: Any) -> Any:
+            passed = [np.ascontiguousarray(value) if i in dims else value for i, value in enumerate(turned(args))]
+            return np.swapaxes(forward(*passed), 0, result)
+
+        folded = folding(*dims)(examples_first)
+        return lambda *args: np.swapaxes(folded(*turned(args)), 0, result)
 
     return rule
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching import as_array
+from ..batching import as_array, folding_along
 from ..kernels import sampling
 from ..registry import Array, Index, composite, operation
 from ..registry.samples import Sample, Samples, each, on, real
@@ -74,6 +74,7 @@ _INDEX = np.array([[[0, 3, -1], [2, 2, 1]], [[1, 1, 0], [-1, 3, 2]]])
 @operation(
     lambda g, input_shape, weight, index: columns_spread(g, weight, index, input_shape[2]),
     lambda g, input, index: columns_matched(g, input, index),
+    batching=folding_along({0: 0, 1: 1, 2: 1}),
     public=False,
     samples=on(real(2, 3, 4), real(2, 2, 3), _INDEX),
 )
@@ -85,6 +86,7 @@ def columns_mixed(input: Array, weight: Array, index: Index) -> Array:
 @operation(
     lambda g, weight, index: columns_mixed(g, weight, index),
     lambda g, grad, index: columns_matched(grad, g, index),
+    batching=folding_along({0: 0, 1: 1, 2: 1}),
     public=False,
     samples=on(real(2, 3, 3), real(2, 2, 3), _INDEX, 4),
 )
@@ -96,6 +98,7 @@ def columns_spread(grad: Array, weight: Array, index: Index, length: int) -> Arr
 @operation(
     lambda g, input, index: columns_mixed(input, g, index),
     lambda g, grad, input_shape, index: columns_spread(grad, g, index, input_shape[2]),
+    batching=folding_along({0: 0, 1: 0, 2: 1}, result=1),
     public=False,
     samples=on(real(2, 3, 3), real(2, 3, 4), _INDEX),
 )
