@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 SBATCH = {
     *("job-name", "nodes", "ntasks-per-node", "cpus-per-task", "output", "open-mode", "signal", "requeue", "time"),
     *("partition", "account", "mem", "exclusive"),
