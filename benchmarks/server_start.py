@@ -23,7 +23,7 @@ _FOLLOW = (
     "import sys; from allgrad.server import Client; client = Client(home=sys.argv[1]); "
     "print(list(client.watch(client.submit(sys.argv[2:]).id))[-1].state)"
 )
-_REPORTING = Path(__file__).parents[1] / "tests" / "server" / "jobs" / "reporting.py"
+_REPORTING = Path(__file__).parents[1] / "tests" / "server" / "programs" / "reporting.py"
 SUBMITS = 200
 
 
