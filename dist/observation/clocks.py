@@ -50,15 +50,15 @@ def on_rank_0(at: int, first: Reading, last: Reading) -> int:
 
 def read_together(comm: MPI.Intracomm | None) -> Reading:
     """Return this rank's reading; all ranks of *comm* ask rank 0 in turn."""
-    if comm is None or comm.rank == 0:
-        for rank in range(1, comm.size if comm is not None else 1):
+    if comm is not None and comm.rank != 0:
+        return _ask(comm)
+    if comm is not None:
+        for rank in range(1, comm.size):
             _answer(comm, rank)
-        return Reading(spans.now(), 0)
-    return _ask(comm)
+    return Reading(spans.now(), 0)
 
 
-def _answer(comm: MPI.Intracomm | None, rank: int) -> None:
-    assert comm is not None
+def _answer(comm: MPI.Intracomm, rank: int) -> None:
     for _ in range(_EXCHANGES):
         comm.recv(source=rank)
         comm.send(spans.now(), dest=rank)
