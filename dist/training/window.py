@@ -102,7 +102,7 @@ class Window:
     def _map(self, host: MPI.Intracomm, region: int) -> None:
         self._at_sums = _whole_pages(_LINE * (1 + len(Counter) * host.size))
         self._region = max(region, mmap.PAGESIZE)
-        file, problem = _shared_file(host, self._at_rank(host.size))
+        file, problem = shared_file(host, self._at_rank(host.size))
         try:
             problem = problem or self._reserve(file)
             problems = [f"rank {rank} of the host: {text}" for rank, text in enumerate(host.allgather(problem)) if text]
@@ -135,13 +135,13 @@ class Window:
         return bool(np.any(((entries & (_PRESENT | _SWAPPED)) != 0) & ((entries & _OF_FILE) == 0)))
 
 
-def _shared_file(host: MPI.Intracomm, total: int) -> tuple[int, str]:
+def shared_file(host: MPI.Intracomm, total: int) -> tuple[int, str]:
     """Return the file that the ranks of *host* share, and what went wrong on this one, or ""."""
     file, problem = -1, ""
     token = os.urandom(_TOKEN_BYTES)
     if host.rank == 0:
         try:
-            file = os.memfd_create("allgrad-gradients")
+            file = os.memfd_create("allgrad")
             os.ftruncate(file, total)
             os.pwrite(file, token, 0)
         except (OSError, AttributeError) as error:
