@@ -43,6 +43,8 @@ class Counter(IntEnum):
     """Rows of which its part of the sum is there."""
     LANDED = 2
     """Rows whose sum over all hosts is there, which the first rank counts."""
+    NOT_FINITE = 3
+    """Rows up to the last one in whose sum it has found NaN or infinity."""
 
 
 class Window:
@@ -76,10 +78,13 @@ class Window:
 
     def least(self, counter: Counter) -> int:
         """Return the least *counter* of all ranks; what they wrote before they counted so far can be read."""
-        first = self._cell(counter, 0)
-        found = min(self._counters[first : first + self._size * _LINE // 8 : _LINE // 8])
+        found = min(self._all(counter))
         self._fence()
         return found
+
+    def greatest(self, counter: Counter) -> int:
+        """Return the greatest *counter* of all ranks."""
+        return max(self._all(counter))
 
     def first(self, counter: Counter) -> int:
         """Return the *counter* of the first rank, as `least` does."""
@@ -92,6 +97,10 @@ class Window:
         start, length = self._starts[k], self._lengths[k]
         if length and self._has_own_pages(self._own_address + start, length):
             self._private.madvise(mmap.MADV_DONTNEED, start, length)
+
+    def _all(self, counter: Counter) -> memoryview:
+        first = self._cell(counter, 0)
+        return self._counters[first : first + self._size * _LINE // 8 : _LINE // 8]
 
     def _cell(self, counter: Counter, rank: int) -> int:
         return (counter * self._size + rank) * _LINE // 8
