@@ -13,7 +13,7 @@ from allgrad import nn
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
-from ..observation.spans import span
+from ..observation.spans import recording, span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
 from ..reproducible.sameness import require_sameness, use_one_thread
@@ -165,8 +165,15 @@ class DataParallel(nn.Module):
             self._buffers_moved = allgrad.is_grad_enabled() and self._reducer.enabled
             if self._buffers_moved:
                 self._reducer.prepare()
-        with span("forward"), self.divided.forward() if self.divided is not None else nullcontext():
-            return self.module(*args, **kwargs)
+        if self.divided is not None:
+            with span("forward"), self.divided.forward():
+                return self.module(*args, **kwargs)
+        # As self.module, without the search among parameters and buffers, which a small model would notice.
+        module: Any = self._modules["module"]
+        if recording() is None:
+            return module(*args, **kwargs)
+        with span("forward"):
+            return module(*args, **kwargs)
 
     def backward(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
         """Compute a step in the reproducible mode: leave the gradients of the loss in every ``.grad``; return the loss.
