@@ -24,6 +24,9 @@ from .communication.objects import (
 from .communication.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object, send, send_object
 from .communication.reduction import ReduceOp
 from .communication.work import Work
+from .compression.power_sgd import PowerSGD
+from .compression.rounding import BF16, FP16, Int8
+from .compression.top_k import TopK
 from .elastic.steps import ElasticStep, elastic_steps
 from .observation.spans import span
 from .observation.trace import trace
@@ -111,6 +114,12 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "DataParallel",
     "DistributedDataParallel",
     "SyncBatchNorm",
+    # gradients in fewer bytes
+    "FP16",
+    "BF16",
+    "Int8",
+    "TopK",
+    "PowerSGD",
     # memory divided among the ranks
     "ShardedOptimizer",
     "ZeroRedundancyOptimizer",

@@ -12,6 +12,8 @@ from allgrad import nn
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
+from ..compression.compressor import Compressor
+from ..compression.method import Compression, require_real
 from ..observation.spans import span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
@@ -19,8 +21,8 @@ from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
 from ..world import current
-from .buckets import MIB
-from .reducer import Reducer, require_one_layout
+from .buckets import MIB, Slot
+from .reducer import Reducer, require_one_layout, rows_of_means
 
 if TYPE_CHECKING:
     from allgrad import Tensor
@@ -53,14 +55,18 @@ class DataParallel(nn.Module):
             ``allgrad.initial_seed()``.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
+        compression: how gradients cross the network between hosts in fewer bytes, such as ``dist.PowerSGD(rank=4)``; None
+            (default) for as they are. Within a host they are added up in shared memory as they are, unless it says
+            ``everywhere=True``. See docs/compression.md.
         check_finite: raise FloatingPointError on every rank, naming ranks and parameters, where any rank's gradient holds
             NaN or infinity (default True).
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
     Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, and
-    ValueError for a bucket size that is not positive and for fewer virtual shards than ranks; in the reproducible
-    mode RuntimeError where hosts or packages differ in what results depend on to the bit.
+    ValueError for a bucket size that is not positive, for fewer virtual shards than ranks, and for *compression* with
+    virtual shards or divided gradients; TypeError for *compression* of complex parameters; in the reproducible mode
+    RuntimeError where hosts or packages differ in what results depend on to the bit.
 
     >>> import allgrad as torch
     >>> from allgrad import dist
@@ -82,6 +88,7 @@ class DataParallel(nn.Module):
         virtual_shards: int | None = None,
         seed: int | None = None,
         shard_gradients: bool = False,
+        compression: Compression | None = None,
         check_finite: bool = True,
         find_unused_parameters: bool = False,
         gradient_as_bucket_view: bool = False,
@@ -103,15 +110,18 @@ class DataParallel(nn.Module):
         self._buffers_moved = False
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
+        self._compressor: Compressor | None = None
         if virtual_shards is not None and shard_gradients:
             raise ValueError(
                 "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
                 "rank: leave shard_gradients out; a ShardedOptimizer divides the optimizer's state all the same"
             )
+        if compression is not None:
+            self._compressor = _compressor(compression, parameters, virtual_shards, shard_gradients)
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
         elif self._world.comm is not None:
-            make = ScatteringReducer if shard_gradients else Reducer
+            make = ScatteringReducer if shard_gradients else self._plain_reducer
             self._reducer = make(
                 type(module).__name__,
                 parameters,
@@ -122,6 +132,10 @@ class DataParallel(nn.Module):
             self._reducer.check_finite = check_finite
         if self._world.comm is not None:
             self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
+
+    def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
+        how = rows_of_means if self._compressor is None else self._compressor.lay_out
+        return Reducer(*args, lay_out=how, **kwargs)
 
     def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:
         require_a_shard_for_each(self._world.size, shards, "DataParallel")
@@ -260,6 +274,26 @@ class DataParallel(nn.Module):
         assert self._world.comm is not None
         for _, tensor in tensors:
             send_from(self._world.comm, tensor.detach().numpy(), 0)
+
+
+def _compressor(
+    compression: Compression,
+    parameters: Sequence[tuple[str, Tensor]],
+    virtual_shards: int | None,
+    shard_gradients: bool,
+) -> Compressor:
+    if not isinstance(compression, Compression):
+        raise TypeError(
+            f"DataParallel(compression={compression!r}): expected dist.FP16(), BF16(), Int8(), TopK() or PowerSGD()"
+        )
+    if virtual_shards is not None or shard_gradients:
+        other = "shard_gradients" if shard_gradients else "virtual_shards"
+        raise ValueError(
+            f"DataParallel(compression={compression!r}, {other}=...): with {other} gradients travel in another way, as they "
+            "are: leave one of the two out"
+        )
+    require_real(compression, [Slot(name, tuple(p.shape), p.detach().numpy().dtype) for name, p in parameters])
+    return Compressor(compression)
 
 
 def _refuse_backward(output: Any) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..communication.buffers import HALF_TYPES
 from ..communication.hosts import wait_until
-from .allreduce import Allreduce
 from .window import Array, Counter, Window
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from .rows import Reduction
 
 # Three pieces fit the second cache of a core; smaller ones cost more in calls of NumPy than they save.
 _PIECE = 32 << 10
@@ -33,7 +34,7 @@ class HostSum:
     """
 
     def __init__(
-        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Allreduce | None, *, hosts: int
+        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Reduction | None, *, hosts: int
     ) -> None:
         self._window, self._host, self._scale, self._leaders = window, host, scale, leaders
         self._last_move = Counter.ADDED if hosts == 1 else Counter.LANDED
@@ -66,7 +67,7 @@ class HostSum:
         self._window.show_sum(k)
         self._finished += 1
 
-    def _go_on_between_hosts(self, leaders: Allreduce) -> None:
+    def _go_on_between_hosts(self, leaders: Reduction) -> None:
         while self._sent < self._window.least(Counter.ADDED):
             leaders.start(self._sent % self._rows)
             self._sent += 1

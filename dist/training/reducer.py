@@ -16,9 +16,10 @@ from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import Group, World
+from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
 from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
-from .rows import Reduction, lay_out
+from .rows import Between, Reduction, lay_out
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 LayOut = Callable[["MPI.Intracomm", Sequence[Sequence[Slot]]], tuple[Sequence[Any], Reduction]]
 
 
-def rows_of_means(comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tuple[Sequence[Bucket], Reduction]:
-    """Return buckets of *members*, whose means every rank gets whole, and what reduces them."""
-    rows = lay_out(comm, [row_size(each) for each in members], [each[0].dtype for each in members])
+def rows_of_means(
+    comm: MPI.Intracomm, members: Sequence[Sequence[Slot]], *, between: Between = Allreduce, apart: bool = False
+) -> tuple[Sequence[Bucket], Reduction]:
+    """Return buckets of *members*, whose means every rank gets whole, and what reduces them; options as of `rows.lay_out`."""
+    sizes, dtypes = [row_size(each) for each in members], [each[0].dtype for each in members]
+    rows = lay_out(comm, sizes, dtypes, between=between, apart=apart)
     buckets = [Bucket(*each) for each in zip(members, rows.brought, rows.means, strict=True)]
     return buckets, rows.reduction
 

@@ -1,0 +1,34 @@
+"""Compression at work in one `DataParallel`: where it takes its place, and what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..training.buckets import Bucket, Slot
+from ..training.reducer import rows_of_means
+from ..training.rows import Reduction
+from .compressed_sum import CompressedSum
+from .method import Array, Compression
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class Compressor:
+    """Lays out buckets whose sum over the hosts, or over all ranks, is taken with *compression*."""
+
+    def __init__(self, compression: Compression) -> None:
+        self.compression = compression
+        self.sum: CompressedSum | None = None
+        """On a rank that exchanges with other hosts."""
+        self.members: Sequence[Sequence[Slot]] = ()
+
+    def lay_out(self, comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tuple[Sequence[Bucket], Reduction]:
+        """Return buckets of *members*, and what reduces them."""
+        self.members = members
+        return rows_of_means(comm, members, between=self._between, apart=self.compression.everywhere)
+
+    def _between(self, rows: Sequence[Array], comm: MPI.Intracomm, scale: float) -> Reduction:
+        self.sum = CompressedSum(rows, comm, scale, self.members, self.compression)
+        return self.sum
