@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..training.buckets import Bucket, Slot
 from ..training.reducer import rows_of_means
 from ..training.rows import Reduction
 from .compressed_sum import CompressedSum
 from .method import Array, Compression
+from .state import kept, take_back
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -28,6 +29,15 @@ class Compressor:
         """Return buckets of *members*, and what reduces them."""
         self.members = members
         return rows_of_means(comm, members, between=self._between, apart=self.compression.everywhere)
+
+    def state(self, rank: int) -> list[dict[str, Any]] | None:
+        """Return what a checkpoint keeps, of which this rank, number *rank*, has its own part; all ranks call this."""
+        return kept(self.sum, self.members, rank)
+
+    def load(self, saved: Sequence[dict[str, Any]]) -> None:
+        """Go on where *saved* was; what was not sent then is dropped where nothing is compressed now."""
+        if self.sum is not None:
+            take_back(self.sum, self.members, saved)
 
     def _between(self, rows: Sequence[Array], comm: MPI.Intracomm, scale: float) -> Reduction:
         self.sum = CompressedSum(rows, comm, scale, self.members, self.compression)

@@ -233,6 +233,11 @@ class DataParallel(nn.Module):
         """Into how many shards a step is cut in the reproducible mode; None in the fast mode."""
         return None if self._sharded is None else self._sharded.shards
 
+    @property
+    def compressor(self) -> Compressor | None:
+        """What compresses the gradients, whose state a checkpoint keeps; None without *compression*."""
+        return self._compressor
+
     def _steps_of_shards(self, name: str) -> ShardedStep:
         if self._sharded is None:
             raise RuntimeError(
