@@ -9,11 +9,13 @@ from ..training.buckets import Bucket, Slot
 from ..training.reducer import rows_of_means
 from ..training.rows import Reduction
 from .compressed_sum import CompressedSum
-from .method import Array, Compression
+from .method import Array, Compression, require_real
 from .state import kept, take_back
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from allgrad import Tensor
 
 
 class Compressor:
@@ -42,3 +44,28 @@ class Compressor:
     def _between(self, rows: Sequence[Array], comm: MPI.Intracomm, scale: float) -> Reduction:
         self.sum = CompressedSum(rows, comm, scale, self.members, self.compression)
         return self.sum
+
+
+def compressor_for(
+    compression: Compression,
+    parameters: Sequence[tuple[str, Tensor]],
+    *,
+    virtual_shards: int | None,
+    shard_gradients: bool,
+) -> Compressor:
+    """Return what compresses the gradients of *parameters*, pairs of name and leaf.
+
+    Raises TypeError and ValueError for what `DataParallel` cannot compress, as documented there.
+    """
+    if not isinstance(compression, Compression):
+        raise TypeError(
+            f"DataParallel(compression={compression!r}): expected dist.FP16(), BF16(), Int8(), TopK() or PowerSGD()"
+        )
+    if virtual_shards is not None or shard_gradients:
+        other = "shard_gradients" if shard_gradients else "virtual_shards"
+        raise ValueError(
+            f"DataParallel(compression={compression!r}, {other}=...): with {other} gradients travel in another way, as they "
+            "are: leave one of the two out"
+        )
+    require_real(compression, [Slot(name, tuple(p.shape), p.detach().numpy().dtype) for name, p in parameters])
+    return Compressor(compression)

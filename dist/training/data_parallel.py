@@ -12,8 +12,8 @@ from allgrad import nn
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
-from ..compression.compressor import Compressor
-from ..compression.method import Compression, require_real
+from ..compression.compressor import Compressor, compressor_for
+from ..compression.method import Compression
 from ..observation.spans import span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
@@ -21,7 +21,8 @@ from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
 from ..world import current
-from .buckets import MIB, Slot
+from .buckets import MIB
+from .join import Joining, follow, require_that_nothing_else_communicates
 from .reducer import Reducer, require_one_layout, rows_of_means
 
 if TYPE_CHECKING:
@@ -111,13 +112,16 @@ class DataParallel(nn.Module):
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
         self._compressor: Compressor | None = None
+        self._joining: Joining | None = None
         if virtual_shards is not None and shard_gradients:
             raise ValueError(
                 "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
                 "rank: leave shard_gradients out; a ShardedOptimizer divides the optimizer's state all the same"
             )
         if compression is not None:
-            self._compressor = _compressor(compression, parameters, virtual_shards, shard_gradients)
+            self._compressor = compressor_for(
+                compression, parameters, virtual_shards=virtual_shards, shard_gradients=shard_gradients
+            )
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
         elif self._world.comm is not None:
@@ -131,7 +135,7 @@ class DataParallel(nn.Module):
             )
             self._reducer.check_finite = check_finite
         if self._world.comm is not None:
-            self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
+            self._take_over([*module.named_parameters(), *module.named_buffers()], 0)
 
     def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
         how = rows_of_means if self._compressor is None else self._compressor.lay_out
@@ -156,9 +160,10 @@ class DataParallel(nn.Module):
                 _refuse_backward(output)
             return output
         if self._reducer is not None:
+            self._meet_before_forward()
             buffers = list(self.module.named_buffers()) if self._buffers_moved and self.broadcast_buffers else []
             if buffers:
-                self._take_from_rank_0(buffers)
+                self._take_over(buffers, 0 if self._joining is None else self._joining.buffers())
             self._buffers_moved = allgrad.is_grad_enabled() and self._reducer.enabled
             if self._buffers_moved:
                 self._reducer.prepare()
@@ -273,32 +278,83 @@ class DataParallel(nn.Module):
         finally:
             self._reducer.enabled = before
 
-    def _take_from_rank_0(self, tensors: list[tuple[str, Tensor]]) -> None:
+    @contextmanager
+    def join(
+        self,
+        divide_by_initial_world_size: bool = True,
+        enable: bool = True,
+        throw_on_early_termination: bool = False,
+        *,
+        states: Sequence[Any] = (),
+    ) -> Iterator[None]:
+        """Within this context ranks may have different numbers of batches, none included; it goes around the whole pass.
+
+        A rank that leaves the context takes part in what the others still do, with gradients of zero and without
+        an optimizer's step. Once all have left, each has the weights and buffers of the rank that went on longest,
+        and the *states* of its optimizers and schedulers. As in PyTorch, but for *states*: PyTorch leaves each rank's
+        optimizer where it was, and so lets ranks drift apart whose optimizers have momentum.
+
+        Args:
+            divide_by_initial_world_size: divide gradients by the number of all ranks (default), or by that of the
+                ranks that still have batches.
+            enable: False turns this off, for inputs known to be even.
+            throw_on_early_termination: raise RuntimeError on every rank as soon as one has left and another begins a
+                forward pass.
+            states: optimizers and schedulers that are to follow, in the same order on every rank.
+
+        Raises RuntimeError on every rank where ranks with batches do something else together, such as a step of a
+        `ShardedOptimizer`; at once for models with `SyncBatchNorm`, with divided gradients and with virtual shards: of
+        these the first two work with *throw_on_early_termination*.
+
+        >>> import allgrad as torch
+        >>> from allgrad import dist
+        >>> model = dist.DataParallel(torch.nn.Linear(2, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with model.join(states=[optimizer]):
+        ...     for batch in torch.ones(4, 3, 2):
+        ...         optimizer.zero_grad()
+        ...         model(batch).sum().backward()
+        ...         optimizer.step()
+        """
+        if not enable or self._reducer is None:
+            if self._sharded is not None and enable:
+                raise RuntimeError(
+                    "DataParallel.join belongs to the fast mode: with virtual_shards a DistributedBatchSampler deals out what "
+                    "there is, and no rank runs out before the others"
+                )
+            yield
+            return
+        if not throw_on_early_termination:
+            require_that_nothing_else_communicates(self.module, divided=isinstance(self._reducer, ScatteringReducer))
+        self._joining = joining = Joining(
+            self._world,
+            divide_by_initial_world_size=divide_by_initial_world_size,
+            refuse_early=throw_on_early_termination,
+        )
+        self._reducer.before_each = None if throw_on_early_termination else joining.gradients
+        try:
+            yield
+            source = joining.take_part(self._take_over_buffers, self._reducer.take_part)
+        finally:
+            self._joining = self._reducer.before_each = None
+        if source is not None:
+            self._take_over([*self.module.named_parameters(), *self.module.named_buffers()], source)
+            self._buffers_moved = False
+            follow(states, source)
+
+    def _meet_before_forward(self) -> None:
+        if self._joining is not None and self._joining.refuse_early and allgrad.is_grad_enabled():
+            self._joining.forward()
+
+    def _take_over_buffers(self, source: int) -> None:
+        self._take_over(list(self.module.named_buffers()), source)
+
+    def _take_over(self, tensors: list[tuple[str, Tensor]], source: int) -> None:
         shapes = ", ".join(f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors)
-        agree(self._world, f"rank 0's values of {shapes}")
+        agree(self._world, f"rank {source}'s values of {shapes}")
         assert self._world.comm is not None
         for _, tensor in tensors:
-            send_from(self._world.comm, tensor.detach().numpy(), 0)
-
-
-def _compressor(
-    compression: Compression,
-    parameters: Sequence[tuple[str, Tensor]],
-    virtual_shards: int | None,
-    shard_gradients: bool,
-) -> Compressor:
-    if not isinstance(compression, Compression):
-        raise TypeError(
-            f"DataParallel(compression={compression!r}): expected dist.FP16(), BF16(), Int8(), TopK() or PowerSGD()"
-        )
-    if virtual_shards is not None or shard_gradients:
-        other = "shard_gradients" if shard_gradients else "virtual_shards"
-        raise ValueError(
-            f"DataParallel(compression={compression!r}, {other}=...): with {other} gradients travel in another way, as they "
-            "are: leave one of the two out"
-        )
-    require_real(compression, [Slot(name, tuple(p.shape), p.detach().numpy().dtype) for name, p in parameters])
-    return Compressor(compression)
+            send_from(self._world.comm, tensor.detach().numpy(), source)
 
 
 def _refuse_backward(output: Any) -> None:

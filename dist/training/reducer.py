@@ -68,6 +68,8 @@ class Reducer:
         assert world.comm is not None
         self.enabled = True
         self.check_finite = True
+        self.before_each: Callable[[], float] | None = None
+        """Called before gradients are reduced; returns by what to multiply their means."""
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
@@ -108,11 +110,21 @@ class Reducer:
         if self._polling is None:
             self._polling = add_between_operations(self._poll)
 
+    def take_part(self, factor: float) -> None:
+        """Reduce the gradients of the other ranks, to which this one adds none; the means times *factor* are shown here too."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._running = True
+        self._factor = factor
+        self._announcement = Announcement(self._world, self._announced)
+        self._finish()
+
     def _reset(self) -> None:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
         self._not_finite: list[str] = []
+        self._factor = 1.0
         self._began: int | None = None
         self._started_at: list[int] = []
 
@@ -136,6 +148,8 @@ class Reducer:
     def _begin(self) -> None:
         self._running = True
         queue_callback(self._finish)
+        if self.before_each is not None:
+            self._factor = self.before_each()
         self._announcement = Announcement(self._world, self._announced)
 
     def _arrived(self, i: int, parameter: Tensor) -> None:
@@ -192,6 +206,9 @@ class Reducer:
 
     def _finish_next(self) -> None:
         self._reduction.finish(self._finished)
+        if self._factor != 1:
+            for mean in self._buckets[self._finished].means:
+                mean *= mean.dtype.type(self._factor)
         spans.add(self._what[self._finished], spans.EXCHANGE, self._started_at[self._finished], spans.now())
         self._finished += 1
 
