@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count, zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,15 @@ def rows_of_means(
     return buckets, rows.reduction
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Which parameters lie in which bucket, by their numbers, where these are, and what reduces them."""
+
+    dealt: list[list[int]]
+    buckets: Sequence[Bucket]
+    reduction: Reduction
+
+
 # Two models of one class must not be taken for each other; all ranks make theirs in the same order.
 _number_of_model = count(1)
 
@@ -68,6 +78,8 @@ class Reducer:
         assert world.comm is not None
         self.enabled = True
         self.check_finite = True
+        self.after_each: Callable[[float], None] | None = None
+        """Called after each step, with the seconds from its first gradient to its last mean."""
         self.before_each: Callable[[], float] | None = None
         """Called before gradients are reduced; returns by what to multiply their means."""
         self._world = world
@@ -76,26 +88,42 @@ class Reducer:
             Slot(name, tuple(parameter.shape), parameter.detach().numpy().dtype)
             for name, parameter in zip(self._names, self._parameters, strict=True)
         ]
-        self._dealt = deal(slots, first_bytes, bytes_)
+        self._slots, self._lay_out = slots, lay_out
+        dealt = self.deal(first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
         model = f"model {next(_number_of_model)}, {name}"
-        self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
         self._line = new_line(f"gradients of {model}", world.ranks)
-        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
+        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
         self.step_times = StepTimes(world.comm.Dup())
-        self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
-        self._reset()
-        members = [[slots[i] for i in bucket] for bucket in self._dealt]
-        self._buckets: Sequence[Bucket]
-        self._buckets, self._reduction = lay_out(world.comm, members)
+        self.use(self.laid_out(dealt))
         for i, parameter in enumerate(self._parameters):
-            set_gradient_destination(parameter, self._view(i))
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+
+    def deal(self, first_bytes: int, bytes_: int) -> list[list[int]]:
+        """Return which parameters would lie in which bucket, by their numbers; see `buckets.deal`."""
+        return deal(self._slots, first_bytes, bytes_)
+
+    def laid_out(self, dealt: list[list[int]]) -> Layout:
+        """Return buckets for *dealt*, and what reduces them; all ranks call this."""
+        assert self._world.comm is not None
+        return Layout(dealt, *self._lay_out(self._world.comm, [[self._slots[i] for i in bucket] for bucket in dealt]))
+
+    def use(self, layout: Layout) -> None:
+        """Between two steps: from now on let gradients lie in the buckets of *layout*."""
+        self.layout = layout
+        self._dealt, self._reduction = layout.dealt, layout.reduction
+        self._buckets: Sequence[Bucket] = layout.buckets
+        self._what = [f"the reduction of {bucket_name(k, self._slots, each)}" for k, each in enumerate(self._dealt)]
+        self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
+        self._reset()
+        for i, parameter in enumerate(self._parameters):
+            if parameter.requires_grad:  # else it is frozen for now, and `_settle` sees to it later
+                set_gradient_destination(parameter, self._view(i))
 
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
@@ -115,6 +143,7 @@ class Reducer:
         for parameter in self._parameters:
             parameter.grad = None
         self._running = True
+        self._first_gradient = spans.now()
         self._factor = factor
         self._announcement = Announcement(self._world, self._announced)
         self._finish()
@@ -126,6 +155,7 @@ class Reducer:
         self._not_finite: list[str] = []
         self._factor = 1.0
         self._began: int | None = None
+        self._first_gradient = spans.now()
         self._started_at: list[int] = []
 
     def _view(self, i: int) -> np.ndarray[Any, Any]:
@@ -147,6 +177,7 @@ class Reducer:
 
     def _begin(self) -> None:
         self._running = True
+        self._first_gradient = spans.now()
         queue_callback(self._finish)
         if self.before_each is not None:
             self._factor = self.before_each()
@@ -230,9 +261,13 @@ class Reducer:
             self._polling.remove()
             self._polling = None
         not_finite = self._not_finite
+        is_spoilt = self.check_finite and any(map(is_marked, self._buckets))
+        took = spans.now() - self._first_gradient
         self._reset()
         self.step_times.step()
-        if self.check_finite and any(map(is_marked, self._buckets)):
+        if self.after_each is not None:
+            self.after_each(took / 1e9)
+        if is_spoilt:
             raise_not_finite(self._world, not_finite)
 
     def _contribute_nothing_new(self, i: int) -> None:
