@@ -38,6 +38,16 @@ class Place:
         """The type in which it is computed with: float32 for halves."""
         return np.dtype(np.float32) if self.row.dtype.name in HALF_TYPES else self.row.dtype
 
+    def scratch(self) -> Array:
+        """Return memory for a row in the wide type: the row itself where it has that."""
+        return self.row if self.row.dtype == self.wide else np.empty(self.row.size, self.wide)
+
+    def show(self, total: Array) -> None:
+        """Write *total* into the row, unless it is the row."""
+        if total is not self.row:
+            with np.errstate(over="ignore"):
+                self.row[...] = total
+
     @property
     def size(self) -> int:
         """How many ranks exchange it."""

@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 
+from ..training.finite import is_finite
 from .codes import CHUNK, Code
 from .feedback import residual_of
 from .method import Array, Exchange, Messages, Place
@@ -40,36 +41,39 @@ class OwnersExchange(Exchange):
         """Send every owner its part, and then the sum of the own part to all."""
         place, own = self._place, self._parts[self._place.lanes[0].rank]
         length = self._code.length(own.stop - own.start)
-        code = self._written()
+        scratch = place.scratch()
+        code = self._written(scratch)
         incoming = np.empty((place.size, length), np.uint8)
-        received = [length] * place.size
-        yield [place.lanes[0].Ialltoallv((code, self._lengths), (incoming, received))]
+        yield [place.lanes[0].Ialltoallv((code, self._lengths), (incoming, [length] * place.size))]
         told = np.empty(length, np.uint8)
         total = self._sum(incoming, own)
         self._code.write(total, told)
         if self._kept is not None:
             self._keep_rounding(total, told, own)
         yield [place.lanes[1].Iallgatherv(told, (code, self._lengths))]
-        self._read(code, place.row)
+        self._read(code, scratch)
+        place.show(scratch)
 
-    def _written(self) -> Array:
-        """Return the code of this rank's row, part by part."""
-        place = self._place
-        values = self._kept.added_to(place.row) if self._kept is not None else place.row.astype(place.wide, copy=False)
+    def _written(self, scratch: Array) -> Array:
+        """Return the code of this rank's row, part by part; *scratch*, which may be the row, is overwritten."""
+        row = self._place.row
+        values = row if self._kept is None else self._kept.with_row(row)
         code = np.empty(sum(self._lengths), np.uint8)
         for part, piece in zip(self._parts, self._pieces(code), strict=True):
-            self._code.write(values[part], piece)
-        if self._kept is not None:
-            sent = np.empty_like(values)
-            self._read(code, sent)
-            self._kept.keep(values, sent)
+            self._code.write(values[part].astype(scratch.dtype, copy=False), piece)
+        if self._kept is not None and values is self._kept.values:
+            self._read(code, scratch)
+            with np.errstate(all="ignore"):
+                values -= scratch
+            self._kept.forget_overflow()
         return code
 
     def _sum(self, incoming: Array, own: slice) -> Array:
-        total = np.zeros(own.stop - own.start, self._place.wide)
+        total = np.empty(own.stop - own.start, self._place.wide)
+        self._code.read(incoming[0], total)
         one = np.empty_like(total)
         with np.errstate(all="ignore"):
-            for code in incoming:
+            for code in incoming[1:]:
                 self._code.read(code, one)
                 total += one
         return total
@@ -79,17 +83,13 @@ class OwnersExchange(Exchange):
         read = np.empty_like(total)
         self._code.read(told, read)
         with np.errstate(all="ignore"):
-            left = total - read
-        if np.isfinite(left).all():
-            self._kept.values[own] += left
+            total -= read
+        if is_finite(total):
+            self._kept.values[own] += total
 
     def _read(self, code: Array, out: Array) -> None:
-        wide = out if out.dtype == self._place.wide else np.empty(out.size, self._place.wide)
         for part, piece in zip(self._parts, self._pieces(code), strict=True):
-            self._code.read(piece, wide[part])
-        if wide is not out:
-            with np.errstate(over="ignore"):
-                out[...] = wide
+            self._code.read(piece, out[part])
 
     def _pieces(self, code: Array) -> list[Array]:
         ends = np.cumsum([0, *self._lengths])

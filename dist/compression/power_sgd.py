@@ -106,7 +106,7 @@ class _LowRank(Exchange):
 
     def messages(self) -> Messages:
         place, matrices = self._place, list(self._matrices.values())
-        values = self._kept.added_to(place.row)
+        values = self._kept.with_row(place.row)
         with np.errstate(all="ignore"):
             lefts = [matrix.of(values) @ matrix.right for matrix in matrices]
         together = _joined([*lefts, *(values[part] for part in self._plain)], place.wide)
@@ -117,17 +117,25 @@ class _LowRank(Exchange):
             rights = [matrix.of(values).T @ basis for matrix, basis in zip(matrices, bases, strict=True)]
         together = _joined(rights, place.wide)
         yield [place.lanes[1].Iallreduce(mpi().IN_PLACE, together)]
-        total = values.copy()  # of what travels as it is nothing is left to send
-        shares = values.copy()
+        total = place.scratch()
         for part, plain in zip(self._plain, received[len(lefts) :], strict=True):
             total[part] = plain
         for matrix, basis, right in zip(matrices, bases, _cut(together, [r.shape for r in rights]), strict=True):
             product(basis, right, matrix.of(total))
-            shares[matrix.part] = total[matrix.part] / place.size
             _renew(matrix, right)
-        self._kept.keep(values, shares)
-        with np.errstate(over="ignore"):
-            place.row[...] = total
+        if values is self._kept.values:
+            self._take_away(total)
+        place.show(total)
+
+    def _take_away(self, total: Array) -> None:
+        """Leave in the residual what *total* lacks: nothing of what travelled as it is, and this rank's part of the rest."""
+        values = self._kept.values
+        with np.errstate(all="ignore"):
+            for part in self._plain:
+                values[part] = 0
+            for matrix in self._matrices.values():
+                values[matrix.part] -= total[matrix.part] / self._place.size
+        self._kept.forget_overflow()
 
 
 def orthonormal(matrix: Array) -> Array:

@@ -88,12 +88,29 @@ def test_brain_floats_are_rounded_as_ml_dtypes_does_it() -> None:
     np.testing.assert_array_equal(there_and_back(CODES["bf16"], values), expected)
 
 
+def test_halves_are_rounded_as_a_cast_does_it() -> None:
+    source = np.random.default_rng(0)
+    values = (source.normal(size=20 * CHUNK) * 2.0 ** source.uniform(-34, 13, 20 * CHUNK)).astype(np.float32)
+    values[::CHUNK] = 2.0**14  # the scale of each chunk is then 1
+    values[1:6] = 1 + 2.0**-11, 1 + 3 * 2.0**-11, 2.0**-25, 3 * 2.0**-25, 2.0**-14 - 2.0**-25  # halfway, normal and not
+    expected = np.clip(values, -(2.0**14), 2.0**14).astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(there_and_back(CODES["fp16"], np.clip(values, -(2.0**14), 2.0**14)), expected)
+
+
 def test_top_k_chooses_exactly_k_and_the_largest_even_among_equals() -> None:
     values = np.array([1.0, -5.0, 2.0, 2.0, 2.0, np.nan])
     for k in range(1, 7):
         chosen = largest(values, k)
         assert len(set(chosen.tolist())) == k
     assert largest(values, 2).tolist() == [1, 5]
+    many = np.random.default_rng(0).normal(size=100_000)
+    for row in (many, np.sort(many), np.round(many), np.zeros(100_000)):
+        for k in (1, 100, 5000, 100_000):
+            chosen = largest(row, k)
+            assert len(set(chosen.tolist())) == k
+            assert np.sort(np.abs(row[chosen]))[0] == np.sort(np.abs(row))[-k]
+    many[17] = np.nan
+    assert 17 in largest(many, 1).tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
