@@ -11,6 +11,7 @@ from .communication.exchange import (
     reduce_scatter_tensor,
     scatter,
 )
+from .communication.future import Future
 from .communication.groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
 from .communication.monitored import monitored_barrier
 from .communication.objects import (
@@ -33,6 +34,7 @@ from .observation.trace import trace
 from .reporting import report, report_checkpoint
 from .reproducible.batch_sampler import DistributedBatchSampler
 from .sharding.optimizer import ShardedOptimizer, ZeroRedundancyOptimizer
+from .training.comm_hook import GradBucket
 from .training.data_parallel import DataParallel, DistributedDataParallel
 from .training.sampler import DistributedSampler
 from .training.sync_batch_norm import SyncBatchNorm
@@ -92,6 +94,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "all_to_all",
     "all_to_all_single",
     "Work",
+    "Future",
     # collectives through which gradients flow
     "functional",
     # collectives of objects
@@ -113,6 +116,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     # training
     "DataParallel",
     "DistributedDataParallel",
+    "GradBucket",
     "SyncBatchNorm",
     # gradients in fewer bytes
     "FP16",

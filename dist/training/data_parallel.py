@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import allgrad
@@ -23,6 +24,7 @@ from ..sharding.gradients import ScatteringReducer
 from ..world import current
 from .autotune import Autotune, Settings, refuse_autotune
 from .buckets import MIB
+from .comm_hook import Hook, HookedReduction
 from .join import Joining, follow, require_that_nothing_else_communicates
 from .reducer import Reducer, require_one_layout, rows_of_means
 
@@ -118,6 +120,7 @@ class DataParallel(nn.Module):
         self._sharded: ShardedStep | None = None
         self._compressor: Compressor | None = None
         self._joining: Joining | None = None
+        self._tunes, self._hooked = autotune, False
         if virtual_shards is not None and shard_gradients:
             raise ValueError(
                 "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
@@ -247,6 +250,43 @@ class DataParallel(nn.Module):
     def virtual_shards(self) -> int | None:
         """Into how many shards a step is cut in the reproducible mode; None in the fast mode."""
         return None if self._sharded is None else self._sharded.shards
+
+    def register_comm_hook(self, state: Any, hook: Hook) -> None:
+        """Let *hook* reduce the gradients in place of the mean; as torch's, for ways of communication of one's own.
+
+        ``hook(state, bucket)`` returns what becomes the gradients of a bucket: a Tensor like ``bucket.buffer()``, which
+        is not divided by the number of ranks, or a future of one, as of ``dist.all_reduce(..., async_op=True)``. It is
+        called at the end of the backward pass, for each bucket in order; every rank registers the same. For
+        compression there is the argument *compression*, which goes on during the backward pass. In a world of one
+        rank it is not called.
+
+        Raises RuntimeError for a second hook, with *autotune* and with what else reduces in its own way; the
+        backward pass raises TypeError or ValueError for a result that is not like the buffer.
+
+        >>> import allgrad as torch
+        >>> from allgrad import dist
+        >>> def halved(state, bucket):
+        ...     work = dist.all_reduce(bucket.buffer().div_(2), async_op=True)
+        ...     return work.get_future().then(lambda future: future.value()[0])
+        >>> dist.DataParallel(torch.nn.Linear(2, 1)).register_comm_hook(None, halved)
+        """
+        other = (
+            self._hooked
+            or self._compressor is not None
+            or self._sharded is not None
+            or self._tunes
+            or isinstance(self._reducer, ScatteringReducer)
+        )
+        if other:
+            raise RuntimeError(
+                "DataParallel.register_comm_hook: gradients are already reduced in a way of their own (a hook, compression, "
+                "autotune, virtual_shards or shard_gradients): wrap the model anew without it"
+            )
+        self._hooked = True
+        if self._reducer is not None:
+            agree(self._world, f"register_comm_hook({getattr(hook, '__qualname__', type(hook).__name__)})")
+            hooked = HookedReduction(self._reducer, self._world, state, hook)
+            self._reducer.use(replace(self._reducer.layout, reduction=hooked))
 
     @property
     def settings(self) -> Settings:

@@ -125,6 +125,10 @@ class Reducer:
             if parameter.requires_grad:  # else it is frozen for now, and `_settle` sees to it later
                 set_gradient_destination(parameter, self._view(i))
 
+    def parameters_of(self, number: int) -> list[Tensor]:
+        """Return the parameters whose gradients lie in bucket *number*."""
+        return [self._parameters[i] for i in self._dealt[number]]
+
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
 
