@@ -115,26 +115,23 @@ def _halves(values: Array) -> Array:
 
     Times 2^-112 the exponent of float32 is that of float16, also where float16 is no longer normalised.
     """
-    bits = (values.astype(np.float32) * np.float32(2.0**-112)).view(np.uint32)
-    halves = (bits >> 13) & 1
-    halves += 0xFFF
-    halves += bits
-    halves >>= 13
-    halves &= 0x7FFF
-    bits >>= 16
-    bits &= 0x8000
-    halves |= bits
-    return halves.astype(np.uint16)
+    shrunk = values.astype(np.float32, copy=False) * np.float32(2.0**-112)
+    bits = shrunk.view(np.uint32)
+    rounded = (bits >> 13) & 1
+    rounded += 0xFFF
+    rounded += bits
+    rounded >>= 13
+    halves: Array = rounded.astype(np.uint16)  # which drops the sign
+    halves |= (bits >> 16).astype(np.uint16) & np.uint16(0x8000)
+    return halves
 
 
 def _whole(halves: Array) -> Array:
     """Return in float32 the numbers whose bits are *halves*."""
-    bits = halves.astype(np.uint32)
-    signs = bits & 0x8000
-    signs <<= 16
-    bits &= 0x7FFF
-    bits <<= 13
-    bits |= signs
+    bits = halves.view(np.int16).astype(np.int32)
+    bits <<= 16
+    bits >>= 3  # and the sign stays where it is
+    bits &= np.int32(0x0FFFE000 - (1 << 31))
     values: Array = bits.view(np.float32)
     values *= np.float32(2.0**112)
     return values
