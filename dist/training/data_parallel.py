@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import allgrad
@@ -12,18 +14,23 @@ from allgrad import nn
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
+from ..elastic.survival import can_survive, votes
 from ..observation.spans import span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
 from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
-from ..world import current
+from ..world import World, current
 from .buckets import MIB
+from .kept_buffers import KeptBuffers
 from .reducer import Reducer, require_one_layout
 
 if TYPE_CHECKING:
     from allgrad import Tensor
+
+# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
+_number_of_model = count(1)
 
 
 class DataParallel(nn.Module):
@@ -101,6 +108,7 @@ class DataParallel(nn.Module):
         self.broadcast_buffers = broadcast_buffers
         self._world = current()
         self._buffers_moved = False
+        self._kept = KeptBuffers(module)
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
         if virtual_shards is not None and shard_gradients:
@@ -110,18 +118,31 @@ class DataParallel(nn.Module):
             )
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
-        elif self._world.comm is not None:
-            make = ScatteringReducer if shard_gradients else Reducer
-            self._reducer = make(
-                type(module).__name__,
+        else:
+            make: type[Reducer] = ScatteringReducer if shard_gradients else Reducer
+            self._check_finite = check_finite
+            self._make_reducer = partial(
+                make,
+                f"model {next(_number_of_model)}, {type(module).__name__}",
                 parameters,
-                self._world,
                 first_bytes=int(first_bucket_mb * MIB),
                 bytes_=int(bucket_cap_mb * MIB),
             )
-            self._reducer.check_finite = check_finite
+            self._reduce_in(self._world)
         if self._world.comm is not None:
             self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
+
+    def _reduce_in(self, world: World) -> None:
+        """Reduce gradients over *world* from now on, which all of its ranks do at the same time."""
+        before, self._world = self._reducer, world
+        if before is not None:
+            self._kept.put_back(before.steps)
+            before.retire()
+        self._reducer = None if world.comm is None else self._make_reducer(world=world)
+        if self._reducer is not None:
+            self._reducer.check_finite = self._check_finite
+            self._reducer.enabled = before is None or before.enabled
+        self._kept = KeptBuffers(self.module)
 
     def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:
         require_a_shard_for_each(self._world.size, shards, "DataParallel")
@@ -141,15 +162,24 @@ class DataParallel(nn.Module):
             if not self._sharded.running:
                 _refuse_backward(output)
             return output
+        if self._world is not current():
+            with votes.preparing():
+                self._reduce_in(current())
         if self._reducer is not None:
-            buffers = list(self.module.named_buffers()) if self._buffers_moved and self.broadcast_buffers else []
-            if buffers:
-                self._take_from_rank_0(buffers)
-            self._buffers_moved = allgrad.is_grad_enabled() and self._reducer.enabled
-            if self._buffers_moved:
-                self._reducer.prepare()
+            self._begin(self._reducer)
         with span("forward"):
             return self.module(*args, **kwargs)
+
+    def _begin(self, reducer: Reducer) -> None:
+        """Before a forward pass: agree on the buffers, and let *reducer* be ready for the backward pass."""
+        moved, self._buffers_moved = self._buffers_moved, allgrad.is_grad_enabled() and reducer.enabled
+        if self._buffers_moved:
+            reducer.prepare()
+        buffers = list(self.module.named_buffers()) if moved and self.broadcast_buffers else []
+        if buffers:
+            self._take_from_rank_0(buffers)
+        if allgrad.is_grad_enabled() and can_survive():
+            self._kept.keep(reducer.steps)
 
     def backward(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
         """Compute a step in the reproducible mode: leave the gradients of the loss in every ``.grad``; return the loss.

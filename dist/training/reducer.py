@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count, zip_longest
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
 from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
@@ -36,10 +37,6 @@ def rows_of_means(comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tup
     return buckets, rows.reduction
 
 
-# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
-_number_of_model = count(1)
-
-
 class Reducer:
     """Reduces the gradients of *parameters*, pairs of name and leaf, over the ranks of *comm*, bucket by bucket.
 
@@ -47,6 +44,8 @@ class Reducer:
     every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A
     bucket starts as soon as its last gradient is there; what has not come when the backward pass ends is unused,
     counts as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
+
+    *name* tells its model from others, and *steps* counts the backward passes whose reduction all ranks have agreed on.
 
     Raises RuntimeError on every rank, naming parameters and ranks, when the ranks have different parameters.
     """
@@ -64,6 +63,7 @@ class Reducer:
         assert world.comm is not None
         self.enabled = True
         self.check_finite = True
+        self.steps = 0
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
@@ -73,10 +73,9 @@ class Reducer:
         self._dealt = deal(slots, first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
-        model = f"model {next(_number_of_model)}, {name}"
         self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
-        self._line = new_line(f"gradients of {model}", world.ranks)
-        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
+        self._line = new_line(f"gradients of {name}", world.ranks)
+        self._announced = f"the gradients of {name}, first {bucket_name(0, slots, self._dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
         self.step_times = StepTimes(world.comm.Dup())
@@ -87,9 +86,17 @@ class Reducer:
         members = [[slots[i] for i in bucket] for bucket in self._dealt]
         self._buckets: Sequence[Bucket]
         self._buckets, self._reduction = lay_out(world.comm, members)
+        self._hooks: list[Handle] = []
         for i, parameter in enumerate(self._parameters):
             set_gradient_destination(parameter, self._view(i))
-            parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+            self._hooks.append(parameter.register_post_accumulate_grad_hook(self._arrival_of(i)))
+
+    def retire(self) -> None:
+        """Reduce no more, whatever was under way: the world has become another one."""
+        for hook in [*self._hooks, *([self._polling] if self._polling else [])]:
+            hook.remove()
+        for parameter in self._parameters:
+            set_gradient_destination(parameter, None)
 
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
@@ -102,6 +109,7 @@ class Reducer:
                 "let its exception end the run, and start again from a checkpoint"
             )
         if self._polling is None:
+            votes.begin()
             self._polling = add_between_operations(self._poll)
 
     def _reset(self) -> None:
@@ -204,6 +212,8 @@ class Reducer:
             self._start_what_is_ready()
             while self._finished < self._started:
                 self._finish_next()
+            votes.approve(self._world)
+        self.steps += 1
         self._show_means()
         if self._polling is not None:
             self._polling.remove()
