@@ -1,6 +1,6 @@
 """What training on several ranks of one host reaches of the same ranks' speed without each other, and of PyTorch's speed.
 
-    mpirun -n 2 --bind-to none python benchmarks/weak_scaling.py [--rounds 9] [--seconds 0.5] [--torch PYTHON] [MODEL ...]
+    mpirun -n 2 --bind-to none python benchmarks/weak_scaling.py [--rounds 9] [--torch PYTHON] [--save FILE] [MODEL ...]
 
 Every rank has a core of its own, as long as there are cores, and one thread. Each round times each way once, in turn, for as
 many steps as take about --seconds; a step is zero_grad, forward, loss, backward and the optimizer's step, on the rank's own
@@ -13,7 +13,8 @@ DDP           the same program in PyTorch's DistributedDataParallel over gloo, i
               same cores and sleep meanwhile; by --torch, a Python that has PyTorch (default: this one, if it has)
 
 The table gives medians over the rounds: samples per second, and the rounds' ratios DataParallel / alone, which is the
-efficiency of weak scaling, and DataParallel / DDP.
+efficiency of weak scaling, and DataParallel / DDP. --save adds the efficiencies to a file,
+which scaling_model.py --plot draws from.
 """
 
 from __future__ import annotations
@@ -222,6 +223,14 @@ def tell(name: str, found: list[dict[str, float]]) -> None:
     print("   ".join(words), flush=True)
 
 
+def save(file: Path, ranks: int, name: str, found: list[dict[str, float]]) -> None:
+    """Keep the efficiency of model *name* on *ranks* ranks."""
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    ratio = statistics.median(rates["DataParallel"] / rates["alone"] for rates in found)
+    kept.setdefault(name, {})[str(ranks)] = round(ratio, 3)
+    file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -229,6 +238,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="add the efficiencies to this file")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
@@ -247,6 +257,8 @@ def main() -> None:
             found = measure(name, given.rounds, given.seconds, rival)
             if dist.rank() == 0:
                 tell(name, found)
+                if given.save:
+                    save(given.save, dist.world_size(), name, found)
 
 
 if __name__ == "__main__":
