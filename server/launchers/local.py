@@ -84,8 +84,10 @@ def find_mpi() -> OpenMPI | Hydra | None:
 @cache
 def _identify(path: str) -> OpenMPI | Hydra | None:
     """Return what *path* says it is, or None if it says nothing known."""
+    # Intel's mpirun is a script that looks for mpiexec.hydra on PATH.
+    env = {**os.environ, "PATH": os.pathsep.join([str(Path(path).parent), os.environ.get("PATH", os.defpath)])}
     try:
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        answer = subprocess.run([path, "--version"], env=env, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if match := _OPEN_MPI.search(answer.stdout):
@@ -93,5 +95,6 @@ def _identify(path: str) -> OpenMPI | Hydra | None:
     if match := _MPICH.search(answer.stdout):
         return Hydra(path, MPICH, match[1])
     if match := _INTEL.search(answer.stdout):
-        return Hydra(path, INTEL, match[1])
+        hydra = Path(path).with_name("mpiexec.hydra")
+        return Hydra(str(hydra) if hydra.exists() else path, INTEL, match[1])
     return None
