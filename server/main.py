@@ -27,7 +27,14 @@ from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
 from .access.tokens import Tokens
-from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT, Settings
+from .control.attempts import (
+    DEFAULT_GRACE,
+    DEFAULT_HOST_PATIENCE,
+    DEFAULT_JOURNAL_LIMIT,
+    DEFAULT_KEEP_UPLOADS,
+    DEFAULT_LOG_LIMIT,
+    Settings,
+)
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -80,6 +87,7 @@ def serve(
     stall_after: float = LEAST,
     tensorboard: bool = True,
     bind: bool = True,
+    host_patience: float = DEFAULT_HOST_PATIENCE,
     tls_cert: str | None = None,
     tls_key: str | None = None,
     tls_client_ca: str | None = None,
@@ -95,9 +103,10 @@ def serve(
     *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
     that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
     written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
-    are at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change;
-    supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere
-    needs a certificate signed by it. *announce* is called with lines for people.
+    are at least as many cores as slots. *host_patience*: seconds of silence after which a host that a job named counts as
+    lost, and after which its ranks are ended there. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they
+    change; supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from
+    elsewhere needs a certificate signed by it. *announce* is called with lines for people.
 
     Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
     server has the folder.
@@ -121,6 +130,7 @@ def serve(
         stall_after=stall_after,
         tensorboard=tensorboard,
         cores=dealt,
+        host_patience=host_patience,
     )
     place = Home.find(home)
     token = place.prepare()

@@ -73,6 +73,12 @@ from .lifetimes import Span
     help="Write what jobs report into tensorboard/ of their output folders, too.",
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
+@click.option(
+    "--host-patience",
+    type=Span(),
+    metavar="TIME",
+    help="Silence after which a host of submit --hosts counts as lost, and ends its ranks.  [default: 20s]",
+)
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
 @click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
@@ -90,6 +96,7 @@ def serve(
     stall_after: float | None,
     tensorboard: bool,
     bind: bool,
+    host_patience: float | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
@@ -100,7 +107,13 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT
+    from ..control.attempts import (
+        DEFAULT_GRACE,
+        DEFAULT_HOST_PATIENCE,
+        DEFAULT_JOURNAL_LIMIT,
+        DEFAULT_KEEP_UPLOADS,
+        DEFAULT_LOG_LIMIT,
+    )
     from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
@@ -119,6 +132,7 @@ def serve(
         stall_after=LEAST if stall_after is None else stall_after,
         tensorboard=tensorboard,
         bind=bind,
+        host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,

@@ -13,11 +13,12 @@ from ..errors import ServerBusy
 from ..failpoints import reach
 from ..home import Home
 from ..jobs import lifecycle
+from ..jobs.hosts import deal
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
 from ..jobs.stalls import LEAST
 from ..store import Store
-from ..supervisor import journal, processes
+from ..supervisor import elsewhere, journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
 from ..supervisor.journal import JournalReader, Line
 from . import supervision
@@ -29,6 +30,7 @@ DEFAULT_GRACE = 5.0
 DEFAULT_LOG_LIMIT = 256 << 20
 DEFAULT_JOURNAL_LIMIT = 1 << 30
 DEFAULT_KEEP_UPLOADS = 30 * 86400.0
+DEFAULT_HOST_PATIENCE = 20.0
 _START_POLL = 0.01
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
@@ -60,6 +62,8 @@ class Settings:
     """Seconds of silence that are never a stall, unless a job says otherwise; 0: silence never is."""
     tensorboard: bool = True
     """Whether what jobs report is written as event files into their output folders, too."""
+    host_patience: float = DEFAULT_HOST_PATIENCE
+    """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -157,7 +161,7 @@ class Attempts:
             workdir=str(root / spec.workdir) if spec.archive else spec.workdir,
             output_dir=job.output_dir,
             home=str(self._home.path),
-            threads=spec.threads or settings.threads,
+            threads=spec.threads or (0 if spec.hosts else settings.threads),
             grace=settings.grace if grace is None else grace,
             log_limit=settings.log_limit,
             journal_limit=settings.journal_limit,
@@ -168,6 +172,8 @@ class Attempts:
             archive=str(self._home.archive(spec.archive)) if spec.archive else "",
             root=str(root) if spec.archive else "",
             tensorboard=settings.tensorboard,
+            hosts=[(host.name, host.slots) for host in spec.hosts],
+            host_patience=settings.host_patience,
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
@@ -251,5 +257,8 @@ class Attempts:
         def left() -> list[processes.Process]:
             return processes.tagged(job.id, job.attempt)
 
+        times = self._settings.grace, self._settings.host_patience
         await asyncio.to_thread(processes.end, left, self._settings.grace)
+        if job.spec.hosts:
+            await asyncio.to_thread(elsewhere.sweep, deal(job.spec.hosts, job.ranks), job.id, job.attempt, *times)
         await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))

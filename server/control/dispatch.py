@@ -125,7 +125,7 @@ class Dispatcher:
 
     def slots_of(self, job: Job) -> int:
         """Return how many slots a job takes."""
-        return cores.slots_of(job.ranks, job.spec.threads, self._settings.threads)
+        return cores.slots_here(job.spec, self._settings.threads)
 
     def causes(self, job: Job) -> list[Cause]:
         """Return what keeps *job* from running, if it waits."""

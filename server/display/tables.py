@@ -57,6 +57,7 @@ def job_page(job: Job) -> list[str]:
         "ranks": job.ranks,
         "threads": job.spec.threads or None,
         "cores": ", ".join(map(str, job.cores)),
+        "hosts": ", ".join(map(str, job.spec.hosts)),
         "priority": job.priority or None,
         "after": ", ".join(need.job_id for need in job.spec.after),
         "user": job.owner if job.owner != ADMIN else None,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .hosts import Host
+
 
 class FailureKind(StrEnum):
     """How an attempt failed."""
@@ -90,6 +92,8 @@ class JobSpec:
     """Hash of an uploaded checkpoint to go on from, until the job has reported one of its own."""
     archive: str = ""
     """Hash of an uploaded archive: the ranks start in *workdir* seen from what it holds."""
+    hosts: tuple[Host, ...] = ()
+    """Where its ranks are started over ssh; empty: on the server's machine."""
 
 
 @dataclass(frozen=True, slots=True)

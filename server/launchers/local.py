@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from ..errors import LauncherMissing
-from .hosts import Host
+from ..jobs.hosts import Host, deal
 from .hydra import INTEL, MPICH, Hydra
 from .interface import Ending, Launcher, plain_ending
 from .open_mpi import OpenMPI
@@ -56,6 +56,14 @@ def local(ranks: int) -> Launcher:
     Raises LauncherMissing, saying what to install, if more than one is asked for and there is no MPI.
     """
     return Alone() if ranks == 1 else any_mpi(ranks)
+
+
+def on_hosts(hosts: Sequence[Host], ranks: int) -> Launcher:
+    """Return the launcher for *ranks* ranks on *hosts*, the first being filled first; without any, on this machine.
+
+    Raises LauncherMissing if there is no MPI, and InvalidRequest if the ranks do not fit.
+    """
+    return replace(any_mpi(ranks), hosts=deal(hosts, ranks)) if hosts else local(ranks)
 
 
 def any_mpi(ranks: int) -> OpenMPI | Hydra:

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from allgrad.proto import jobs_pb2 as pb
 
+from ..jobs.hosts import Host
 from ..jobs.job import (
     Alert,
     Checkpoint,
@@ -111,6 +112,7 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         stall_after=duration(spec.stall_after),
         resume_from=spec.resume_from,
         archive=spec.archive,
+        hosts=[pb.Host(name=host.name, slots=host.slots) for host in spec.hosts],
     )
 
 
@@ -141,6 +143,7 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
             span(policy.interval) if policy.HasField("interval") else None,
         ),
         archive=message.archive,
+        hosts=tuple(Host(host.name, host.slots) for host in message.hosts),
     )
 
 

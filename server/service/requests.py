@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import launchers
 from ..errors import InvalidRequest
 from ..files.uploads import Uploads
-from ..jobs.cores import slots_of
+from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
 from ..jobs.spec import JobSpec
 from ..store import JobFilter
@@ -20,6 +20,7 @@ from ..store import JobFilter
 ARGV_BYTES = 1 << 17
 ENV_BYTES = 1 << 17
 NAME_LENGTH = 200
+HOSTS = 1000
 REQUEST_ID_LENGTH = 64
 PAGE_LIMIT = 1000
 DEFAULT_PAGE = 100
@@ -36,6 +37,7 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
     *uploads* has the archives that a job may name.
     """
     _check_text(spec)
+    _check_hosts(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
     if spec.resume_from:
@@ -44,7 +46,7 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
         uploads.check(spec.archive, spec.argv[0], spec.workdir)
     else:
         _check_program(spec)
-    launchers.local(spec.ranks)
+    launchers.on_hosts(spec.hosts, spec.ranks)
 
 
 def check_request_id(request_id: str) -> None:
@@ -124,6 +126,13 @@ def _check_text(spec: JobSpec) -> None:
             )
 
 
+def _check_hosts(spec: JobSpec) -> None:
+    if len(spec.hosts) > HOSTS or len({host.name for host in spec.hosts}) < len(spec.hosts):
+        found = f"there are {len(spec.hosts)}, of at most {HOSTS}, each named once"
+        raise InvalidRequest("the hosts cannot be used", found, "", field="spec.hosts")
+    launchers.check_hosts(spec.hosts)
+
+
 def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
     if spec.ranks < 1:
         raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
@@ -131,9 +140,9 @@ def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
         raise InvalidRequest(
             f"a rank cannot have {spec.threads} threads", "", "ask for 1 or more", field="spec.threads_per_rank"
         )
-    needed = slots_of(spec.ranks, spec.threads, cores_per_slot)
+    needed = slots_here(spec, cores_per_slot)
     if needed > slots:
-        each = needed // spec.ranks
+        each = slots_of(1, spec.threads, cores_per_slot)
         threads = f" with {spec.threads} threads" if each > 1 else ""
         raise InvalidRequest(
             f"{spec.ranks} ranks{threads} cannot run here",

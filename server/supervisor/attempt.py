@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..home import read_json, write_json
+from ..jobs.hosts import Host, deal
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind
 from .processes import Process, boot_id, find
@@ -47,6 +49,15 @@ class Order:
     """Bytes of the journal that are kept."""
     tensorboard: bool = False
     """Whether numbers are written as event files, too."""
+    hosts: list[tuple[str, int]] = field(default_factory=list)
+    """The hosts that the ranks are dealt to, by name and slots; empty: this one."""
+    host_patience: float = math.inf
+    """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+
+    @property
+    def dealt(self) -> tuple[Host, ...]:
+        """How many ranks each host gets; empty: all are on this one."""
+        return deal([Host(name, slots) for name, slots in self.hosts], self.ranks) if self.hosts else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from .. import launchers
-from ..errors import AllgradError
+from ..errors import AllgradError, HostUnreachable
 from ..files import archive
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind
-from ..launchers import Ending, Launcher
+from ..launchers import Ending, Launcher, reach
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
+from .elsewhere import Elsewhere
 from .logs import Trimmer
 from .sender import Sender
 from .tensorboard import FOLDER, EventFile
@@ -35,6 +36,8 @@ LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 CANNOT_START = 127
+HOST_LOST = 255
+"""The exit code of an attempt one of whose hosts was lost, as of ssh(1)."""
 TIMED_OUT = 124
 """The exit code of an attempt that ran too long, as of timeout(1)."""
 
@@ -49,6 +52,9 @@ class Supervisor:
         self._timed_out = False
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
+        tag = (self._order.job_id, self._order.attempt)
+        self._elsewhere = Elsewhere(self._order.dealt, tag, self._order.grace, self._order.host_patience, os.environ)
+        self._lost = ""
         self._trimmers = [
             Trimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
@@ -71,7 +77,8 @@ class Supervisor:
             try:
                 self._start(Path(scratch))
             except (AllgradError, OSError) as error:
-                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time()))
+                kind = FailureKind.LOST if isinstance(error, HostUnreachable) else FailureKind.EXIT_CODE
+                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
                 return
             self._run.note_supervisor(os.getpid(), time.time())
             sender = Sender(self._order, self._run.journal)
@@ -85,7 +92,7 @@ class Supervisor:
 
     def _start(self, scratch: Path) -> None:
         order = self._order
-        self._launcher = launchers.local(order.ranks)
+        self._launcher = launchers.on_hosts(order.dealt, order.ranks)
         if order.archive and not Path(order.root).exists():
             archive.unpack(Path(order.archive), Path(order.root))
         environ = {
@@ -96,6 +103,8 @@ class Supervisor:
             **_checkpointing(order),
             **order.env,
         }
+        if order.dealt:
+            self._check_hosts()
         command = launchers.command(
             self._launcher,
             order.argv,
@@ -104,6 +113,7 @@ class Supervisor:
             as_torch=order.as_torch,
             threads=order.threads,
             environ=environ,
+            forward=list(order.env),
         )
         with self._run.log(LAUNCHER_LOG).open("ab") as log:
             self._child = subprocess.Popen(
@@ -115,6 +125,14 @@ class Supervisor:
                 stderr=log,
                 preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
             )
+
+    def _check_hosts(self) -> None:
+        """Return once each host is known to have what the ranks need, and is kept. Raises HostUnreachable."""
+        order = self._order
+        for found in reach.look(order.dealt, order.workdir, str(self._run.path / "order.json")):
+            if found.trouble is not None:
+                raise found.trouble
+        self._elsewhere.begin()
 
     def _wait(self) -> bool:
         """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
@@ -130,6 +148,10 @@ class Supervisor:
                 self._timed_out = True
                 self._stop()
                 break
+            self._lost = self._elsewhere.tend()
+            if self._lost and self._returncode is None:
+                self._stop()
+                break
             for trimmer in self._trimmers:
                 trimmer.trim()
             if self._events is not None:
@@ -139,23 +161,28 @@ class Supervisor:
     def _stop(self) -> None:
         assert self._launcher is not None
         helpers = self._launcher.helpers
+        self._elsewhere.end(self._order.grace)
         processes.end(
             self._members,
             self._order.grace,
             spare=lambda process: process.name in helpers,
-            meanwhile=self._reap,
+            meanwhile=self._look_around,
         )
+        self._reap()  # the launcher may have been the last to end
 
     def _members(self) -> list[processes.Process]:
         """Return every living process of the attempt but this one."""
         order, own = self._order, os.getpid()
         found = {process.pid: process for process in processes.descendants(own)}
         found |= {process.pid: process for process in processes.tagged(order.job_id, order.attempt)}
-        found.pop(own, None)
-        return list(found.values())
+        ours = {own} | self._elsewhere.pids
+        return [process for process in found.values() if process.pid not in ours and process.parent not in ours - {own}]
+
+    def _look_around(self) -> None:
+        self._elsewhere.tend()
+        self._reap()
 
     def _reap(self) -> None:
-        assert self._child is not None
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -163,7 +190,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            if pid == self._child.pid:
+            if self._child is not None and pid == self._child.pid:
                 self._returncode = self._child.returncode = os.waitstatus_to_exitcode(status)
 
     def _conclude(self, stopped: bool, out_of_memory: bool) -> Exit:
@@ -176,12 +203,18 @@ class Supervisor:
             names = ", ".join(sorted({process.name for process in left}))
             notes.append(f"ended {len(left)} process(es) that the ranks had left running: {names}")
             processes.end(self._members, LEFTOVER_GRACE, meanwhile=self._reap)
+        vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
+        lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)
         kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
+        if lost and stopped:
+            notes.append(lost)
         if self._timed_out:
             kind, code = FailureKind.TIMEOUT, TIMED_OUT
             reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
+        elif lost and not stopped:
+            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, reason)))
         elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
             kind = FailureKind.OUT_OF_MEMORY
             reason += ": the system ran out of memory"
