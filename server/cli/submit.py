@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidRequest
+from ..jobs.spec import LauncherKind
 from .connection import Connection, connection_options, json_option
 from .follow import INTERRUPTED, conclude, follow
+from .lifetimes import Pair
 from .policies import policy_options
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 from .sweeps import Sweeping, announce_sweep, grid_options
@@ -33,6 +35,20 @@ if TYPE_CHECKING:
 @ranks_option
 @hosts_option
 @hostfile_option
+@click.option(
+    "--launcher",
+    type=click.Choice([kind.value for kind in LauncherKind]),
+    default=LauncherKind.MPIRUN.value,
+    help="What starts them: the server by mpirun, or the Slurm or Kubernetes that it knows.  [default: mpirun]",
+)
+@click.option(
+    "--launcher-option",
+    "launcher_options",
+    type=Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Told to Slurm or Kubernetes, as in partition=long.",
+)
 @click.option("-f", "--follow", "following", is_flag=True, help="Show states and losses until it ends.")
 @click.option("--name", default="", help="A name for people.  [default: the script's]")
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
@@ -59,6 +75,8 @@ def submit(
     ranks: int | None,
     hosts: str | None,
     hostfile: Path | None,
+    launcher: str,
+    launcher_options: tuple[tuple[str, str], ...],
     following: bool,
     name: str,
     env: tuple[str, ...],
@@ -85,6 +103,8 @@ def submit(
     with connection.open() as client:
         how: dict[str, Any] = {
             "ranks": ranks,
+            "launcher": launcher,
+            "launcher_options": dict(launcher_options),
             "hosts": _named_hosts(hosts, hostfile),
             "name": as_text(name),
             "env": settings,

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from ..jobs.hosts import Host
 from ..jobs.job import JobState, Wanted
-from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, RetryRule, SweepSpec
+from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, LauncherKind, RetryRule, SweepSpec
 from ..launchers.hosts import parse_hosts
 
 
@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
     resume_from: hash of a checkpoint that was uploaded with Client.files.upload_file, to go on from.
     checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
     job starts in it, or in *workdir* seen from it. hosts: where the ranks are started over ssh, as "a:2,b:2" or as Hosts.
+    launcher: "slurm" or "kubernetes" to let those queue and start it. launcher_options: what they are told besides.
     """
 
     priority: int
@@ -36,6 +37,8 @@ class Options(TypedDict, total=False):
     checkpoint: CheckpointPolicy
     archive: str
     hosts: str | Sequence[Host]
+    launcher: LauncherKind | str
+    launcher_options: Mapping[str, str]
 
 
 def job_spec(
@@ -71,6 +74,8 @@ def job_spec(
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
         hosts=hosts,
+        launcher=LauncherKind(options.get("launcher", LauncherKind.MPIRUN)),
+        launcher_options=dict(options.get("launcher_options", {})),
     )
 
 

@@ -18,7 +18,7 @@ from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
 from ..jobs.stalls import LEAST
 from ..store import Store
-from ..supervisor import elsewhere, journal, processes
+from ..supervisor import batch, elsewhere, journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
 from ..supervisor.journal import JournalReader, Line
 from . import supervision
@@ -32,6 +32,7 @@ DEFAULT_JOURNAL_LIMIT = 1 << 30
 DEFAULT_KEEP_UPLOADS = 30 * 86400.0
 DEFAULT_HOST_PATIENCE = 20.0
 _START_POLL = 0.01
+_LONGEST_START_POLL = 0.5
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
 _TRIES = 5
@@ -121,6 +122,9 @@ class Attempts:
                 await self._apply(tracked, lifecycle.ContactRegained(time.time()))
             self.work.spawn(self._follow(tracked, supervisor))
             return True
+        if self._goes_on_without(job, run):
+            self._launch(tracked)
+            return True
         if job.state is JobState.STARTING and run.started() is None and run.exit() is None:
             self._launch(tracked)
             return True
@@ -161,7 +165,7 @@ class Attempts:
             workdir=str(root / spec.workdir) if spec.archive else spec.workdir,
             output_dir=job.output_dir,
             home=str(self._home.path),
-            threads=spec.threads or (0 if spec.hosts else settings.threads),
+            threads=spec.threads or (0 if spec.hosts or spec.batch else settings.threads),
             grace=settings.grace if grace is None else grace,
             log_limit=settings.log_limit,
             journal_limit=settings.journal_limit,
@@ -174,6 +178,8 @@ class Attempts:
             tensorboard=settings.tensorboard,
             hosts=[(host.name, host.slots) for host in spec.hosts],
             host_patience=settings.host_patience,
+            launcher=spec.launcher,
+            launcher_options=spec.launcher_options,
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
@@ -186,12 +192,25 @@ class Attempts:
         await supervisor.gone()
         supervisor.close()
         tracked.supervisor = None
-        await self._conclude(tracked, run)
+        if self._goes_on_without(tracked.job, run):
+            await asyncio.sleep(_FIRST_PAUSE)
+            self._launch(tracked)
+        else:
+            await self._conclude(tracked, run)
+
+    def _goes_on_without(self, job: Job, run: RunDir) -> bool:
+        """Return whether a supervisor that is gone is to be followed by another: Slurm and Kubernetes still have the ranks."""
+        return job.spec.batch and job.state is not JobState.STOPPING and run.exit() is None
 
     async def _note_start(self, tracked: Tracked, run: RunDir, supervisor: Supervised) -> None:
         attempt = tracked.job.attempt
+        delay, pause = "", _START_POLL
         while (started := run.started()) is None and supervisor.alive:
-            await asyncio.sleep(_START_POLL)
+            if tracked.job.spec.batch and (reason := run.delay()) != delay:
+                delay = reason
+                await self._tell(tracked, attempt, lifecycle.Delayed(time.time(), reason))
+            await asyncio.sleep(pause)
+            pause = min(1.1 * pause, _LONGEST_START_POLL)
         if started is not None:
             await self._tell(tracked, attempt, lifecycle.Started(started))
 
@@ -259,6 +278,8 @@ class Attempts:
 
         times = self._settings.grace, self._settings.host_patience
         await asyncio.to_thread(processes.end, left, self._settings.grace)
+        if job.spec.batch:
+            await asyncio.to_thread(batch.sweep, self.run_dir(job))
         if job.spec.hosts:
             await asyncio.to_thread(elsewhere.sweep, deal(job.spec.hosts, job.ranks), job.id, job.attempt, *times)
         await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))

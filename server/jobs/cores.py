@@ -30,12 +30,14 @@ def assign(mine: Sequence[int], held: Iterable[Sequence[int]], count: int) -> tu
 
 
 def slots_here(spec: JobSpec, cores_per_slot: int) -> int:
-    """Return how many slots of the server's machine a job takes: one whose ranks are all on other hosts takes none.
+    """Return how many slots of the server's machine a job takes: one whose ranks are all elsewhere takes none.
 
     >>> from allgrad.server import Host
     >>> slots_here(JobSpec(("train.py",), ranks=3, hosts=(Host("localhost", 2), Host("elsewhere", 2))), 1)
     2
     """
+    if spec.batch:
+        return 0
     ranks = sum(host.slots for host in deal(spec.hosts, spec.ranks) if host.local) if spec.hosts else spec.ranks
     return slots_of(ranks, spec.threads, cores_per_slot)
 

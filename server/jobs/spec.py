@@ -19,6 +19,14 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
 
 
+class LauncherKind(StrEnum):
+    """What starts the ranks: the server by mpirun, or a cluster's own system."""
+
+    MPIRUN = "mpirun"
+    SLURM = "slurm"
+    KUBERNETES = "kubernetes"
+
+
 class After(StrEnum):
     """What must have become of a job before one that depends on it may start."""
 
@@ -94,6 +102,14 @@ class JobSpec:
     """Hash of an uploaded archive: the ranks start in *workdir* seen from what it holds."""
     hosts: tuple[Host, ...] = ()
     """Where its ranks are started over ssh; empty: on the server's machine."""
+    launcher: LauncherKind = LauncherKind.MPIRUN
+    launcher_options: Mapping[str, str] = field(default_factory=dict)
+    """What the launcher is told besides, by its own names, such as `partition`."""
+
+    @property
+    def batch(self) -> bool:
+        """Whether another system has its ranks, which queues and ends them by its own rules."""
+        return self.launcher is not LauncherKind.MPIRUN
 
 
 @dataclass(frozen=True, slots=True)

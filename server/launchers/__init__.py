@@ -4,7 +4,7 @@ from ..jobs.hosts import Host, deal
 from .hosts import check_hosts, over_ssh, parse_hosts, read_hostfile, ssh
 from .hydra import Hydra
 from .interface import Command, Ending, Launcher, command, elsewhere, rank_program
-from .local import Alone, any_mpi, find_mpi, local, on_hosts
+from .local import Alone, any_mpi, find_mpi, local, on_hosts, within
 from .open_mpi import OpenMPI
 from .surroundings import Surroundings, surroundings
 
@@ -31,4 +31,5 @@ __all__ = [
     "read_hostfile",
     "ssh",
     "surroundings",
+    "within",
 ]

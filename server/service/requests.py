@@ -10,11 +10,12 @@ import shutil
 from pathlib import Path
 
 from .. import launchers
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, LauncherMissing
 from ..files.uploads import Uploads
 from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
-from ..jobs.spec import JobSpec
+from ..jobs.spec import JobSpec, LauncherKind
+from ..launchers import slurm
 from ..store import JobFilter
 
 ARGV_BYTES = 1 << 17
@@ -46,7 +47,10 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
         uploads.check(spec.archive, spec.argv[0], spec.workdir)
     else:
         _check_program(spec)
-    launchers.on_hosts(spec.hosts, spec.ranks)
+    if spec.batch:
+        _check_batch(spec)
+    else:
+        launchers.on_hosts(spec.hosts, spec.ranks)
 
 
 def check_request_id(request_id: str) -> None:
@@ -131,6 +135,19 @@ def _check_hosts(spec: JobSpec) -> None:
         found = f"there are {len(spec.hosts)}, of at most {HOSTS}, each named once"
         raise InvalidRequest("the hosts cannot be used", found, "", field="spec.hosts")
     launchers.check_hosts(spec.hosts)
+
+
+def _check_batch(spec: JobSpec) -> None:
+    if spec.hosts:
+        raise InvalidRequest(
+            f"{spec.launcher} chooses the hosts by itself",
+            "and --hosts names some",
+            "leave one away",
+            field="spec.hosts",
+        )
+    if spec.launcher is LauncherKind.KUBERNETES:
+        raise LauncherMissing("the launcher kubernetes is not configured on this server")
+    slurm.check(spec)
 
 
 def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:

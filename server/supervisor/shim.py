@@ -21,10 +21,12 @@ from .. import launchers
 from ..errors import AllgradError, HostUnreachable
 from ..files import archive
 from ..jobs.job import LAUNCHER_LOG
-from ..jobs.spec import FailureKind
+from ..jobs.spec import FailureKind, LauncherKind
 from ..launchers import Ending, Launcher, reach
+from ..launchers.slurm import sweep_nodes
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
+from .batch import INSIDE, BatchSupervisor
 from .elsewhere import Elsewhere
 from .logs import Trimmer
 from .sender import Sender
@@ -52,6 +54,7 @@ class Supervisor:
         self._timed_out = False
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
+        self._inside = run.inside
         tag = (self._order.job_id, self._order.attempt)
         self._elsewhere = Elsewhere(self._order.dealt, tag, self._order.grace, self._order.host_patience, os.environ)
         self._lost = ""
@@ -61,7 +64,8 @@ class Supervisor:
         self._trimmers.append(Trimmer(run.journal, self._order.journal_limit, head=0))
 
         folder = Path(self._order.output_dir, FOLDER)
-        self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None
+        events = self._order.tensorboard and not run.inside
+        self._events = EventFile(run.journal, folder, self._order.attempt) if events else None
 
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returned {self._returncode}"
@@ -81,18 +85,20 @@ class Supervisor:
                 self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
                 return
             self._run.note_supervisor(os.getpid(), time.time())
-            sender = Sender(self._order, self._run.journal)
-            sender.start()
+            sender = None if self._inside else Sender(self._order, self._run.journal)
+            if sender is not None:
+                sender.start()
             stopped = self._wait()
             ended = self._conclude(stopped, _oom_kills() > oom_kills)
         self._record(ended)
         if self._events is not None:
             self._events.close()
-        sender.finish()
+        if sender is not None:
+            sender.finish()
 
     def _start(self, scratch: Path) -> None:
         order = self._order
-        self._launcher = launchers.on_hosts(order.dealt, order.ranks)
+        self._launcher = launchers.within(order.launcher, order.ranks) if self._inside else self._here()
         if order.archive and not Path(order.root).exists():
             archive.unpack(Path(order.archive), Path(order.root))
         environ = {
@@ -111,7 +117,7 @@ class Supervisor:
             order.ranks,
             scratch=scratch,
             as_torch=order.as_torch,
-            threads=order.threads,
+            threads=order.threads or int(os.environ.get("SLURM_CPUS_PER_TASK", "0")),
             environ=environ,
             forward=list(order.env),
         )
@@ -125,6 +131,9 @@ class Supervisor:
                 stderr=log,
                 preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
             )
+
+    def _here(self) -> Launcher:
+        return launchers.on_hosts(self._order.dealt, self._order.ranks)
 
     def _check_hosts(self) -> None:
         """Return once each host is known to have what the ranks need, and is kept. Raises HostUnreachable."""
@@ -174,7 +183,8 @@ class Supervisor:
         """Return every living process of the attempt but this one."""
         order, own = self._order, os.getpid()
         found = {process.pid: process for process in processes.descendants(own)}
-        found |= {process.pid: process for process in processes.tagged(order.job_id, order.attempt)}
+        find = processes.started_ranks if self._inside else processes.tagged
+        found |= {process.pid: process for process in find(order.job_id, order.attempt)}
         ours = {own} | self._elsewhere.pids
         return [process for process in found.values() if process.pid not in ours and process.parent not in ours - {own}]
 
@@ -203,6 +213,8 @@ class Supervisor:
             names = ", ".join(sorted({process.name for process in left}))
             notes.append(f"ended {len(left)} process(es) that the ranks had left running: {names}")
             processes.end(self._members, LEFTOVER_GRACE, meanwhile=self._reap)
+        if self._launcher.slurm:
+            sweep_nodes(self._order.job_id, self._order.attempt, LEFTOVER_GRACE)
         vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         lost = self._lost or (vanished if ending.exit_code else "")
@@ -286,8 +298,10 @@ def _signal_name(number: int) -> str:
 
 
 def main() -> None:
-    """Supervise the attempt whose folder is the first argument."""
-    Supervisor(RunDir(Path(sys.argv[1]))).supervise()
+    """Supervise the attempt whose folder is the first argument; `--inside`: where Slurm or Kubernetes have put its ranks."""
+    run = RunDir(Path(sys.argv[1]), inside=sys.argv[2:] == [INSIDE])
+    batch = run.order().launcher is not LauncherKind.MPIRUN and not run.inside
+    (BatchSupervisor(run) if batch else Supervisor(run)).supervise()
 
 
 if __name__ == "__main__":
