@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InvalidRequest
 from ..home import DEFAULT_PORT
 from .connection import home_option, quiet_grpc
 from .lifetimes import Span
@@ -79,6 +80,13 @@ from .lifetimes import Span
     metavar="TIME",
     help="Silence after which a host of submit --hosts counts as lost, and ends its ranks.  [default: 20s]",
 )
+@click.option(
+    "--kubernetes",
+    metavar="CLAIM:PATH",
+    help="Let jobs go to a cluster (see KUBECONFIG), whose pods mount this volume claim at PATH; --home must lie there.",
+)
+@click.option("--kubernetes-image", default="allgrad-mpi", show_default=True, metavar="IMAGE", help="Of those pods.")
+@click.option("--kubernetes-namespace", metavar="NAME", help="For the pods.  [default: the kubeconfig's]")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
 @click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
@@ -97,6 +105,9 @@ def serve(
     tensorboard: bool,
     bind: bool,
     host_patience: float | None,
+    kubernetes: str | None,
+    kubernetes_image: str,
+    kubernetes_namespace: str | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
@@ -133,8 +144,17 @@ def serve(
         tensorboard=tensorboard,
         bind=bind,
         host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
+        kubernetes=_cluster(kubernetes, kubernetes_image, kubernetes_namespace) if kubernetes else None,
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         announce=partial(print, flush=True),
     )
+
+
+def _cluster(volume: str, image: str, namespace: str | None) -> dict[str, str]:
+    """Return what the options say of the cluster."""
+    claim, _, path = volume.partition(":")
+    if not claim or not Path(path).is_absolute():
+        raise InvalidRequest(f"cannot use --kubernetes {volume}", "", "write CLAIM:PATH, as in work:/work")
+    return {"claim": claim, "path": str(Path(path)), "image": image, "namespace": namespace or ""}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import ServerBusy
@@ -36,6 +36,7 @@ _LONGEST_START_POLL = 0.5
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
 _TRIES = 5
+_LONGEST_PAUSE = 60.0
 _DISK_PAUSE = 1.0
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Settings:
     """Whether what jobs report is written as event files into their output folders, too."""
     host_patience: float = DEFAULT_HOST_PATIENCE
     """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+    kubernetes: Mapping[str, str] = field(default_factory=dict)
+    """The volume `claim` that pods mount at `path`, their `image` and `namespace`; empty: there is no cluster."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -140,7 +143,7 @@ class Attempts:
 
         await asyncio.to_thread(processes.end, strays, self._settings.grace)
 
-    def _launch(self, tracked: Tracked) -> None:
+    def _launch(self, tracked: Tracked, successors: int = 0) -> None:
         job = tracked.job
         try:
             tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
@@ -149,7 +152,7 @@ class Attempts:
             failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
             self.work.spawn(self._tell(tracked, job.attempt, failed))
         else:
-            self.work.spawn(self._follow(tracked, tracked.supervisor))
+            self.work.spawn(self._follow(tracked, tracked.supervisor, successors))
 
     def _order(self, job: Job) -> Order:
         spec, settings = job.spec, self._settings
@@ -180,10 +183,11 @@ class Attempts:
             host_patience=settings.host_patience,
             launcher=spec.launcher,
             launcher_options=spec.launcher_options,
+            place=settings.kubernetes,
         )
 
-    async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
-        """Accompany an attempt from its start to its end."""
+    async def _follow(self, tracked: Tracked, supervisor: Supervised, successors: int = 0) -> None:
+        """Accompany an attempt from its start to its end; *successors*: how many of its supervisors have died before this one."""
         run = self.run_dir(tracked.job)
         try:
             await self._note_start(tracked, run, supervisor)
@@ -193,8 +197,8 @@ class Attempts:
         supervisor.close()
         tracked.supervisor = None
         if self._goes_on_without(tracked.job, run):
-            await asyncio.sleep(_FIRST_PAUSE)
-            self._launch(tracked)
+            await asyncio.sleep(min(_FIRST_PAUSE * 2.0**successors, _LONGEST_PAUSE))
+            self._launch(tracked, successors + 1)
         else:
             await self._conclude(tracked, run)
 

@@ -7,15 +7,17 @@ import binascii
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import launchers
-from ..errors import InvalidRequest, LauncherMissing
+from ..errors import InvalidRequest
 from ..files.uploads import Uploads
 from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
 from ..jobs.spec import JobSpec, LauncherKind
 from ..launchers import slurm
+from ..launchers.kubernetes import mpijobs
 from ..store import JobFilter
 
 ARGV_BYTES = 1 << 17
@@ -32,10 +34,12 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads) -> None:
+def check_spec(
+    spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads, cluster: Mapping[str, str] | None = None
+) -> None:
     """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
 
-    *uploads* has the archives that a job may name.
+    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes.
     """
     _check_text(spec)
     _check_hosts(spec)
@@ -48,7 +52,7 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
     else:
         _check_program(spec)
     if spec.batch:
-        _check_batch(spec)
+        _check_batch(spec, cluster or {})
     else:
         launchers.on_hosts(spec.hosts, spec.ranks)
 
@@ -137,7 +141,7 @@ def _check_hosts(spec: JobSpec) -> None:
     launchers.check_hosts(spec.hosts)
 
 
-def _check_batch(spec: JobSpec) -> None:
+def _check_batch(spec: JobSpec, cluster: Mapping[str, str]) -> None:
     if spec.hosts:
         raise InvalidRequest(
             f"{spec.launcher} chooses the hosts by itself",
@@ -145,9 +149,10 @@ def _check_batch(spec: JobSpec) -> None:
             "leave one away",
             field="spec.hosts",
         )
-    if spec.launcher is LauncherKind.KUBERNETES:
-        raise LauncherMissing("the launcher kubernetes is not configured on this server")
-    slurm.check(spec)
+    if spec.launcher is LauncherKind.SLURM:
+        slurm.check(spec)
+    else:
+        mpijobs.check(spec, cluster)
 
 
 def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:

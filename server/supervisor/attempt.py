@@ -131,6 +131,15 @@ class RunDir:
     def _record(self, name: str) -> Path:
         return self.path / (f"inside-{name}" if self.inside else name)
 
+    def ask_to_stop(self) -> None:
+        """Tell a supervisor that no signal reaches to end the attempt."""
+        (self.path / "stop").touch(0o600)
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether it has been told to."""
+        return (self.path / "stop").exists()
+
     def note_handle(self, handle: str) -> None:
         """Write down under which name Slurm or Kubernetes have the attempt."""
         write_json(self.path / "batch.json", {"handle": handle})

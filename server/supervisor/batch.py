@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +43,9 @@ def system_of(order: Order) -> BatchSystem:
         from ..launchers.slurm import Slurm
 
         return Slurm()
-    raise AssertionError(order.launcher)
+    from ..launchers.kubernetes.mpijobs import MPIJobs
+
+    return MPIJobs(order.place)
 
 
 def task_of(order: Order, run: RunDir) -> Task:
@@ -80,12 +83,15 @@ class BatchSupervisor:
         self._run = run
         self._inside = RunDir(run.path, inside=True)
         self._order = run.order()
-        self._system = system_of(self._order)
         self._asked: float | None = None
         self._forced = False
         self._delay = ""
         folder = Path(self._order.output_dir, FOLDER)
         self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None
+
+    @cached_property
+    def _system(self) -> BatchSystem:
+        return system_of(self._order)
 
     def __repr__(self) -> str:
         return f"BatchSupervisor({self._order.job_id}, attempt {self._order.attempt})"
@@ -175,6 +181,7 @@ class BatchSupervisor:
         assert self._asked is not None
         late = time.monotonic() > self._asked + self._order.grace + _MARGIN
         try:
+            self._inside.ask_to_stop()
             if phase is Phase.WAITING or late:
                 self._system.end(handle, gently=False)
             elif not self._forced:
@@ -189,7 +196,7 @@ class BatchSupervisor:
         stopped = self._asked is not None
         notes = list(inside.notes) if inside else []
         finished = inside.finished if inside else time.time()
-        if inside is not None and (stopped or not inside.stopped) and seen.kind is None:
+        if inside is not None and (stopped or (not inside.stopped and seen.kind is None)):
             return Exit(inside.exit_code, inside.reason, stopped, finished, notes, inside.kind)
         if seen.cancelled and not stopped:
             return Exit(0, seen.words, True, finished, [*notes, seen.words])

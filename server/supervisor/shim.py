@@ -150,6 +150,9 @@ class Supervisor:
         while self._returncode is None:
             woken = signal.sigtimedwait(_WAKERS, TICK)
             self._reap()
+            if self._inside and self._returncode is None and self._run.stop_asked:
+                self._stop()
+                return True
             if woken and woken.si_signo != signal.SIGCHLD and self._returncode is None:
                 self._stop()
                 return True
@@ -302,6 +305,8 @@ def main() -> None:
     run = RunDir(Path(sys.argv[1]), inside=sys.argv[2:] == [INSIDE])
     batch = run.order().launcher is not LauncherKind.MPIRUN and not run.inside
     (BatchSupervisor(run) if batch else Supervisor(run)).supervise()
+    if run.inside and (ended := run.exit()) is not None:
+        sys.exit(ended.exit_code)  # for those who look at the cluster
 
 
 if __name__ == "__main__":
