@@ -10,6 +10,8 @@ from typing import Protocol
 from ..errors import InvalidRequest
 from ..jobs.spec import FailureKind, LauncherKind
 
+_VALUE_LENGTH = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -83,10 +85,10 @@ class BatchSystem(Protocol):
 def check_options(kind: LauncherKind, options: Mapping[str, str], known: tuple[str, ...]) -> None:
     """Raise InvalidRequest if *options* has one that is not *known*."""
     for name, value in options.items():
-        if name not in known or not value or "\n" in value or "\0" in value:
+        if name not in known or not value.isprintable() or not 0 < len(value) <= _VALUE_LENGTH:
             raise InvalidRequest(
-                f"cannot tell {kind} {name}={value}",
-                f"it can be told {', '.join(known)}",
+                f"cannot tell {kind} {name}={value[:_VALUE_LENGTH]}",
+                f"it can be told {', '.join(known) or 'nothing'}, in up to {_VALUE_LENGTH} characters",
                 "write --launcher-option NAME=VALUE",
                 field="spec.launcher_options",
             )

@@ -17,6 +17,7 @@ from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
 from ..jobs.spec import JobSpec, LauncherKind
 from ..launchers import slurm
+from ..launchers.batch import check_options
 from ..launchers.kubernetes import mpijobs
 from ..store import JobFilter
 
@@ -54,6 +55,7 @@ def check_spec(
     if spec.batch:
         _check_batch(spec, cluster or {})
     else:
+        check_options(spec.launcher, spec.launcher_options, ())
         launchers.on_hosts(spec.hosts, spec.ranks)
 
 

@@ -137,6 +137,8 @@ def test_what_slurm_cannot_take_is_told(cluster: Path, client: Client, finished:
     assert "Slurm does not take the job; sbatch: error: invalid partition specified: nowhere" in job.reason
     with pytest.raises(InvalidRequest, match=r"cannot tell slurm output=/etc/passwd; it can be told partition, "):
         client.submit(["true"], launcher="slurm", launcher_options={"output": "/etc/passwd"})
+    with pytest.raises(InvalidRequest, match="cannot tell mpirun partition=long; it can be told nothing"):
+        client.submit(["true"], launcher_options={"partition": "long"})
     with pytest.raises(InvalidRequest, match="slurm chooses the hosts by itself"):
         client.submit(["true"], launcher="slurm", hosts="a")
 
