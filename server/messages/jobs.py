@@ -44,6 +44,7 @@ _KIND_MESSAGES = {
 }
 _KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
 _ANY_RULE = RetryRule(0)
+_ANY_CHECKPOINT = CheckpointPolicy()
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
@@ -91,9 +92,11 @@ def condition_message(condition: After) -> pb.DependencyCondition:
 def spec_message(spec: JobSpec) -> pb.JobSpec:
     """Return *spec* as a message."""
     policy = spec.checkpoint
-    checkpoint = pb.CheckpointPolicy(
-        preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
-    )
+    checkpoint = None
+    if policy != _ANY_CHECKPOINT:
+        checkpoint = pb.CheckpointPolicy(
+            preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
+        )
     return pb.JobSpec(
         argv=spec.argv,
         ranks=spec.ranks,
@@ -107,16 +110,20 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         max_runtime=duration(spec.max_runtime),
         threads_per_rank=spec.threads,
         labels=spec.labels,
-        checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        checkpoint=checkpoint,
         stall_after=duration(spec.stall_after),
         resume_from=spec.resume_from,
         archive=spec.archive,
     )
 
 
+def packed(message: pb.JobSpec) -> bytes:
+    """Return *message* serialised, in the one way in which it is kept."""
+    return message.SerializeToString(deterministic=True)
+
+
 def spec_value(message: pb.JobSpec) -> JobSpec:
     """Return the spec that *message* tells."""
-    policy = message.checkpoint
     return JobSpec(
         argv=tuple(message.argv),
         ranks=message.ranks,
@@ -135,12 +142,16 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
         labels=dict(message.labels),
         resume_from=message.resume_from,
         stall_after=span(message.stall_after) if message.HasField("stall_after") else None,
-        checkpoint=CheckpointPolicy(
-            policy.preemptible,
-            span(policy.grace) if policy.HasField("grace") else None,
-            span(policy.interval) if policy.HasField("interval") else None,
-        ),
+        checkpoint=_checkpoint_value(message.checkpoint) if message.HasField("checkpoint") else _ANY_CHECKPOINT,
         archive=message.archive,
+    )
+
+
+def _checkpoint_value(message: pb.CheckpointPolicy) -> CheckpointPolicy:
+    return CheckpointPolicy(
+        message.preemptible,
+        span(message.grace) if message.HasField("grace") else None,
+        span(message.interval) if message.HasField("interval") else None,
     )
 
 
@@ -162,11 +173,11 @@ def _rule_value(message: pb.RetryRule) -> RetryRule:
     )
 
 
-def job_message(job: Job) -> pb.Job:
-    """Return *job* as a message."""
+def job_message(job: Job, spec: pb.JobSpec | None = None) -> pb.Job:
+    """Return *job* as a message. *spec*: the message of its spec, if at hand."""
     return pb.Job(
         id=job.id,
-        spec=spec_message(job.spec),
+        spec=spec_message(job.spec) if spec is None else spec,
         state=state_message(job.state),
         reason=job.reason,
         create_time=timestamp(job.created),

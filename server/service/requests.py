@@ -7,6 +7,7 @@ import binascii
 import json
 import os
 import shutil
+from collections.abc import Hashable
 from pathlib import Path
 
 from .. import launchers
@@ -30,14 +31,18 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads) -> None:
-    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
-
-    *uploads* has the archives that a job may name.
-    """
+def check_spec(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
+    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change."""
     _check_text(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
+
+
+def check_files(spec: JobSpec, uploads: Uploads) -> None:
+    """Raise InvalidRequest if a file that *spec* needs is not there; this may wait for the disk.
+
+    *uploads* has the archives that a job may name.
+    """
     if spec.resume_from:
         uploads.check_file(spec.resume_from)
     if spec.archive:
@@ -45,6 +50,12 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
     else:
         _check_program(spec)
     launchers.local(spec.ranks)
+
+
+def files_of(spec: JobSpec) -> Hashable:
+    """Return what check_files() looks at of *spec*; None if it must look every time."""
+    uploaded = spec.archive or spec.resume_from
+    return None if uploaded else (spec.workdir, spec.argv[0], spec.env.get("PATH"), spec.ranks > 1)
 
 
 def check_request_id(request_id: str) -> None:

@@ -1,0 +1,88 @@
+"""What may come in: jobs that can never run are refused before anything is written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+
+from ..access.rules import Quota
+from ..errors import InvalidRequest, QuotaExceeded
+from ..files.uploads import Uploads
+from ..jobs.job import JobState
+from ..jobs.spec import After, Dependency, JobSpec
+from ..service.requests import check_files, check_request_id, check_spec, files_of
+from .attempts import Settings
+from .tracked import Tracked
+
+_FRESH = 1.0
+"""Seconds for which a program that was found counts as there: for a burst of jobs it is looked for once."""
+_REMEMBERED = 1000
+
+
+class Admission:
+    """Checks jobs before they are accepted. *tracked*: the unfinished jobs; *state_of*: the state of any other, or None."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        uploads: Uploads,
+        tracked: Mapping[str, Tracked],
+        state_of: Callable[[str], Awaitable[JobState | None]],
+        knows: Callable[[str], Awaitable[bool]],
+        read: Callable[..., Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._uploads = uploads
+        self._tracked = tracked
+        self._state_of = state_of
+        self._knows = knows
+        self._read = read
+        self._found: dict[Hashable, float] = {}
+
+    def __repr__(self) -> str:
+        return f"Admission({self._settings.slots} slots)"
+
+    async def check(self, specs: Sequence[JobSpec], request_id: str) -> None:
+        """Raise InvalidRequest if one of *specs* can never run, unless *request_id* was accepted before."""
+        check_request_id(request_id)
+        try:
+            for spec in specs:
+                check_spec(spec, self._settings.slots, self._settings.threads)
+                await self._check_files(spec)
+                for need in spec.after:
+                    await self._check_possible(need)
+        except InvalidRequest:
+            if not (request_id and await self._knows(request_id)):
+                raise
+
+    async def _check_files(self, spec: JobSpec) -> None:
+        files, now = files_of(spec), time.monotonic()
+        if files is not None and self._found.get(files, 0.0) > now:
+            return
+        await self._read(check_files, spec, self._uploads)
+        if files is not None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[files] = now + _FRESH
+
+    async def _check_possible(self, need: Dependency) -> None:
+        """Raise InvalidRequest if what a job depends on is not there, or has ended otherwise than it needs."""
+        if need.job_id in self._tracked:
+            return
+        state = await self._state_of(need.job_id)
+        hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)
+        if state is None or hopeless:
+            found = "there is no such job" if state is None else f"that job is {state}"
+            raise InvalidRequest(
+                f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
+            )
+
+
+def check_slots(quota: Quota, slots: int) -> None:
+    """Raise QuotaExceeded if a job of *slots* slots could never run for the user who has *quota*."""
+    if 0 < quota.slots < slots:
+        raise QuotaExceeded(
+            f"the job takes {slots} slots",
+            f"user {quota.user} may have {quota.slots} at once",
+            "ask for fewer ranks or threads, or an administrator for more",
+        )
