@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 
 from ..access.rules import Quota
 from ..errors import InvalidRequest, QuotaExceeded
 from ..files.uploads import Uploads
-from ..jobs.job import JobState
+from ..jobs.cores import slots_of
+from ..jobs.job import Job, JobState
 from ..jobs.spec import After, Dependency, JobSpec
 from ..service.requests import check_files, check_request_id, check_spec, files_of
 from .attempts import Settings
@@ -17,16 +19,22 @@ from .tracked import Tracked
 _FRESH = 1.0
 """Seconds for which a program that was found counts as there: for a burst of jobs it is looked for once."""
 _REMEMBERED = 1000
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class Admission:
-    """Checks jobs before they are accepted. *tracked*: the unfinished jobs; *state_of*: the state of any other, or None."""
+    """Checks jobs before they are accepted.
+
+    *tracked*: the unfinished jobs. *state_of* returns the state of any other, or None; *knows*, whether a request id was
+    accepted; *read* calls a function that may wait for the disk.
+    """
 
     def __init__(
         self,
         settings: Settings,
         uploads: Uploads,
         tracked: Mapping[str, Tracked],
+        quotas: Mapping[str, Quota],
         state_of: Callable[[str], Awaitable[JobState | None]],
         knows: Callable[[str], Awaitable[bool]],
         read: Callable[..., Awaitable[None]],
@@ -34,6 +42,7 @@ class Admission:
         self._settings = settings
         self._uploads = uploads
         self._tracked = tracked
+        self._quotas = quotas
         self._state_of = state_of
         self._knows = knows
         self._read = read
@@ -77,12 +86,24 @@ class Admission:
                 f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
             )
 
+    def most_queued(self, jobs: Sequence[Job]) -> int:
+        """Return how many jobs the owner of *jobs* may have in the queue; 0: no limit.
 
-def check_slots(quota: Quota, slots: int) -> None:
-    """Raise QuotaExceeded if a job of *slots* slots could never run for the user who has *quota*."""
-    if 0 < quota.slots < slots:
-        raise QuotaExceeded(
-            f"the job takes {slots} slots",
-            f"user {quota.user} may have {quota.slots} at once",
-            "ask for fewer ranks or threads, or an administrator for more",
-        )
+        Raises QuotaExceeded if one of them takes more slots than the owner may ever have.
+        """
+        quota = self._quotas.get(jobs[0].owner)
+        if quota is None:
+            return 0
+        most = max(slots_of(job.ranks, job.spec.threads, self._settings.threads) for job in jobs)
+        if 0 < quota.slots < most:
+            raise QuotaExceeded(
+                f"the job takes {most} slots",
+                f"user {quota.user} may have {quota.slots} at once",
+                "ask for fewer ranks or threads, or an administrator for more",
+            )
+        return quota.queued
+
+
+def new_id() -> str:
+    """Return an id for a job or a sweep, which nobody can guess."""
+    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,10 +30,10 @@ from ..jobs.sweeps import job_specs
 from ..store import JobFilter, Store
 from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
-from .admission import Admission, check_slots
+from .admission import Admission, new_id
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
-from .retention import Retention, forget_uploads
+from .retention import Retention, forget_job, forget_uploads
 from .stalls import StallWatch
 from .sweeping import EarlyStopper
 from .tracked import Tracked
@@ -42,7 +41,6 @@ from .work import Work
 
 Answer = TypeVar("Answer")
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TRACK_POLL = 0.01
 _DISK_PAUSE = 1.0
 _CANCEL_PATIENCE = 3.0
@@ -67,7 +65,9 @@ class Control:
         self._dispatcher = Dispatcher(
             self._tracked, settings, self._apply, self._state_of, self._sweep_spec, self.quotas
         )
-        self._admission = Admission(settings, self.uploads, self._tracked, self._state_of, self._knows, self.read)
+        self._admission = Admission(
+            settings, self.uploads, self._tracked, self.quotas, self._state_of, self._knows, self.read
+        )
         self._stalls = StallWatch(self._tracked, settings.stall_after, self._tell_silence)
         self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
 
@@ -104,10 +104,10 @@ class Control:
         """
         await self._admission.check([spec], request_id)
         job = self._new_job(spec)
-        quota = self._quota_for([job])
+        most = self._admission.most_queued([job])
         access.about(job.id)
         entered = StateChanged(0, job.created, job.state)
-        number, made = await self._store.insert(job, request_id, entered, quota.queued if quota else 0, packed)
+        number, made = await self._store.insert(job, request_id, entered, most, packed)
         reach("submit-stored")
         if made.id != job.id:
             return await self.get(made.id)
@@ -117,14 +117,14 @@ class Control:
     async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
         """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
         check_sweep(spec)
-        identity = _new_id()
+        identity = new_id()
         specs = job_specs(identity, spec)
         await self._admission.check(specs, request_id)
         jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
-        quota = self._quota_for(jobs)
+        most = self._admission.most_queued(jobs)
         sweep = Sweep(identity, spec, time.time(), jobs)
         access.about(identity)
-        made, numbers = await self._store.insert_sweep(sweep, request_id, quota.queued if quota else 0)
+        made, numbers = await self._store.insert_sweep(sweep, request_id, most)
         for number, job in zip(numbers, jobs, strict=False):
             await self._track(number, job)
         return await self.sweep(made)
@@ -180,14 +180,7 @@ class Control:
                 "wait for that one, or cancel it",
                 job_id=job_id,
             )
-        await self.read(trash.set_aside, self._home, job_id)
-        reach("delete-begun")
-        try:
-            await self._store.delete(number, job)
-        except ServerBusy:
-            await self.read(trash.put_back, self._home, job_id)
-            raise
-        await self.read(trash.remove, self._home, job_id)
+        await forget_job(self._home, self._store, number, job)
 
     async def get(self, job_id: str) -> Job:
         """Return a job, one that waits with the reason why. Raises JobNotFound."""
@@ -315,15 +308,8 @@ class Control:
         specs = [tracked.job.spec for tracked in self._tracked.values()]
         return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
-    def _quota_for(self, jobs: Sequence[Job]) -> Quota | None:
-        """Return the quota of the owner of *jobs*, if there is one. Raises QuotaExceeded if one could never run for it."""
-        quota = self.quotas.get(jobs[0].owner)
-        if quota:
-            check_slots(quota, max(map(self._dispatcher.slots_of, jobs)))
-        return quota
-
     def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
-        now, identity = self._dispatcher.now(), _new_id()
+        now, identity = self._dispatcher.now(), new_id()
         return Job(
             identity,
             spec,
@@ -408,7 +394,3 @@ class Control:
                     raise
                 log.warning("%s", error)
                 await asyncio.sleep(_DISK_PAUSE)
-
-
-def _new_id() -> str:
-    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))
