@@ -43,6 +43,7 @@ _KIND_MESSAGES = {
     FailureKind.TIMEOUT: pb.FAILURE_KIND_TIMEOUT,
 }
 _KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
+_LONGEST = 315_576_000_000.0
 _ANY_RULE = RetryRule(0)
 _ANY_CHECKPOINT = CheckpointPolicy()
 
@@ -79,8 +80,8 @@ def duration(seconds: float | None) -> Duration | None:
 
 
 def span(message: Duration) -> float:
-    """Return the seconds that *message* lasts."""
-    return message.seconds + message.nanos / 1e9
+    """Return the seconds that *message* lasts: 10,000 years at most, as protobuf defines it."""
+    return min(max(message.seconds + message.nanos / 1e9, -_LONGEST), _LONGEST)
 
 
 def condition_message(condition: After) -> pb.DependencyCondition:
