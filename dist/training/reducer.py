@@ -17,7 +17,7 @@ from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import Group, World
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
-from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
+from .finite import Finiteness
 from .rows import Reduction, lay_out
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Reducer:
         members = [[slots[i] for i in bucket] for bucket in self._dealt]
         self._buckets: Sequence[Bucket]
         self._buckets, self._reduction = lay_out(world.comm, members)
+        names = [[self._names[i] for i in bucket] for bucket in self._dealt]
+        self._finiteness = Finiteness(self._reduction, self._buckets, names)
         for i, parameter in enumerate(self._parameters):
             set_gradient_destination(parameter, self._view(i))
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
@@ -108,7 +110,6 @@ class Reducer:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
-        self._not_finite: list[str] = []
         self._began: int | None = None
         self._started_at: list[int] = []
 
@@ -174,8 +175,7 @@ class Reducer:
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
             if self.check_finite:
-                found = mark_what_is_not_finite(self._buckets[self._started])
-                self._not_finite += [self._names[self._dealt[self._started][at]] for at in found]
+                self._finiteness.before(self._started)
             self._line.begin(self._what[self._started])
             self._reduction.start(self._started)
             self._started_at.append(spans.now())
@@ -208,11 +208,10 @@ class Reducer:
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
-        not_finite = self._not_finite
         self._reset()
         self.step_times.step()
-        if self.check_finite and any(map(is_marked, self._buckets)):
-            raise_not_finite(self._world, not_finite)
+        if self.check_finite:
+            self._finiteness.require(self._world)
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""
