@@ -43,6 +43,8 @@ class Announcement:
         self._group, self._what, self._then = group, what, then
         self._request: MPI.Request | None = None
         self._settled = False
+        self.refused = False
+        """Whether the ranks have turned out to disagree about it, which has been raised then."""
         group.line.begin(what)
         group.announced.append(self)
         if group.control is None:
@@ -79,7 +81,9 @@ class Announcement:
     def _conclude(self) -> None:
         self._group.announced.popleft()
         self._settled = True
-        if self._group.control is not None and self._extremes[0] != ~self._extremes[1]:
+        self.refused = self._group.control is not None and bool(self._extremes[0] != ~self._extremes[1])
+        if self.refused:
+            assert self._group.control is not None
             raise DisagreementError(self._group.control.allgather(self._what), self._group.ranks)
         if self._then is not None:
             self._then()
