@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 MPICH_VENV := .venv-mpich
 MPICH_STAMP := $(MPICH_VENV)/.made-2
 
-.PHONY: help setup mpich demo test test-engine test-processes chaos interop test-cluster lint format coverage bench proto clean
+.PHONY: help setup mpich demo test test-engine test-ranks test-rest chaos interop test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -43,19 +43,22 @@ mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run r
 demo: $(RUN_STAMP) ## train a small network on two ranks through the server, watching its loss
 	$(BIN)/python examples/demo.py
 
-# Two halves at the same time: the engine's tests only compute, those of ranks and servers mostly wait.
+# Three parts at the same time: the engine's tests only compute, those of ranks and those of servers mostly wait.
 test: $(DEV_STAMP) mpich ## run the whole suite, or what ARGS tells pytest
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(MAKE) --no-print-directory -j2 test-engine test-processes
+	$(MAKE) --no-print-directory -j3 test-engine test-ranks test-rest
 endif
 
 test-engine: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q tests/engine
 
-test-processes: $(DEV_STAMP) mpich
-	$(BIN)/python -m pytest -q tests --ignore=tests/engine
+test-ranks: $(DEV_STAMP) mpich
+	$(BIN)/python -m pytest -q tests/dist
+
+test-rest: $(DEV_STAMP) mpich
+	$(BIN)/python -m pytest -q tests --ignore=tests/engine --ignore=tests/dist
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)
