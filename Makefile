@@ -25,7 +25,7 @@ INTEROP := build/interop
 GRPCURL := $(INTEROP)/bin/grpcurl
 GRPC_JS := $(INTEROP)/node_modules/@grpc/grpc-js/package.json
 
-.PHONY: help setup mpich impi demo test test-engine test-processes chaos interop interop-clients test-cluster lint format coverage bench proto clean
+.PHONY: help setup mpich impi demo test test-engine test-ranks test-rest chaos interop interop-clients test-cluster lint format coverage bench proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
@@ -62,19 +62,22 @@ impi: $(DEV_STAMP) $(IMPI_STAMP) ## run the ranks' tests under Intel MPI, in .ve
 demo: $(RUN_STAMP) ## train a small network on two ranks through the server, watching its loss
 	$(BIN)/python examples/demo.py
 
-# Two halves at the same time: the engine's tests only compute, those of ranks and servers mostly wait.
+# Three parts at the same time: the engine's tests only compute, those of ranks and those of servers mostly wait.
 test: $(DEV_STAMP) mpich ## run the whole suite, or what ARGS tells pytest
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(MAKE) --no-print-directory -j2 test-engine test-processes
+	$(MAKE) --no-print-directory -j3 test-engine test-ranks test-rest
 endif
 
 test-engine: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q tests/engine
 
-test-processes: $(DEV_STAMP) mpich $(GRPCURL)
-	$(BIN)/python -m pytest -q tests --ignore=tests/engine
+test-ranks: $(DEV_STAMP) mpich
+	$(BIN)/python -m pytest -q tests/dist
+
+test-rest: $(DEV_STAMP) mpich $(GRPCURL)
+	$(BIN)/python -m pytest -q tests --ignore=tests/engine --ignore=tests/dist
 
 chaos: $(DEV_STAMP) mpich ## run the fault tests of the server in full: half an hour and more
 	$(BIN)/python -m pytest tests/server -m chaos -s $(ARGS)

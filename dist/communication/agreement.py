@@ -62,6 +62,10 @@ class Announcement:
             first._conclude()
         return True
 
+    def is_refused(self) -> bool:
+        """Whether the ranks have disagreed about it, which was raised when that came out."""
+        return self._settled and self._differs
+
     def settle(self) -> None:
         """Wait for what all ranks have announced; DisagreementError on every rank unless it is the same."""
         with waiting(self._what):

@@ -102,12 +102,18 @@ class Work:
         return self._requests
 
     def _poll(self) -> None:
-        self.is_completed()
+        if self._announcement.is_refused():  # which is no matter of this backward pass
+            self._poll_no_longer()
+        else:
+            self.is_completed()
+
+    def _poll_no_longer(self) -> None:
+        if self._polling is not None:
+            self._polling.remove()
 
     def _finish(self) -> None:
         self._done = True
-        if self._polling is not None:
-            self._polling.remove()
+        self._poll_no_longer()
         self._collective.finish()
 
 

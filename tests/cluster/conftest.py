@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.dist.conftest import ROOT, SETTINGS, Launcher, Outcome
+from tests.dist.worlds import World
 
 from .hosts import Host, Lab, lab, sshd
 from .slurm import slurm
@@ -125,6 +126,13 @@ def mpi(request: pytest.FixtureRequest, place: str) -> Launcher:
         return InSlurm(plain.name, plain.home, SETTINGS, request.getfixturevalue("slurm_variables"))
     made: Lab = request.getfixturevalue("two_hosts")
     return OnHosts(plain.name, plain.home, SETTINGS, made.hosts, made.ssh if place.endswith("ssh") else str(made.agent))
+
+
+@pytest.fixture(scope="session")
+def world(mpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Worlds of either MPI in each place, shared by the programs of the tests that are repeated there."""
+    folder = tmp_path_factory.mktemp("world")
+    return World(mpi, folder, ("collectives", "functional", "data_parallel", "training"))
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from .worlds import World
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -150,3 +154,11 @@ def mpi(request: pytest.FixtureRequest) -> Launcher:
     """Each MPI in turn: Open MPI and MPICH, or those of openmpi, mpich, impi that ALLGRAD_TEST_MPIS names."""
     launcher: Launcher = request.getfixturevalue(request.param)
     return launcher
+
+
+@pytest.fixture(scope="session")
+def world(mpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Worlds of either MPI in turn, which programs share."""
+    from .worlds import World
+
+    return World(mpi, tmp_path_factory.mktemp("world"))

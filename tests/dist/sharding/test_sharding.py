@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.dist.conftest import Launcher
+    from tests.dist.worlds import World
 
 
-def test_divided_training_is_whole_training_and_goes_on_on_other_numbers_of_ranks(
-    mpi: Launcher, tmp_path: Path
-) -> None:
+def test_divided_training_is_whole_training_and_goes_on_on_other_numbers_of_ranks(world: World) -> None:
     for ranks in (2, 4, 3, 1):
-        outcome = mpi.run(ranks, "sharding.py", str(ranks), str(tmp_path))
+        outcome = world(ranks, "sharding")
         assert outcome.code == 0, outcome.output
         assert outcome.output.count("done") == ranks
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.dist.conftest import Launcher
+    from tests.dist.worlds import World
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_share_what_they_bring_and_keep_what_they_change(mpi: Launcher, ranks: int) -> None:
-    outcome = mpi.run(ranks, "window.py", str(ranks))
+def test_ranks_share_what_they_bring_and_keep_what_they_change(world: World, ranks: int) -> None:
+    outcome = world(ranks, "window")
     assert outcome.code == 0, outcome.output
     assert outcome.output.count("done") == ranks
