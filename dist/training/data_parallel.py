@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import allgrad
 from allgrad import nn
@@ -18,6 +19,7 @@ from ..reproducible.batch_sampler import require_a_shard_for_each
 from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
+from ..sharding.parameters import DividedParameters, row_maker
 from ..world import current
 from .buckets import MIB
 from .reducer import Reducer, require_one_layout
@@ -53,6 +55,9 @@ class DataParallel(nn.Module):
             ``allgrad.initial_seed()``.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
+        shard_parameters: divide the parameters too (ZeRO-3; default False), and with them the gradients. The ranks of one
+            host hold one copy together; those of several gather parameters when they are used, or with ``"host"``
+            hold one copy on each host. See docs/sharding.md.
         check_finite: raise FloatingPointError on every rank, naming ranks and parameters, where any rank's gradient holds
             NaN or infinity (default True).
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
@@ -82,6 +87,7 @@ class DataParallel(nn.Module):
         virtual_shards: int | None = None,
         seed: int | None = None,
         shard_gradients: bool = False,
+        shard_parameters: bool | Literal["host"] = False,
         check_finite: bool = True,
         find_unused_parameters: bool = False,
         gradient_as_bucket_view: bool = False,
@@ -91,6 +97,8 @@ class DataParallel(nn.Module):
         for name, value in (("bucket_cap_mb", bucket_cap_mb), ("first_bucket_mb", first_bucket_mb)):
             if value <= 0:
                 raise ValueError(f"DataParallel({name}={value}): a bucket has a size above 0 MiB, such as 25")
+        if shard_parameters not in (False, True, "host"):
+            raise ValueError(f'DataParallel(shard_parameters={shard_parameters!r}): expected False, True or "host"')
         parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         if not parameters:
             raise RuntimeError(
@@ -103,15 +111,21 @@ class DataParallel(nn.Module):
         self._buffers_moved = False
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
-        if virtual_shards is not None and shard_gradients:
+        self.divided: DividedParameters | None = None
+        if virtual_shards is not None and (shard_gradients or shard_parameters):
+            named = "shard_parameters" if shard_parameters else "shard_gradients"
             raise ValueError(
-                "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
-                "rank: leave shard_gradients out; a ShardedOptimizer divides the optimizer's state all the same"
+                f"DataParallel(virtual_shards=..., {named}=True): the reproducible mode has whole gradients on every "
+                f"rank: leave {named} out; a ShardedOptimizer divides the optimizer's state all the same"
             )
+        make_row = None
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
         elif self._world.comm is not None:
-            make = ScatteringReducer if shard_gradients else Reducer
+            make: Callable[..., Reducer] = ScatteringReducer if shard_gradients or shard_parameters else Reducer
+            if shard_parameters:
+                make_row = row_maker(self._world, copy_per_host=shard_parameters == "host")
+                make = partial(make, make_row=make_row)
             self._reducer = make(
                 type(module).__name__,
                 parameters,
@@ -122,6 +136,9 @@ class DataParallel(nn.Module):
             self._reducer.check_finite = check_finite
         if self._world.comm is not None:
             self._take_from_rank_0([*module.named_parameters(), *module.named_buffers()])
+        if make_row is not None and isinstance(self._reducer, ScatteringReducer):
+            size = int(bucket_cap_mb * MIB)
+            self.divided = DividedParameters(module, self._reducer.rows, make_row, self._world, size)
 
     def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:
         require_a_shard_for_each(self._world.size, shards, "DataParallel")
@@ -150,9 +167,9 @@ class DataParallel(nn.Module):
                 self._reducer.prepare()
         # As self.module, without the search among parameters and buffers, which a small model would notice.
         module: Any = self._modules["module"]
-        if recording() is None:
+        if recording() is None and self.divided is None:
             return module(*args, **kwargs)
-        with span("forward"):
+        with span("forward"), self.divided.forward() if self.divided is not None else nullcontext():
             return module(*args, **kwargs)
 
     def backward(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
@@ -257,6 +274,28 @@ class DataParallel(nn.Module):
             yield
         finally:
             self._reducer.enabled = before
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within this context all parameters are whole on every rank, also those that ``shard_parameters`` has divided.
+
+        Every rank enters it. What ranks change there they all change in the same way: each keeps its share.
+
+        >>> import allgrad as torch
+        >>> from allgrad import dist
+        >>> model = dist.DataParallel(torch.nn.Linear(2, 1), shard_parameters=True)
+        >>> with model.gathered():
+        ...     state = model.module.state_dict()
+        >>> list(state)
+        ['weight', 'bias']
+        """
+        with self.divided.gathered() if self.divided is not None else nullcontext():
+            yield
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what ``state_dict()`` of a wrapper returned; every rank calls it, with the same."""
+        with self.gathered():
+            return super().load_state_dict(state_dict, strict, assign)
 
     def _take_from_rank_0(self, tensors: list[tuple[str, Tensor]]) -> None:
         shapes = ", ".join(f"{name} {tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors)
