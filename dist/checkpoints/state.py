@@ -17,6 +17,12 @@ from ..reproducible.sameness import surroundings
 from ..training.data_parallel import DataParallel
 
 
+def compression_of(value: Any, rank: int) -> list[dict[str, Any]] | None:
+    """Return what the compression of a `DataParallel` has not sent yet, None for all else; all ranks call this."""
+    compressor = value.compressor if isinstance(value, DataParallel) else None
+    return None if compressor is None else compressor.state(rank)
+
+
 def state_of(value: Any) -> tuple[Any, dict[str, Any] | None]:
     """Return what is saved of *value*, and beside it what a `DataParallel` needs to go on to the same bits."""
     if isinstance(value, DataParallel):
@@ -44,13 +50,17 @@ def restorable(name: str, target: Any, saved: Any) -> list[str]:
     return differing + missing + unexpected
 
 
-def put_back(target: Any, saved: Any, reproducible: dict[str, Any] | None) -> None:
+def put_back(
+    target: Any, saved: Any, reproducible: dict[str, Any] | None, compression: list[dict[str, Any]] | None
+) -> None:
     """Load *saved* into *target*."""
     if not isinstance(target, DataParallel):
         target.load_state_dict(saved)
         return
     with target.gathered():
         target.module.load_state_dict(saved)
+    if target.compressor is not None and compression is not None:
+        target.compressor.load(compression)
     if target.virtual_shards is None:
         return
     if reproducible is None:

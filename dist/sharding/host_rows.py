@@ -14,7 +14,7 @@ from allgrad import Tensor
 from allgrad.autograd.graph import increment_version
 
 from ..communication.hosts import first_of_each, neighbours, wait_until
-from ..communication.shared_memory import shared_file
+from ..communication.shared_memory import map_together
 from ..world import Group, mpi
 from .divided import memory_of, set_memory
 from .shares import Row
@@ -51,7 +51,16 @@ class HostRow(Row):
         super().__init__(parameters, group)
         self._hosts = hosts
         self._dtype = parameters[0].detach().numpy().dtype
-        self._mapped = _mapped(hosts.host, group, max(len(self) * self._dtype.itemsize, 1))
+        self._length = max(len(self) * self._dtype.itemsize, 1)
+        self._mapped: mmap.mmap
+        problem = ""
+        try:
+            map_together(hosts.host, self._length, "allgrad-parameters", self._reserve)
+        except OSError as error:
+            problem = str(error)
+        assert group.comm is not None
+        if problems := [text for text in group.comm.allgather(problem) if text]:
+            raise OSError(problems[0])
 
     def adopt(self) -> None:
         """Let all parameters lie in this row, with the values they have, which are the same on every rank; only once."""
@@ -104,31 +113,10 @@ class HostRow(Row):
             lengths = [0 if rank is None else (self.cuts[rank + 1] - self.cuts[rank]) * width for rank in ranks]
             firsts.Allgatherv(mpi().IN_PLACE, (as_bytes, (lengths, starts)))
 
+    def _reserve(self, file: int) -> None:
+        """Take the memory of *file* now, when a lack of it can still be told: later it would end the process."""
+        os.posix_fallocate(file, 0, self._length)
+        self._mapped = mmap.mmap(file, self._length, flags=mmap.MAP_SHARED)
+
     def _wait_for_all(self) -> None:
         wait_until(self._hosts.host.Ibarrier().Test, self._hosts.host)
-
-
-def _mapped(host: MPI.Intracomm, group: Group, length: int) -> mmap.mmap:
-    file, problem = shared_file(host, length, "allgrad-parameters")
-    mapped = None
-    try:
-        if not problem:
-            mapped, problem = _reserved(file, length)
-        # Before the file is closed: the others open it by this process's number for it.
-        assert group.comm is not None
-        problems = [f"rank {rank}: {text}" for rank, text in enumerate(group.comm.allgather(problem)) if text]
-    finally:
-        if file >= 0:
-            os.close(file)
-    if mapped is None or problems:
-        raise OSError("; ".join(problems))
-    return mapped
-
-
-def _reserved(file: int, length: int) -> tuple[mmap.mmap | None, str]:
-    """Return the memory of *file*, taken now (a lack of it would later end the process), and what went wrong, or ""."""
-    try:
-        os.posix_fallocate(file, 0, length)
-        return mmap.mmap(file, length, flags=mmap.MAP_SHARED), ""
-    except OSError as error:
-        return None, str(error)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from allgrad.kernels.sums import scaled_sum
 
 from ..communication.hosts import wait_until
-from .allreduce import Allreduce
 from .window import Counter, Window
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from .rows import Reduction
 
 # Parts end where pages do.
 _PART = 1 << 10
@@ -30,7 +31,7 @@ class HostSum:
     """
 
     def __init__(
-        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Allreduce | None, *, hosts: int
+        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Reduction | None, *, hosts: int
     ) -> None:
         self._window, self._host, self._scale, self._leaders = window, host, scale, leaders
         self._last_move = Counter.ADDED if hosts == 1 else Counter.LANDED
@@ -76,7 +77,7 @@ class HostSum:
         """Whether `is_finite` knows: with several hosts a rank has seen only the sums of its own."""
         return self._last_move is Counter.ADDED
 
-    def _go_on_between_hosts(self, leaders: Allreduce) -> None:
+    def _go_on_between_hosts(self, leaders: Reduction) -> None:
         while self._sent < self._window.least(Counter.ADDED):
             leaders.start(self._sent % self._rows)
             self._sent += 1
