@@ -59,7 +59,7 @@ class DataParallel(nn.Module):
             ``allgrad.initial_seed()``.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
-        autotune: try out other sizes of buckets in the first 40 steps, and keep those that make a step faster by 5 % or more
+        autotune: try out other sizes of buckets in the first 48 steps, and keep those that make a step faster by 5 % or more
             (default False). Until then gradients take up to four times the memory. Numbers stay the same to the bit on
             one host and on two; on more they may not, as MPI adds up messages of other sizes in another order.
         compression: how gradients cross the network between hosts in fewer bytes, such as ``dist.PowerSGD(rank=4)``; None
