@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..training.finite import is_finite
+from allgrad.kernels.sums import is_finite
+
 from .method import Array, Place
 
 

@@ -10,7 +10,8 @@ import itertools
 
 import numpy as np
 
-from ..training.finite import is_finite
+from allgrad.kernels.sums import is_finite
+
 from .codes import CHUNK, Code
 from .feedback import residual_of
 from .method import Array, Exchange, Messages, Place

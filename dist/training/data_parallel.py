@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import allgrad
 from allgrad import nn
@@ -15,12 +16,13 @@ from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
 from ..compression.compressor import Compressor, compressor_for
 from ..compression.method import Compression
-from ..observation.spans import span
+from ..observation.spans import recording, span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
 from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
+from ..sharding.parameters import DividedParameters, row_maker
 from ..world import current
 from .autotune import Autotune, Settings, refuse_autotune
 from .buckets import MIB
@@ -59,6 +61,9 @@ class DataParallel(nn.Module):
             ``allgrad.initial_seed()``.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
+        shard_parameters: divide the parameters too (ZeRO-3; default False), and with them the gradients. The ranks of one
+            host hold one copy together; those of several gather parameters when they are used, or with ``"host"``
+            hold one copy on each host. See docs/sharding.md.
         autotune: try out other sizes of buckets in the first 48 steps, and keep those that make a step faster by 5 % or more
             (default False). Until then gradients take up to four times the memory. Numbers stay the same to the bit on
             one host and on two; on more they may not, as MPI adds up messages of other sizes in another order.
@@ -95,6 +100,7 @@ class DataParallel(nn.Module):
         virtual_shards: int | None = None,
         seed: int | None = None,
         shard_gradients: bool = False,
+        shard_parameters: bool | Literal["host"] = False,
         autotune: bool = False,
         compression: Compression | None = None,
         check_finite: bool = True,
@@ -106,6 +112,8 @@ class DataParallel(nn.Module):
         for name, value in (("bucket_cap_mb", bucket_cap_mb), ("first_bucket_mb", first_bucket_mb)):
             if value <= 0:
                 raise ValueError(f"DataParallel({name}={value}): a bucket has a size above 0 MiB, such as 25")
+        if shard_parameters not in (False, True, "host"):
+            raise ValueError(f'DataParallel(shard_parameters={shard_parameters!r}): expected False, True or "host"')
         parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         if not parameters:
             raise RuntimeError(
@@ -121,22 +129,29 @@ class DataParallel(nn.Module):
         self._compressor: Compressor | None = None
         self._joining: Joining | None = None
         self._tunes, self._hooked = autotune, False
-        if virtual_shards is not None and shard_gradients:
+        self.divided: DividedParameters | None = None
+        scatters = shard_gradients or bool(shard_parameters)
+        if virtual_shards is not None and scatters:
+            named = "shard_parameters" if shard_parameters else "shard_gradients"
             raise ValueError(
-                "DataParallel(virtual_shards=..., shard_gradients=True): the reproducible mode has whole gradients on every "
-                "rank: leave shard_gradients out; a ShardedOptimizer divides the optimizer's state all the same"
+                f"DataParallel(virtual_shards=..., {named}=True): the reproducible mode has whole gradients on every "
+                f"rank: leave {named} out; a ShardedOptimizer divides the optimizer's state all the same"
             )
         self._settings = Settings(first_bucket_mb, bucket_cap_mb)
         if autotune:
-            refuse_autotune(virtual_shards=virtual_shards, shard_gradients=shard_gradients, compression=compression)
+            refuse_autotune(virtual_shards=virtual_shards, shard_gradients=scatters, compression=compression)
         if compression is not None:
             self._compressor = compressor_for(
-                compression, parameters, virtual_shards=virtual_shards, shard_gradients=shard_gradients
+                compression, parameters, virtual_shards=virtual_shards, shard_gradients=scatters
             )
+        make_row = None
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
         elif self._world.comm is not None:
-            make = ScatteringReducer if shard_gradients else self._plain_reducer
+            make: Callable[..., Reducer] = ScatteringReducer if scatters else self._plain_reducer
+            if shard_parameters:
+                make_row = row_maker(self._world, copy_per_host=shard_parameters == "host")
+                make = partial(make, make_row=make_row)
             self._reducer = make(
                 type(module).__name__,
                 parameters,
@@ -149,6 +164,9 @@ class DataParallel(nn.Module):
                 Autotune(self._reducer, self._world, self._settings, self._keep)
         if self._world.comm is not None:
             self._take_over([*module.named_parameters(), *module.named_buffers()], 0)
+        if make_row is not None and isinstance(self._reducer, ScatteringReducer):
+            size = int(bucket_cap_mb * MIB)
+            self.divided = DividedParameters(module, self._reducer.rows, make_row, self._world, size)
 
     def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
         how = rows_of_means if self._compressor is None else self._compressor.lay_out
@@ -180,8 +198,15 @@ class DataParallel(nn.Module):
             self._buffers_moved = allgrad.is_grad_enabled() and self._reducer.enabled
             if self._buffers_moved:
                 self._reducer.prepare()
+        if self.divided is not None:
+            with span("forward"), self.divided.forward():
+                return self.module(*args, **kwargs)
+        # As self.module, without the search among parameters and buffers, which a small model would notice.
+        module: Any = self._modules["module"]
+        if recording() is None:
+            return module(*args, **kwargs)
         with span("forward"):
-            return self.module(*args, **kwargs)
+            return module(*args, **kwargs)
 
     def backward(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
         """Compute a step in the reproducible mode: leave the gradients of the loss in every ``.grad``; return the loss.
@@ -340,6 +365,28 @@ class DataParallel(nn.Module):
             yield
         finally:
             self._reducer.enabled = before
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within this context all parameters are whole on every rank, also those that ``shard_parameters`` has divided.
+
+        Every rank enters it. What ranks change there they all change in the same way: each keeps its share.
+
+        >>> import allgrad as torch
+        >>> from allgrad import dist
+        >>> model = dist.DataParallel(torch.nn.Linear(2, 1), shard_parameters=True)
+        >>> with model.gathered():
+        ...     state = model.module.state_dict()
+        >>> list(state)
+        ['weight', 'bias']
+        """
+        with self.divided.gathered() if self.divided is not None else nullcontext():
+            yield
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what ``state_dict()`` of a wrapper returned; every rank calls it, with the same."""
+        with self.gathered():
+            return super().load_state_dict(state_dict, strict, assign)
 
     @contextmanager
     def join(

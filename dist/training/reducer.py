@@ -19,7 +19,7 @@ from ..watchdog.progress import new_line
 from ..world import Group, World
 from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
-from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
+from .finite import Finiteness
 from .rows import Between, Reduction, lay_out
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class Reducer:
         self.layout = layout
         self._dealt, self._reduction = layout.dealt, layout.reduction
         self._buckets: Sequence[Bucket] = layout.buckets
+        names = [[self._names[i] for i in bucket] for bucket in self._dealt]
+        self._finiteness = Finiteness(self._reduction, self._buckets, names)
         self._what = [f"the reduction of {bucket_name(k, self._slots, each)}" for k, each in enumerate(self._dealt)]
         self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._reset()
@@ -156,7 +158,6 @@ class Reducer:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
-        self._not_finite: list[str] = []
         self._factor = 1.0
         self._began: int | None = None
         self._first_gradient = spans.now()
@@ -227,8 +228,7 @@ class Reducer:
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
             if self.check_finite:
-                found = mark_what_is_not_finite(self._buckets[self._started])
-                self._not_finite += [self._names[self._dealt[self._started][at]] for at in found]
+                self._finiteness.before(self._started)
             self._line.begin(self._what[self._started])
             self._reduction.start(self._started)
             self._started_at.append(spans.now())
@@ -264,15 +264,14 @@ class Reducer:
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
-        not_finite = self._not_finite
-        is_spoilt = self.check_finite and any(map(is_marked, self._buckets))
+        finiteness = self._finiteness
         took = spans.now() - self._first_gradient
         self._reset()
         self.step_times.step()
         if self.after_each is not None:
             self.after_each(took / 1e9)
-        if is_spoilt:
-            raise_not_finite(self._world, not_finite)
+        if self.check_finite:
+            finiteness.require(self._world)
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""
