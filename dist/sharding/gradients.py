@@ -152,8 +152,9 @@ class ScatteringReducer(Reducer):
         self.rows = [make_row([self._parameters[i] for i in bucket], world) for bucket in self._dealt]
         for row in self.rows:
             fix(row)
-        for i, parameter in enumerate(self._parameters):
-            parameter.register_hook(self._making_room_for(i))
+        self._hooks += [
+            parameter.register_hook(self._making_room_for(i)) for i, parameter in enumerate(self._parameters)
+        ]
 
     def _making_room_for(self, i: int) -> Callable[[Tensor], None]:
         def about_to_arrive(gradient: Tensor) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import allgrad
@@ -16,6 +17,7 @@ from ..communication.collectives import send_from
 from ..communication.objects import broadcast_object
 from ..compression.compressor import Compressor, compressor_for
 from ..compression.method import Compression
+from ..elastic.survival import can_survive, votes
 from ..observation.spans import recording, span
 from ..observation.stragglers import StepTime
 from ..reproducible.batch_sampler import require_a_shard_for_each
@@ -23,15 +25,19 @@ from ..reproducible.sameness import require_sameness, use_one_thread
 from ..reproducible.sharded import ShardedStep
 from ..sharding.gradients import ScatteringReducer
 from ..sharding.parameters import DividedParameters, row_maker
-from ..world import current
+from ..world import World, current
 from .autotune import Autotune, Settings, refuse_autotune
 from .buckets import MIB
 from .comm_hook import Hook, HookedReduction
 from .join import Joining, follow, require_that_nothing_else_communicates
+from .kept_buffers import KeptBuffers
 from .reducer import Reducer, require_one_layout, rows_of_means
 
 if TYPE_CHECKING:
     from allgrad import Tensor
+
+# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
+_number_of_model = count(1)
 
 
 class DataParallel(nn.Module):
@@ -124,6 +130,7 @@ class DataParallel(nn.Module):
         self.broadcast_buffers = broadcast_buffers
         self._world = current()
         self._buffers_moved = False
+        self._kept = KeptBuffers(module)
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
         self._compressor: Compressor | None = None
@@ -147,20 +154,21 @@ class DataParallel(nn.Module):
         make_row = None
         if virtual_shards is not None:
             self._shard(virtual_shards, seed, parameters)
-        elif self._world.comm is not None:
+        else:
             make: Callable[..., Reducer] = ScatteringReducer if scatters else self._plain_reducer
-            if shard_parameters:
+            if shard_parameters and self._world.comm is not None:
                 make_row = row_maker(self._world, copy_per_host=shard_parameters == "host")
                 make = partial(make, make_row=make_row)
-            self._reducer = make(
-                type(module).__name__,
+            self._check_finite = check_finite
+            self._make_reducer = partial(
+                make,
+                f"model {next(_number_of_model)}, {type(module).__name__}",
                 parameters,
-                self._world,
                 first_bytes=int(first_bucket_mb * MIB),
                 bytes_=int(bucket_cap_mb * MIB),
             )
-            self._reducer.check_finite = check_finite
-            if autotune:
+            self._reduce_in(self._world)
+            if autotune and self._reducer is not None:
                 Autotune(self._reducer, self._world, self._settings, self._keep)
         if self._world.comm is not None:
             self._take_over([*module.named_parameters(), *module.named_buffers()], 0)
@@ -171,6 +179,31 @@ class DataParallel(nn.Module):
     def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
         how = rows_of_means if self._compressor is None else self._compressor.lay_out
         return Reducer(*args, lay_out=how, **kwargs)
+
+    def _reduce_in(self, world: World) -> None:
+        """Reduce gradients over *world* from now on, which all of its ranks do at the same time."""
+        before, self._world = self._reducer, world
+        if before is not None:
+            self._refuse_other_ranks()
+            self._kept.put_back(before.steps)
+            before.retire()
+        self._reducer = None if world.comm is None else self._make_reducer(world=world)
+        if self._reducer is not None:
+            self._reducer.check_finite = self._check_finite
+            self._reducer.enabled = before is None or before.enabled
+        self._kept = KeptBuffers(self.module)
+
+    def _refuse_other_ranks(self) -> None:
+        lost = {
+            "shard_parameters": "a share of the parameters is" if self.divided is not None else "",
+            "register_comm_hook": "the hook's state may be" if self._hooked else "",
+        }
+        for name, what in lost.items():
+            if what:
+                raise RuntimeError(
+                    f"DataParallel: ranks have died, and with {name} {what} gone with them: start again from a checkpoint "
+                    "(allgrad run --restarts)"
+                )
 
     def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:
         require_a_shard_for_each(self._world.size, shards, "DataParallel")
@@ -190,14 +223,11 @@ class DataParallel(nn.Module):
             if not self._sharded.running:
                 _refuse_backward(output)
             return output
+        if self._world is not current():
+            with votes.preparing():
+                self._reduce_in(current())
         if self._reducer is not None:
-            self._meet_before_forward()
-            buffers = list(self.module.named_buffers()) if self._buffers_moved and self.broadcast_buffers else []
-            if buffers:
-                self._take_over(buffers, 0 if self._joining is None else self._joining.buffers())
-            self._buffers_moved = allgrad.is_grad_enabled() and self._reducer.enabled
-            if self._buffers_moved:
-                self._reducer.prepare()
+            self._begin(self._reducer)
         if self.divided is not None:
             with span("forward"), self.divided.forward():
                 return self.module(*args, **kwargs)
@@ -207,6 +237,18 @@ class DataParallel(nn.Module):
             return module(*args, **kwargs)
         with span("forward"):
             return module(*args, **kwargs)
+
+    def _begin(self, reducer: Reducer) -> None:
+        """Before a forward pass: agree on the buffers, and let *reducer* be ready for the backward pass."""
+        self._meet_before_forward()
+        moved, self._buffers_moved = self._buffers_moved, allgrad.is_grad_enabled() and reducer.enabled
+        if self._buffers_moved:
+            reducer.prepare()
+        buffers = list(self.module.named_buffers()) if moved and self.broadcast_buffers else []
+        if buffers:
+            self._take_over(buffers, 0 if self._joining is None else self._joining.buffers())
+        if allgrad.is_grad_enabled() and can_survive():
+            self._kept.keep(reducer.steps)
 
     def backward(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
         """Compute a step in the reproducible mode: leave the gradients of the loss in every ``.grad``; return the loss.

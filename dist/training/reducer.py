@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count, zip_longest
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
 from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
@@ -50,10 +51,6 @@ class Layout:
     reduction: Reduction
 
 
-# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
-_number_of_model = count(1)
-
-
 class Reducer:
     """Reduces the gradients of *parameters*, pairs of name and leaf, over the ranks of *comm*, bucket by bucket.
 
@@ -61,6 +58,8 @@ class Reducer:
     every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A
     bucket starts as soon as its last gradient is there; what has not come when the backward pass ends is unused,
     counts as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
+
+    *name* tells its model from others, and *steps* counts the backward passes whose reduction all ranks have agreed on.
 
     Raises RuntimeError on every rank, naming parameters and ranks, when the ranks have different parameters.
     """
@@ -82,6 +81,7 @@ class Reducer:
         """Called after each step, with the seconds from its first gradient to its last mean."""
         self.before_each: Callable[[], float] | None = None
         """Called before gradients are reduced; returns by what to multiply their means."""
+        self.steps = 0
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
@@ -92,17 +92,25 @@ class Reducer:
         dealt = self.deal(first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
-        model = f"model {next(_number_of_model)}, {name}"
-        self._line = new_line(f"gradients of {model}", world.ranks)
-        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, dealt[0])}"
+        self._line = new_line(f"gradients of {name}", world.ranks)
+        self._announced = f"the gradients of {name}, first {bucket_name(0, slots, dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
         self.step_times = StepTimes(world.comm.Dup())
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
         self.use(self.laid_out(dealt))
-        for i, parameter in enumerate(self._parameters):
+        self._hooks: list[Handle] = [
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+            for i, parameter in enumerate(self._parameters)
+        ]
+
+    def retire(self) -> None:
+        """Reduce no more, whatever was under way: the world has become another one."""
+        for hook in [*self._hooks, *([self._polling] if self._polling else [])]:
+            hook.remove()
+        for parameter in self._parameters:
+            set_gradient_destination(parameter, None)
 
     def deal(self, first_bytes: int, bytes_: int) -> list[list[int]]:
         """Return which parameters would lie in which bucket, by their numbers; see `buckets.deal`."""
@@ -142,12 +150,14 @@ class Reducer:
                 "let its exception end the run, and start again from a checkpoint"
             )
         if self._polling is None:
+            votes.begin()
             self._polling = add_between_operations(self._poll)
 
     def take_part(self, factor: float) -> None:
         """Reduce the gradients of the other ranks, to which this one adds none; the means times *factor* are shown here too."""
         for parameter in self._parameters:
             parameter.grad = None
+        votes.begin()
         self._running = True
         self._first_gradient = spans.now()
         self._factor = factor
@@ -260,6 +270,8 @@ class Reducer:
             self._start_what_is_ready()
             while self._finished < self._started:
                 self._finish_next()
+            votes.approve(self._world)
+        self.steps += 1
         self._show_means()
         if self._polling is not None:
             self._polling.remove()

@@ -213,7 +213,7 @@ def check_a_step_of_another_model_or_another_call_is_named_on_every_rank() -> No
     odd = RANK == 1
     expect(
         RuntimeError,
-        f"rank 1: {reducing._announced if odd else 'the gradients of model'}",
+        f"rank 1: {reducing._announced if odd else 'the gradients of Leaves'}",
         lambda: loss_of(other if odd else one, 1).backward(),
     )
     if odd:
