@@ -70,7 +70,7 @@ class DataParallel(nn.Module):
         shard_parameters: divide the parameters too (ZeRO-3; default False), and with them the gradients. The ranks of one
             host hold one copy together; those of several gather parameters when they are used, or with ``"host"``
             hold one copy on each host. See docs/sharding.md.
-        autotune: try out other sizes of buckets in the first 40 steps, and keep those that make a step faster by 5 % or more
+        autotune: try out other sizes of buckets in the first 48 steps, and keep those that make a step faster by 5 % or more
             (default False). Until then gradients take up to four times the memory. Numbers stay the same to the bit on
             one host and on two; on more they may not, as MPI adds up messages of other sizes in another order.
         compression: how gradients cross the network between hosts in fewer bytes, such as ``dist.PowerSGD(rank=4)``; None

@@ -34,7 +34,9 @@ def test_every_way_keeps_its_promises_between_hosts(
     request: pytest.FixtureRequest, launcher: str, ranks: int, on_a_host: int
 ) -> None:
     mpi: Launcher = request.getfixturevalue(launcher)
-    outcome = mpi.run(ranks, "compression.py", str(ranks), env={"ALLGRAD_RANKS_PER_WINDOW": str(on_a_host)})
+    outcome = mpi.run(
+        ranks, "compression.py", str(ranks), env={"ALLGRAD_RANKS_PER_WINDOW": str(on_a_host)}, timeout=180.0
+    )
     assert outcome.code == 0, outcome.output
     assert outcome.output.count("done") == ranks
 

@@ -18,6 +18,7 @@ TINY = 1 / 1024
 MEAN = (SIZE + 1) / 2
 CANDIDATES[:] = [autotune.Settings(TINY, 4 * TINY), autotune.Settings(1, 1), autotune.Settings(1, 8)]
 STEPS = (1 + ROUNDS) * 3  # the last two of these deal alike
+AGAIN = (1 + ROUNDS) * 2  # steps in which a winner has to win once more
 
 
 class Steps(nn.Module):
@@ -45,8 +46,10 @@ def train(model: Any, steps: int) -> None:
 
 def pretend(model: Any, seconds: Callable[[int], float]) -> None:
     """Let every step be taken to last *seconds* of the number of its buckets, whatever a busy machine takes."""
-    told = model._reducer.after_each
-    model._reducer.after_each = lambda took: told(seconds(len(model._reducer._dealt)) if took > 0 else 0)
+    tuner = model._reducer.after_each.__self__
+    told = tuner.step
+    tuner.step = lambda took: told(seconds(len(model._reducer._dealt)) if took > 0 else 0)
+    model._reducer.after_each = tuner.step
 
 
 def check_the_fastest_is_kept_and_is_the_same_on_all_ranks() -> None:
@@ -57,7 +60,7 @@ def check_the_fastest_is_kept_and_is_the_same_on_all_ranks() -> None:
         return
     # Rank 0 alone is slow, wherever there is more than one bucket: the slowest counts.
     pretend(model, lambda buckets: 0.2 if RANK == 0 and buckets > 1 else 0.1)
-    train(model, STEPS - 1)
+    train(model, STEPS + AGAIN - 1)
     assert model.settings == before
     train(model, 1)
     assert model.settings.tuned
@@ -76,6 +79,19 @@ def check_what_was_asked_for_is_kept_unless_another_is_clearly_better() -> None:
     train(model, STEPS)
     assert model.settings.tuned
     assert model.settings.ratio == 1
+    assert len(model._reducer._dealt) == 5
+
+
+def check_a_winner_by_chance_does_not_win_twice() -> None:
+    model = made()
+    if SIZE == 1:
+        return
+    steps = iter(range(STEPS * 2 // 3))
+    pretend(model, lambda buckets: 0.1 if buckets == 5 or next(steps, None) is None else 0.05)
+    train(model, STEPS + 2)
+    assert not model.settings.tuned
+    train(model, AGAIN - 2)
+    assert model.settings.tuned
     assert len(model._reducer._dealt) == 5
 
 
