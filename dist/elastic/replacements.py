@@ -38,6 +38,17 @@ class Replacements:
             self._coming.Revoke()
             self._coming = None
 
+    def dismiss(self) -> None:
+        """At the end of the loop: wait for those that are on their way, whom the launcher waits for too, and let them end."""
+        coming, self._coming = self._coming, None
+        if coming is None or current().rank != 0:
+            return
+        while not coming.Iprobe(tag=_READY):
+            if coming.Is_revoked() or coming.Get_failed().size:
+                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        _answer(coming, come=False)
+
     def attend(self) -> bool:
         """Between two steps: start what is wanted, and let in who is ready; return whether the world has changed."""
         if self._coming is None and not self._wanted:
@@ -76,9 +87,7 @@ class Replacements:
         if found == "gone":
             return False
         if world.rank == 0:
-            coming.recv(tag=_READY)
-            for rank in range(coming.Get_remote_size()):
-                coming.send(None, rank, _COME)
+            _answer(coming, come=True)
         grown = _merge(coming, high=False)
         states = {name: state_of(part) for name, part in self._parts.items()} if grown.rank == 0 else None
         _comm(grown).bcast((states, self._loader.state_dict(), self._loader.batch_sampler.epoch, random_state()))
@@ -104,18 +113,27 @@ class Replacements:
         self._loader.batch_sampler.set_epoch(epoch)
 
 
+def _answer(coming: MPI.Intercomm, *, come: bool) -> None:
+    coming.recv(tag=_READY)
+    for rank in range(coming.Get_remote_size()):
+        coming.send(come, rank, _COME)
+
+
 def _wait_to_be_let_in() -> MPI.Intercomm:
     started, others = mpi().COMM_WORLD, mpi().Comm.Get_parent()
     for comm in (started, others):
         comm.Set_errhandler(mpi().ERRORS_RETURN)
     started.Barrier()
-    if started.rank == 0:
-        others.send(None, 0, _READY)
+    told = False
     while not others.Iprobe(0, _COME):
         if others.Is_revoked() or others.Get_failed().size:
             leave()
+        if started.rank == 0 and not told:
+            others.send(None, 0, _READY)
+            told = True
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    others.recv(source=0, tag=_COME)
+    if not others.recv(source=0, tag=_COME):
+        leave()
     found: MPI.Intercomm = others
     return found
 

@@ -105,6 +105,8 @@ def _epochs(loader: _Loader, epochs: int, replacements: Replacements | None) -> 
     for epoch in range(loader.batch_sampler.epoch, epochs):
         loader.batch_sampler.set_epoch(epoch)
         yield from _steps(loader, replacements)
+    if replacements is not None:
+        replacements.dismiss()
 
 
 def _steps(loader: _Loader, replacements: Replacements | None) -> Iterator[ElasticStep]:
