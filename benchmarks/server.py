@@ -5,7 +5,6 @@ Run as `python benchmarks/server.py [PART ...]`, with some of the names in PARTS
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -322,24 +321,6 @@ def measure_queue(folder: Path) -> None:
         client.cancel(blocker.id)
 
 
-def measure_ray(folder: Path) -> None:
-    """Ray's job server, where it is installed: submits per second."""
-    try:
-        ray = importlib.import_module("ray.job_submission")
-    except ModuleNotFoundError:
-        print("Ray is not installed; its job server is left out")
-        return
-    subprocess.run(["ray", "start", "--head", "--include-dashboard=true"], check=True, stdout=subprocess.DEVNULL)
-    try:
-        client = ray.JobSubmissionClient("http://127.0.0.1:8265")
-        begun = time.perf_counter()
-        for _ in range(20):
-            client.submit_job(entrypoint="true")
-        tell("Ray: submits, one client (not durable)", 20 / (time.perf_counter() - begun), "/s")
-    finally:
-        subprocess.run(["ray", "stop", "--force"], check=True, stdout=subprocess.DEVNULL)
-
-
 def cancel_all(client: Client) -> None:
     """Leave no process behind."""
     for job in client.list(state=[JobState.RUNNING, JobState.STARTING]):
@@ -352,7 +333,6 @@ PARTS = {
     "restart": measure_restart,
     "crowd": measure_crowd,
     "queue": measure_queue,
-    "ray": measure_ray,
 }
 
 

@@ -1,10 +1,13 @@
 """How fast and how small the server is: start to SERVING, one job from end to end, its supervisor, durable submits.
 
-Run as `python benchmarks/server_start.py [REPEATS]`. Prints the median and the range of each figure.
+Run as `python benchmarks/server_start.py [REPEATS] [--ray PYTHON]`. Prints the median and the range of each figure.
+With the Python of an environment where `ray[default]` is installed, Ray's job server is asked for the same, in turn.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -29,12 +32,17 @@ SUBMITS = 200
 
 def main() -> None:
     """Measure and print."""
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("repeats", nargs="?", type=int, default=5)
+    parser.add_argument("--ray", type=Path, metavar="PYTHON")
+    asked = parser.parse_args()
     figures: dict[str, list[float]] = {}
-    for _ in range(repeats):
+    for _ in range(asked.repeats):
         with tempfile.TemporaryDirectory() as folder:
             for name, value in measure(Path(folder)):
                 figures.setdefault(name, []).append(value)
+        for name, value in peer(asked.ray) if asked.ray else ():
+            figures.setdefault(name, []).append(value)
     for name, values in figures.items():
         print(f"{name:54} {statistics.median(values):8.3f}  ({min(values):.3f} to {max(values):.3f})")
 
@@ -51,6 +59,7 @@ def measure(home: Path) -> Iterator[tuple[str, float]]:
                 f"submit and follow {argv[0]} in a new process, s (target 2.0)",
                 timed(partial(follow, home, argv)),
             )
+        yield "`allgrad submit --follow true`, s (target 1.5)", timed(partial(submit, home))
         with Client(home=home) as client:
             yield "supervisor of a job that reports nothing, RSS MB", supervisor(client, ["sleep", "60"])
             yield (
@@ -62,6 +71,13 @@ def measure(home: Path) -> Iterator[tuple[str, float]]:
             yield "durable submits per second, one client", SUBMITS / took
             for job in client.list():
                 client.cancel(job.id)
+
+
+def peer(python: Path) -> Iterator[tuple[str, float]]:
+    """Yield what Ray's job server takes for the same."""
+    script = Path(__file__).with_name("ray_jobs.py")
+    done = subprocess.run([sys.executable, script, python], stdout=subprocess.PIPE, text=True, check=True)
+    yield from json.loads(done.stdout).items()
 
 
 @contextmanager
@@ -89,6 +105,12 @@ def follow(home: Path, argv: list[str]) -> None:
     """Submit a job from a fresh Python process and follow it to its end, as the command line does."""
     done = subprocess.run([sys.executable, "-c", _FOLLOW, str(home), *argv], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == JobState.SUCCEEDED, done.stdout
+
+
+def submit(home: Path) -> None:
+    """Submit a job and follow it to its end by the command line."""
+    command = [str(Path(sys.executable).with_name("allgrad")), "submit", "--home", str(home), "--follow", "true"]
+    subprocess.run(command, capture_output=True, check=True)
 
 
 def supervisor(client: Client, argv: list[str]) -> float:

@@ -76,23 +76,31 @@ class Download:
         self._target = Path(to)
         self._part = self._target.with_name(f"{self._target.name}.part")
         self._digest = ""
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Download:
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self._part.open("ab")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def question(self) -> Stream[Any, tuple[bytes, str]]:
         """Return the question that goes on from here."""
-        return files.download(self._job_id, self._path, self._file.tell())
+        return files.download(self._job_id, self._path, self._offset())
 
     def take(self, data: bytes, digest: str) -> None:
-        """Write down what has come."""
+        """Write down what has come. Makes the file only now: a refused download leaves nothing behind."""
+        if self._file is None:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("ab")
         self._file.write(data)
         self._digest = digest or self._digest
+
+    def _offset(self) -> int:
+        if self._file is not None:
+            return self._file.tell()
+        return self._part.stat().st_size if self._part.exists() else 0
 
     def keep(self) -> Path:
         """Return the file, once all of it is there and sound. Raises AllgradError if it is not."""

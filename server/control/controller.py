@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 from ..access import rules as access
 from ..access.rules import AuditRecord, Quota
-from ..errors import InvalidRequest, JobNotFound, JobStateConflict, QuotaExceeded, ServerBusy, SweepNotFound
+from ..errors import InvalidRequest, JobNotFound, JobStateConflict, ServerBusy, SweepNotFound
 from ..failpoints import reach
 from ..files import trash
 from ..files.uploads import Uploads
@@ -26,15 +25,15 @@ from ..jobs.causes import Cause
 from ..jobs.job import Alert, Event, Job, JobState, StateChanged, Sweep
 from ..jobs.lifecycle import Action, Happening
 from ..jobs.policies import check_priority, check_sweep
-from ..jobs.spec import After, JobSpec, SweepSpec
+from ..jobs.spec import JobSpec, SweepSpec
 from ..jobs.sweeps import job_specs
-from ..service.requests import check_request_id, check_spec
 from ..store import JobFilter, Store
 from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
+from .admission import Admission, new_id
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
-from .retention import Retention, forget_uploads
+from .retention import Retention, forget_job, forget_uploads
 from .stalls import StallWatch
 from .sweeping import EarlyStopper
 from .tracked import Tracked
@@ -42,7 +41,6 @@ from .work import Work
 
 Answer = TypeVar("Answer")
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TRACK_POLL = 0.01
 _DISK_PAUSE = 1.0
 _CANCEL_PATIENCE = 3.0
@@ -67,6 +65,9 @@ class Control:
         self._dispatcher = Dispatcher(
             self._tracked, settings, self._apply, self._state_of, self._sweep_spec, self.quotas
         )
+        self._admission = Admission(
+            settings, self.uploads, self._tracked, self.quotas, self._state_of, self._knows, self.read
+        )
         self._stalls = StallWatch(self._tracked, settings.stall_after, self._tell_silence)
         self._early_stopper = EarlyStopper(store, self._sweep_spec, self._stop_early)
 
@@ -85,7 +86,7 @@ class Control:
         for tracked in list(self._tracked.values()):
             if tracked.job.state.holds_slots:
                 alive += await self._attempts.take_up(tracked)
-            await self._dispatcher.learn(tracked.job)
+            await self._dispatcher.learn(tracked)
         self._work.spawn(asyncio.to_thread(self._store.check_metrics))
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
         self._work.spawn(self._dispatcher.run())
@@ -96,31 +97,34 @@ class Control:
             self._work.spawn(Retention(self.settings.keep_finished, old, self.delete).run())
         return alive
 
-    async def submit(self, spec: JobSpec, request_id: str) -> Job:
-        """Accept a job: when this returns, it is on disk. Raises InvalidRequest, RequestIdTaken."""
-        check_request_id(request_id)
-        await self.read(self._check, [spec], request_id)
+    async def submit(self, spec: JobSpec, request_id: str, packed: bytes | None = None) -> Job:
+        """Accept a job: when this returns, it is on disk. *packed*: the spec, serialised, if at hand.
+
+        Raises InvalidRequest, RequestIdTaken, QuotaExceeded.
+        """
+        await self._admission.check([spec], request_id)
         job = self._new_job(spec)
-        self._check_quota([job])
+        most = self._admission.most_queued([job])
         access.about(job.id)
-        number, made = await self._store.insert(job, request_id, StateChanged(0, job.created, job.state))
+        entered = StateChanged(0, job.created, job.state)
+        number, made = await self._store.insert(job, request_id, entered, most, packed)
         reach("submit-stored")
-        if made.id == job.id:
-            await self._track(number, job)
-        return await self.get(made.id)
+        if made.id != job.id:
+            return await self.get(made.id)
+        await self._track(number, job)
+        return self._dispatcher.explained(job, new=True)
 
     async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
         """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
-        check_request_id(request_id)
         check_sweep(spec)
-        identity = _new_id()
+        identity = new_id()
         specs = job_specs(identity, spec)
-        await self.read(self._check, specs, request_id)
+        await self._admission.check(specs, request_id)
         jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
-        self._check_quota(jobs)
+        most = self._admission.most_queued(jobs)
         sweep = Sweep(identity, spec, time.time(), jobs)
         access.about(identity)
-        made, numbers = await self._store.insert_sweep(sweep, request_id)
+        made, numbers = await self._store.insert_sweep(sweep, request_id, most)
         for number, job in zip(numbers, jobs, strict=False):
             await self._track(number, job)
         return await self.sweep(made)
@@ -176,14 +180,7 @@ class Control:
                 "wait for that one, or cancel it",
                 job_id=job_id,
             )
-        await self.read(trash.set_aside, self._home, job_id)
-        reach("delete-begun")
-        try:
-            await self._store.delete(number, job)
-        except ServerBusy:
-            await self.read(trash.put_back, self._home, job_id)
-            raise
-        await self.read(trash.remove, self._home, job_id)
+        await forget_job(self._home, self._store, number, job)
 
     async def get(self, job_id: str) -> Job:
         """Return a job, one that waits with the reason why. Raises JobNotFound."""
@@ -311,41 +308,22 @@ class Control:
         specs = [tracked.job.spec for tracked in self._tracked.values()]
         return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
-    def _check(self, specs: Sequence[JobSpec], request_id: str) -> None:
-        """Raise InvalidRequest if one of *specs* can never run, unless the request was accepted before."""
-        if request_id and self._store.reader.knows(request_id):
-            return
-        for spec in specs:
-            check_spec(spec, self.settings.slots, self.settings.threads, self.uploads)
-            for need in spec.after:
-                state = self._store.reader.state(need.job_id)
-                hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)
-                if state is None or hopeless:
-                    found = "there is no such job" if state is None else f"that job is {state}"
-                    raise InvalidRequest(
-                        f"the job cannot run after job {need.job_id}", found, "see: allgrad list", field="spec.after"
-                    )
-
-    def _check_quota(self, jobs: Sequence[Job]) -> None:
-        """Raise QuotaExceeded if one of *jobs* could never run for its user."""
-        quota = self.quotas.get(jobs[0].owner)
-        most = max(map(self._dispatcher.slots_of, jobs))
-        if quota and 0 < quota.slots < most:
-            raise QuotaExceeded(
-                f"the job takes {most} slots",
-                f"user {quota.user} may have {quota.slots} at once",
-                "ask for fewer ranks or threads, or an administrator for more",
-            )
-
     def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
-        now, identity = self._dispatcher.now(), _new_id()
-        output = str(self._home.output_dir(identity))
-        made = Job(identity, spec, created=now, output_dir=output, priority=spec.priority, queued=now, sweep=sweep)
-        return replace(made, owner=access.caller().user)
+        now, identity = self._dispatcher.now(), new_id()
+        return Job(
+            identity,
+            spec,
+            created=now,
+            output_dir=str(self._home.output_dir(identity)),
+            priority=spec.priority,
+            queued=now,
+            sweep=sweep,
+            owner=access.caller().user,
+        )
 
     async def _track(self, number: int, job: Job) -> None:
-        self._tracked[job.id] = Tracked(number, job, 1)
-        await self._dispatcher.learn(job)
+        tracked = self._tracked[job.id] = Tracked(number, job, 1)
+        await self._dispatcher.learn(tracked)
 
     async def _ask(self, job_id: str, happening: Happening, verb: str) -> Job:
         """Let *happening* happen to a job; raise JobStateConflict if it cannot."""
@@ -359,6 +337,9 @@ class Control:
 
     async def _state_of(self, job_id: str) -> JobState | None:
         return await self.read(self._store.reader.state, job_id)
+
+    async def _knows(self, request_id: str) -> bool:
+        return await self.read(self._store.reader.knows, request_id)
 
     async def _sweep_spec(self, sweep_id: str) -> SweepSpec | None:
         return await self.read(self._store.reader.sweep_spec, sweep_id)
@@ -413,7 +394,3 @@ class Control:
                     raise
                 log.warning("%s", error)
                 await asyncio.sleep(_DISK_PAUSE)
-
-
-def _new_id() -> str:
-    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))

@@ -7,12 +7,12 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from ..access.rules import Quota
 from ..jobs import cores, lifecycle
-from ..jobs.causes import Cause, NeedsTurn, OnHold
+from ..jobs.causes import Cause, InBatchQueue, OnHold
 from ..jobs.job import Job, JobState
 from ..jobs.scheduler import Plan, Running, Situation, Waiting
 from ..jobs.spec import SweepSpec
@@ -60,6 +60,8 @@ class Dispatcher:
         self._woken = asyncio.Event()
         self._plan = Plan(Situation(0.0, settings.slots, (), ()))
         self._stale = True
+        self._grown = False
+        """Whether jobs have come since the plan was made that leave its decision as it is."""
         self._plan_ends = math.inf
         self._plan_serves_until = 0.0
         self._queued_last = 0.0
@@ -72,11 +74,13 @@ class Dispatcher:
         self._queued_last = max(self._queued_last, time.time())
         return self._queued_last
 
-    async def learn(self, job: Job) -> None:
-        """Get to know what *job*, which is tracked, depends on."""
+    async def learn(self, tracked: Tracked) -> None:
+        """Get to know a job, and what it depends on."""
+        job = tracked.job
         self._queued_last = max(self._queued_last, job.queued)
-        self._needed.update(need.job_id for need in job.spec.after)
-        self._members.update([job.sweep])
+        for need in job.spec.after:
+            self._needed[need.job_id] += 1
+        self._members[job.sweep] += 1
         for need in job.spec.after:
             if need.job_id not in self._tracked and need.job_id not in self._ended:
                 state = await self._state_of(need.job_id)
@@ -86,7 +90,10 @@ class Dispatcher:
             spec = await self._sweep_spec(job.sweep)
             if job.sweep in self._members:
                 self._parallel[job.sweep] = spec.max_parallel if spec else 0
-        self.wake()
+        if self._changes_nothing(tracked):
+            self._grown = True
+        else:
+            self.wake()
 
     def forget(self, job: Job) -> None:
         """Take note that *job*, which learn() was told of, has ended; what only it depended on is forgotten."""
@@ -108,16 +115,16 @@ class Dispatcher:
         return next((job.id for job in every if any(need.job_id == job_id for need in job.spec.after)), None)
 
     def wake(self) -> None:
-        """Take note that something has changed."""
+        """Take note that something has changed on which a decision may depend."""
         self._stale = True
         self._woken.set()
 
     @property
     def plan(self) -> Plan:
         """What follows from the jobs as they are."""
-        if self._stale or time.time() >= self._plan_ends:
+        if self._stale or self._grown or time.time() >= self._plan_ends:
             begun = time.monotonic()
-            self._plan, self._stale = Plan(self._situation()), False
+            self._plan, self._stale, self._grown = Plan(self._situation()), False, False
             self._plan_ends = self._plan.decision.look_again
             took = time.monotonic() - begun
             self._plan_serves_until = begun + (_REUSE * took if len(self._tracked) > _LONG else 0.0)
@@ -125,24 +132,38 @@ class Dispatcher:
 
     def slots_of(self, job: Job) -> int:
         """Return how many slots a job takes."""
-        return cores.slots_of(job.ranks, job.spec.threads, self._settings.threads)
+        return cores.slots_here(job.spec, self._settings.threads)
 
     def causes(self, job: Job) -> list[Cause]:
         """Return what keeps *job* from running, if it waits."""
         if job.state is JobState.PAUSED:
             return [OnHold(job.id)]
-        return self.plan.causes(job.id) if job.state is JobState.QUEUED else []
+        if job.state is JobState.STARTING and job.reason:
+            return [InBatchQueue(job.spec.launcher, job.reason)]
+        return self._causes(job, self.plan) if job.state is JobState.QUEUED else []
 
-    def explained(self, job: Job) -> Job:
-        """Return *job* with the reason why it waits, if it does: as it was a moment ago, if the queue is long."""
+    def explained(self, job: Job, *, new: bool = False) -> Job:
+        """Return *job* with the reason why it waits, if it does: as it was a moment ago, if the queue is long.
+
+        *new*: it has just come, so that it is enough to know what came before.
+        """
         if job.state is not JobState.QUEUED or job.id not in self._tracked:
             return job
-        recent = self._plan if time.monotonic() < self._plan_serves_until else self.plan
-        causes = recent.causes(job.id)
-        if not causes and recent.head:  # it came after the plan was made
-            causes = [NeedsTurn(recent.head.id, len(recent.line))]
-        words = "; ".join(map(str, causes))
+        serves = (new and not self._stale) or time.monotonic() < self._plan_serves_until
+        words = "; ".join(map(str, self._causes(job, self._plan if serves else self.plan)))
         return replace(job, reason=", ".join(filter(None, (job.reason, words))))
+
+    def _causes(self, job: Job, plan: Plan) -> list[Cause]:
+        tracked = self._tracked.get(job.id)
+        if tracked is None or tracked.job.state is not JobState.QUEUED:
+            return []
+        return plan.causes(self._waiting(tracked), self._states(job))
+
+    def _changes_nothing(self, tracked: Tracked) -> bool:
+        """Return whether a job that has just come leaves the decision as it is: then it need not be made again."""
+        if self._stale or tracked.job.state is not JobState.QUEUED:
+            return False
+        return self._plan.unmoved_by(self._waiting(tracked), self._states(tracked.job))
 
     async def run(self) -> None:
         """Decide whenever something has changed, for ever."""
@@ -195,15 +216,17 @@ class Dispatcher:
             elif tracked.job.state.holds_slots:
                 running.append(self._running(tracked.job, now))
         parallel = {sweep: limit for sweep, limit in self._parallel.items() if limit}
-        states = dict(self._states()) if self._needed else {}
+        states = {job_id: state for job_id in self._needed if (state := self._state(job_id)) is not None}
         return Situation(now, self._settings.slots, waiting, running, states, parallel, self._quotas)
 
-    def _states(self) -> Iterator[tuple[str, JobState]]:
-        for job_id in self._needed:
-            tracked = self._tracked.get(job_id)
-            state = tracked.job.state if tracked else self._ended.get(job_id)
-            if state is not None:
-                yield job_id, state
+    def _states(self, job: Job) -> Mapping[str, JobState]:
+        """Return the states of the jobs that *job* depends on."""
+        found = ((need.job_id, self._state(need.job_id)) for need in job.spec.after)
+        return {job_id: state for job_id, state in found if state is not None}
+
+    def _state(self, job_id: str) -> JobState | None:
+        tracked = self._tracked.get(job_id)
+        return tracked.job.state if tracked else self._ended.get(job_id)
 
     def _waiting(self, tracked: Tracked) -> Waiting:
         job = tracked.job

@@ -7,8 +7,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from ..errors import AllgradError
+from ..errors import AllgradError, ServerBusy
+from ..failpoints import reach
+from ..files import trash
 from ..files.uploads import Uploads
+from ..home import Home
+from ..jobs.job import Job
+from ..store import Store
 
 LOOK = 600.0
 """Seconds between looks for jobs that have become old."""
@@ -28,6 +33,18 @@ async def forget_uploads(keep: float, uploads: Uploads, needed: Callable[[], Col
         except OSError:
             log.exception("uploads cannot be forgotten")
         await asyncio.sleep(LOOK)
+
+
+async def forget_job(home: Home, store: Store, number: int, job: Job) -> None:
+    """Forget a finished job, and delete its files. Raises ServerBusy, and all is as it was, if the disk is full."""
+    await asyncio.to_thread(trash.set_aside, home, job.id)
+    reach("delete-begun")
+    try:
+        await store.delete(number, job)
+    except ServerBusy:
+        await asyncio.to_thread(trash.put_back, home, job.id)
+        raise
+    await asyncio.to_thread(trash.remove, home, job.id)
 
 
 class Retention:

@@ -8,6 +8,7 @@ enough of the running ones must have ended, and only what leaves that time untou
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ class Plan:
                 found.look_again = min(found.look_again, job.not_before)
             elif job.slots <= slots:
                 found.line.append(job)
-        found.line.sort(key=_RANK)
+        found.line.sort(key=lambda job: (job.slots > 0, _RANK(job)))  # who takes nothing waits for nobody
         return found
 
     @cached_property
@@ -158,26 +159,36 @@ class Plan:
         """When the head starts at the latest."""
         return self._outcome[2]
 
-    def causes(self, job_id: str) -> list[Cause]:
-        """Return what keeps a waiting job from starting: each cause would suffice."""
-        job = self._by_id.get(job_id)
-        if job is None:
-            return []
+    def causes(self, job: Waiting, states: Mapping[str, JobState] | None = None) -> list[Cause]:
+        """Return what keeps a waiting job from starting: each cause would suffice.
+
+        *states*: of the jobs that it depends on, if it has come after the situation that this is the plan of.
+        """
         if job.slots > self._now.slots:
             return [NeedsServer(job.slots, self._now.slots)]
+        known = self._now.states if states is None else states
         found: list[Cause] = [
-            NeedsJob(need, self._now.states.get(need.job_id, JobState.UNKNOWN))
+            NeedsJob(need, known.get(need.job_id, JobState.UNKNOWN))
             for need in job.after
-            if not _met(need, self._now.states.get(need.job_id))
+            if not _met(need, known.get(need.job_id))
         ]
         if job.not_before > self._now.now:
             found.append(Backoff(job.not_before))
         limit = self._now.parallel.get(job.group)
-        if limit and job_id not in self._starting_ids and self._busy_soon.get(job.group, 0) >= limit:
+        if limit and job.id not in self._starting_ids and self._busy_soon.get(job.group, 0) >= limit:
             found.append(Crowded(job.group, limit))
-        if job_id not in self._starting_ids and self._usage_soon.forbids(job):
+        if job.id not in self._starting_ids and self._usage_soon.forbids(job):
             found.append(OverQuota(self._now.quotas[job.user]))
         return found or list(self._place_causes(job))
+
+    def unmoved_by(self, coming: Waiting, states: Mapping[str, JobState]) -> bool:
+        """Return whether the decision stays the same with *coming*, which joins the queue last, as one more job.
+
+        *states*: of the jobs that it depends on. False where finding out would take a new plan.
+        """
+        if coming.after and not _all_met(coming.after, states):
+            return not _spoiler(coming.after, states)
+        return self._free <= 0 and coming.priority <= self._lowest_preemptible
 
     def latest_start(self, job_id: str) -> float | None:
         """Return when a job starts at the latest: known only of the head of the line."""
@@ -186,21 +197,20 @@ class Plan:
 
     def _place_causes(self, job: Waiting) -> Iterator[Cause]:
         head = self.head
-        if job.id in self._starting_ids or head is None:
+        if job.id in self._starting_ids or (head is None and job.slots <= self._free):
             yield AboutToStart()
             return
-        if job.slots > self._free or head.id == job.id:
+        first = head is None or job.rank <= head.rank
+        if job.slots > self._free or first:
             yield NeedsSlots(job.slots, self._free, self._now.slots)
-        if head.id != job.id:
-            yield NeedsTurn(head.id, self._places[job.id])
+        if head is not None and not first:
+            yield NeedsTurn(head.id, bisect_left(self.line, job.rank, key=_RANK))
 
     @cached_property
-    def _by_id(self) -> Mapping[str, Waiting]:
-        return {job.id: job for job in self._now.waiting}
-
-    @cached_property
-    def _places(self) -> Mapping[str, int]:
-        return {job.id: place for place, job in enumerate(self.line)}
+    def _lowest_preemptible(self) -> float:
+        """The lowest priority of a running job that could be made to leave."""
+        possible = (job.priority for job in self._now.running if job.preemptible and not job.leaving)
+        return min(possible, default=math.inf)
 
     @cached_property
     def _starting_ids(self) -> frozenset[str]:
@@ -246,7 +256,7 @@ class Plan:
             limit = self._now.parallel.get(job.group)
             if (limit and busy.get(job.group, 0) >= limit) or usage.forbids(job):
                 continue
-            if head is None and job.slots > free:
+            if head is None and job.slots > max(0, free):
                 head = job
                 reserved = self._reserve(job, free, chosen)
                 continue

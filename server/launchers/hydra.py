@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hosts import Host, ssh
+from ..jobs.hosts import Host
+from .hosts import ssh
 from .interface import Ending, by_signal, plain_ending
 
 INTEL = "Intel MPI"
@@ -68,6 +69,9 @@ class Hydra:
         if self.implementation == MPICH and elsewhere and self.version.startswith("5.0"):
             # Seen in 5.0.2: over UCX and TCP ranks of several hosts wait for ever for messages that were sent.
             settings["MPIR_CVAR_CH4_NETMOD"] = "ofi"
+            if len({host.slots for host in self.hosts}) > 1:
+                # Seen in 5.0.2: with more ranks on one host than on another they hang within MPI_Init, or later.
+                settings["MPIR_CVAR_NOLOCAL"] = "1"
         # Seen in MPICH 5.0.2: the last variable of its environment does not reach other hosts.
         return {**settings, **({"HYDRA_PASSED_OVER": ""} if elsewhere else {})}
 

@@ -8,15 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from ..errors import LauncherMissing
-from .hosts import Host
+from ..jobs.hosts import Host, deal
+from ..jobs.spec import LauncherKind
 from .hydra import INTEL, MPICH, Hydra
 from .interface import Ending, Launcher, plain_ending
 from .open_mpi import OpenMPI
+from .surroundings import surroundings
 
 _OPEN_MPI = re.compile(r"\(Open MPI\) (\S+)")
 _MPICH = re.compile(r"HYDRA build details:.*?Version:\s+(\S+)", re.DOTALL)
@@ -58,6 +60,25 @@ def local(ranks: int) -> Launcher:
     return Alone() if ranks == 1 else any_mpi(ranks)
 
 
+def on_hosts(hosts: Sequence[Host], ranks: int) -> Launcher:
+    """Return the launcher for *ranks* ranks on *hosts*, the first being filled first; without any, on this machine.
+
+    Raises LauncherMissing if there is no MPI, and InvalidRequest if the ranks do not fit.
+    """
+    return replace(any_mpi(ranks), hosts=deal(hosts, ranks)) if hosts else local(ranks)
+
+
+def within(kind: LauncherKind, ranks: int) -> Launcher:
+    """Return the launcher for *ranks* ranks where a batch system of *kind* has put this process, on all that it was given.
+
+    Raises LauncherMissing if there is no MPI, and InvalidRequest if the ranks do not fit.
+    """
+    around = surroundings()
+    if kind is LauncherKind.SLURM and around.nodes > 1:
+        return replace(any_mpi(ranks), slurm=True)
+    return on_hosts(around.hosts, ranks)
+
+
 def any_mpi(ranks: int) -> OpenMPI | Hydra:
     """Return the MPI that starts *ranks* ranks. Raises LauncherMissing, saying what to install, if there is none."""
     mpi = find_mpi()
@@ -84,8 +105,10 @@ def find_mpi() -> OpenMPI | Hydra | None:
 @cache
 def _identify(path: str) -> OpenMPI | Hydra | None:
     """Return what *path* says it is, or None if it says nothing known."""
+    # Intel's mpirun is a script that looks for mpiexec.hydra on PATH.
+    env = {**os.environ, "PATH": os.pathsep.join([str(Path(path).parent), os.environ.get("PATH", os.defpath)])}
     try:
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        answer = subprocess.run([path, "--version"], env=env, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if match := _OPEN_MPI.search(answer.stdout):
@@ -93,5 +116,6 @@ def _identify(path: str) -> OpenMPI | Hydra | None:
     if match := _MPICH.search(answer.stdout):
         return Hydra(path, MPICH, match[1])
     if match := _INTEL.search(answer.stdout):
-        return Hydra(path, INTEL, match[1])
+        hydra = Path(path).with_name("mpiexec.hydra")
+        return Hydra(str(hydra) if hydra.exists() else path, INTEL, match[1])
     return None

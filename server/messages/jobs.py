@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from allgrad.proto import jobs_pb2 as pb
 
+from ..jobs.hosts import Host
 from ..jobs.job import (
     Alert,
     Checkpoint,
@@ -20,7 +21,7 @@ from ..jobs.job import (
     ServerInfo,
     StateChanged,
 )
-from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, RetryRule
+from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, LauncherKind, RetryRule
 
 _STATE_MESSAGES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,
@@ -43,7 +44,15 @@ _KIND_MESSAGES = {
     FailureKind.TIMEOUT: pb.FAILURE_KIND_TIMEOUT,
 }
 _KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
+_LAUNCHER_MESSAGES = {
+    LauncherKind.MPIRUN: pb.LAUNCHER_UNSPECIFIED,  # so a job is written as it was before there were others
+    LauncherKind.SLURM: pb.LAUNCHER_SLURM,
+    LauncherKind.KUBERNETES: pb.LAUNCHER_KUBERNETES,
+}
+_LAUNCHERS = {message: kind for kind, message in _LAUNCHER_MESSAGES.items()}
+_LONGEST = 315_576_000_000.0
 _ANY_RULE = RetryRule(0)
+_ANY_CHECKPOINT = CheckpointPolicy()
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
@@ -78,8 +87,13 @@ def duration(seconds: float | None) -> Duration | None:
 
 
 def span(message: Duration) -> float:
-    """Return the seconds that *message* lasts."""
-    return message.seconds + message.nanos / 1e9
+    """Return the seconds that *message* lasts: 10,000 years at most, as protobuf defines it."""
+    return min(max(message.seconds + message.nanos / 1e9, -_LONGEST), _LONGEST)
+
+
+def launcher_message(kind: LauncherKind) -> pb.Launcher:
+    """Return the enum value of *kind*."""
+    return _LAUNCHER_MESSAGES[kind]
 
 
 def condition_message(condition: After) -> pb.DependencyCondition:
@@ -91,9 +105,11 @@ def condition_message(condition: After) -> pb.DependencyCondition:
 def spec_message(spec: JobSpec) -> pb.JobSpec:
     """Return *spec* as a message."""
     policy = spec.checkpoint
-    checkpoint = pb.CheckpointPolicy(
-        preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
-    )
+    checkpoint = None
+    if policy != _ANY_CHECKPOINT:
+        checkpoint = pb.CheckpointPolicy(
+            preemptible=policy.preemptible, grace=duration(policy.grace), interval=duration(policy.interval)
+        )
     return pb.JobSpec(
         argv=spec.argv,
         ranks=spec.ranks,
@@ -107,16 +123,23 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         max_runtime=duration(spec.max_runtime),
         threads_per_rank=spec.threads,
         labels=spec.labels,
-        checkpoint=None if policy == CheckpointPolicy() else checkpoint,
+        checkpoint=checkpoint,
         stall_after=duration(spec.stall_after),
         resume_from=spec.resume_from,
         archive=spec.archive,
+        hosts=[pb.Host(name=host.name, slots=host.slots) for host in spec.hosts],
+        launcher=_LAUNCHER_MESSAGES[spec.launcher],
+        launcher_options=spec.launcher_options,
     )
+
+
+def packed(message: pb.JobSpec) -> bytes:
+    """Return *message* serialised, in the one way in which it is kept."""
+    return message.SerializeToString(deterministic=True)
 
 
 def spec_value(message: pb.JobSpec) -> JobSpec:
     """Return the spec that *message* tells."""
-    policy = message.checkpoint
     return JobSpec(
         argv=tuple(message.argv),
         ranks=message.ranks,
@@ -135,12 +158,19 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
         labels=dict(message.labels),
         resume_from=message.resume_from,
         stall_after=span(message.stall_after) if message.HasField("stall_after") else None,
-        checkpoint=CheckpointPolicy(
-            policy.preemptible,
-            span(policy.grace) if policy.HasField("grace") else None,
-            span(policy.interval) if policy.HasField("interval") else None,
-        ),
+        checkpoint=_checkpoint_value(message.checkpoint) if message.HasField("checkpoint") else _ANY_CHECKPOINT,
         archive=message.archive,
+        hosts=tuple(Host(host.name, host.slots) for host in message.hosts),
+        launcher=_LAUNCHERS.get(message.launcher, LauncherKind.MPIRUN),
+        launcher_options=dict(message.launcher_options),
+    )
+
+
+def _checkpoint_value(message: pb.CheckpointPolicy) -> CheckpointPolicy:
+    return CheckpointPolicy(
+        message.preemptible,
+        span(message.grace) if message.HasField("grace") else None,
+        span(message.interval) if message.HasField("interval") else None,
     )
 
 
@@ -162,11 +192,11 @@ def _rule_value(message: pb.RetryRule) -> RetryRule:
     )
 
 
-def job_message(job: Job) -> pb.Job:
-    """Return *job* as a message."""
+def job_message(job: Job, spec: pb.JobSpec | None = None) -> pb.Job:
+    """Return *job* as a message. *spec*: the message of its spec, if at hand."""
     return pb.Job(
         id=job.id,
-        spec=spec_message(job.spec),
+        spec=spec_message(job.spec) if spec is None else spec,
         state=state_message(job.state),
         reason=job.reason,
         create_time=timestamp(job.created),

@@ -31,20 +31,30 @@ class Readable(grpc.aio.ServerInterceptor):
     An answer may come as bytes, serialised already.
     """
 
+    def __init__(self) -> None:
+        self._adapted: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Hand the call on, with a reader of requests that never fails and a writer that lets bytes pass."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler  # type: ignore[no-any-return]
-        read, write = handler.request_deserializer, handler.response_serializer
-        return handler._replace(  # type: ignore[no-any-return]
-            request_deserializer=lambda data: _read(read, data),
-            response_serializer=lambda answer: answer if isinstance(answer, bytes) else write(answer),
-        )
+        method = handler_call_details.method
+        if method not in self._adapted:
+            handler = await continuation(handler_call_details)
+            if handler is None or handler.request_streaming:
+                return handler
+            self._adapted[method] = _adapted(handler)
+        return self._adapted[method]
+
+
+def _adapted(handler: Any) -> Any:
+    read, write = handler.request_deserializer, handler.response_serializer
+    return handler._replace(
+        request_deserializer=lambda data: _read(read, data),
+        response_serializer=lambda answer: answer if isinstance(answer, bytes) else write(answer),
+    )
 
 
 def _read(read: Callable[[bytes], Any], data: bytes) -> Any:

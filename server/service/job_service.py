@@ -42,8 +42,10 @@ class JobService(JobServiceServicer):
     @unary
     async def SubmitJob(self, request: pb.SubmitJobRequest) -> pb.SubmitJobResponse:  # noqa: N802
         """Accept a job."""
-        job = await self._control.submit(messages.spec_value(request.spec), request.request_id)
-        return pb.SubmitJobResponse(job=messages.job_message(job))
+        value = messages.spec_value(request.spec)
+        spec = messages.spec_message(value)  # the client's own may hold what this version does not know
+        job = await self._control.submit(value, request.request_id, messages.packed(spec))
+        return pb.SubmitJobResponse(job=messages.job_message(job, spec))
 
     @unary
     async def GetJob(self, request: pb.GetJobRequest) -> pb.GetJobResponse:  # noqa: N802

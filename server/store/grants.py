@@ -28,9 +28,8 @@ def set_quota(state: apsw.Connection, quota: Quota) -> None:
     state.execute(sql, (quota.user, quota.queued, quota.running, quota.slots))
 
 
-def check_room(state: apsw.Connection, user: str, coming: int) -> None:
-    """Raise QuotaExceeded if *user* may not have *coming* jobs more in the queue."""
-    limit = state.execute("SELECT queued FROM quotas WHERE user = ?", (user,)).get or 0
+def check_room(state: apsw.Connection, user: str, coming: int, limit: int) -> None:
+    """Raise QuotaExceeded if *user*, who may have *limit* jobs in the queue (0: any), cannot have *coming* more."""
     if not limit:
         return
     queued = int(state.execute("SELECT count(*) FROM jobs WHERE owner = ? AND state = 'QUEUED'", (user,)).get)

@@ -32,11 +32,11 @@ def job_of(row: tuple[Any, ...]) -> Job:
     )
 
 
-def row_of(job: Job) -> tuple[Any, ...]:
-    """Return the row of COLUMNS that tells *job*."""
+def row_of(job: Job, packed: bytes | None = None) -> tuple[Any, ...]:
+    """Return the row of COLUMNS that tells *job*. *packed*: what messages.packed() makes of its spec, if at hand."""
     return (
         job.id,
-        messages.spec_message(job.spec).SerializeToString(deterministic=True),
+        messages.packed(messages.spec_message(job.spec)) if packed is None else packed,
         job.state.value,
         job.reason,
         job.created,
@@ -50,9 +50,9 @@ def row_of(job: Job) -> tuple[Any, ...]:
         job.priority,
         job.queued,
         job.not_before,
-        json.dumps(job.cores),
+        json.dumps(job.cores) if job.cores else "[]",
         job.sweep,
-        json.dumps(job.failures),
+        json.dumps(job.failures) if job.failures else "{}",
         job.stopping.value if job.stopping else "",
         job.owner,
     )

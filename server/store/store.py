@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apsw
 
@@ -28,6 +29,12 @@ from .writer import Transaction, Writer
 
 _HOW = "damaged, or dropped since too much waited for the server"
 _INSERT_EVENT = "INSERT INTO events (job, cursor, event) VALUES (?, ?, ?)"
+_INSERT_JOB = (
+    f"INSERT INTO jobs (request_id, name, {COLUMNS}) VALUES (?, ?, {', '.join('?' * (COLUMNS.count(',') + 1))}) "
+    "ON CONFLICT (request_id) DO NOTHING"
+)
+_UPDATE_JOB = f"UPDATE jobs SET {', '.join(f'{column} = ?' for column in COLUMNS.split(', '))} WHERE number = ?"
+_SELECT_MADE = f"SELECT number, {COLUMNS} FROM jobs WHERE request_id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +74,36 @@ class Store:
         self._checking.interrupt()
         self._writer.close()
 
-    async def insert(self, job: Job, request_id: str, event: Event) -> tuple[int, Job]:
+    async def insert(
+        self, job: Job, request_id: str, event: Event, most_queued: int = 0, packed: bytes | None = None
+    ) -> tuple[int, Job]:
         """Add a job and its first event, unless *request_id* made one before; return number and job.
 
-        Raises RequestIdTaken if that one has another spec.
+        *most_queued*: how many jobs its owner may have in the queue; 0: no limit. *packed*: its spec, serialised, if at
+        hand. Raises RequestIdTaken if the one made before has another spec, QuotaExceeded if the queue is full.
         """
+        row = row_of(job, packed)
 
         def change(transaction: Transaction) -> tuple[int, Job]:
-            sql = f"SELECT number, {COLUMNS} FROM jobs WHERE request_id = ?"
-            row = transaction.state.execute(sql, (request_id,)).fetchone() if request_id else None
-            if row is not None:
-                made = job_of(row[1:])
-                _check_same((made.spec, made.owner) == (job.spec, job.owner), "job", made.id, request_id)
-                return row[0], made
-            grants.check_room(transaction.state, job.owner, 1)
-            return _insert(transaction, job, request_id, event), job
+            made = _made_by(transaction, request_id) if most_queued else None
+            if made is None:
+                grants.check_room(transaction.state, job.owner, 1, most_queued)
+                number = _insert(transaction, job, row, request_id, event)
+                if number is not None:
+                    return number, job
+                made = _made_by(transaction, request_id)
+                assert made is not None, "a conflict has no other cause"
+            _check_same((made[1].spec, made[1].owner) == (job.spec, job.owner), "job", made[1].id, request_id)
+            return made
 
         return await self._writer.write(change)
 
-    async def insert_sweep(self, sweep: Sweep, request_id: str) -> tuple[str, Sequence[int]]:
+    async def insert_sweep(self, sweep: Sweep, request_id: str, most_queued: int = 0) -> tuple[str, Sequence[int]]:
         """Add a sweep and its jobs, unless *request_id* made one before; return its id and the numbers of new jobs.
 
-        Raises RequestIdTaken if that one has another spec.
+        *most_queued* and what is raised: as insert() has it.
         """
+        rows = [row_of(job) for job in sweep.jobs]
         spec = sweep_messages.sweep_spec_message(sweep.spec).SerializeToString(deterministic=True)
 
         def change(transaction: Transaction) -> tuple[str, Sequence[int]]:
@@ -98,15 +112,17 @@ class Store:
             if row is not None:
                 _check_same(row[1] == spec, "sweep", row[0], request_id)
                 return row[0], ()
-            grants.check_room(transaction.state, sweep.jobs[0].owner, len(sweep.jobs))
+            grants.check_room(transaction.state, sweep.jobs[0].owner, len(sweep.jobs), most_queued)
             transaction.state.execute(
                 "INSERT INTO sweeps (id, request_id, spec, created) VALUES (?, ?, ?, ?)",
                 (sweep.id, request_id or None, spec, sweep.created),
             )
-            events = [StateChanged(0, job.created, job.state) for job in sweep.jobs]
-            return sweep.id, [
-                _insert(transaction, job, "", event) for job, event in zip(sweep.jobs, events, strict=True)
-            ]
+            numbers = []
+            for job, values in zip(sweep.jobs, rows, strict=True):
+                number = _insert(transaction, job, values, "", StateChanged(0, job.created, job.state))
+                assert number is not None, "without a request id nothing conflicts"
+                numbers.append(number)
+            return sweep.id, numbers
 
         return await self._writer.write(change)
 
@@ -160,10 +176,10 @@ class Store:
 
     async def save(self, number: int, job: Job, events: Sequence[Event]) -> int:
         """Write the job as it is now and the events that made it so; return the last cursor, or 0."""
+        row = row_of(job)
 
         def change(transaction: Transaction) -> int:
-            columns = ", ".join(f"{column} = ?" for column in COLUMNS.split(", "))
-            transaction.state.execute(f"UPDATE jobs SET {columns} WHERE number = ?", (*row_of(job), number))
+            transaction.state.execute(_UPDATE_JOB, (*row, number))
             return max((_append(transaction, number, event) for event in events), default=0)
 
         return await self._writer.write(change)
@@ -196,15 +212,23 @@ class Store:
         return await self._writer.write(change, rows=len(lines))
 
 
-def _insert(transaction: Transaction, job: Job, request_id: str, event: Event) -> int:
-    marks = ", ".join("?" * (COLUMNS.count(",") + 1))
-    transaction.state.execute(
-        f"INSERT INTO jobs (request_id, name, {COLUMNS}) VALUES (?, ?, {marks})",
-        (request_id or None, job.name, *row_of(job)),
-    )
-    number = transaction.state.last_insert_rowid()
-    labels = [(number, key, value) for key, value in job.spec.labels.items()]
-    transaction.state.executemany("INSERT INTO labels (job, key, value) VALUES (?, ?, ?)", labels)
+def _made_by(transaction: Transaction, request_id: str) -> tuple[int, Job] | None:
+    """Return number and record of the job that *request_id* made, or None."""
+    row = transaction.state.execute(_SELECT_MADE, (request_id,)).fetchone() if request_id else None
+    return None if row is None else (row[0], job_of(row[1:]))
+
+
+def _insert(transaction: Transaction, job: Job, row: tuple[Any, ...], request_id: str, event: Event) -> int | None:
+    """Add a job, its labels and its first event; return its number, or None if *request_id* has made one before."""
+    state = transaction.state
+    state.execute(_INSERT_JOB, (request_id or None, job.name, *row))
+    if not state.changes():
+        return None
+    number = state.last_insert_rowid()
+    if job.spec.labels:
+        labels = [(number, key, value) for key, value in job.spec.labels.items()]
+        state.executemany("INSERT INTO labels (job, key, value) VALUES (?, ?, ?)", labels)
+    transaction.expect_none(number)
     _append(transaction, number, event)
     return number
 

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import apsw
@@ -31,7 +32,7 @@ class Transaction:
 
     def __init__(self, home: Home) -> None:
         self.state = open_to_write(home.state_db, STATE)
-        self.metrics = open_to_write(home.metrics_db, METRICS, check=False)  # that is Store.check_metrics()
+        self._metrics = open_to_write(home.metrics_db, METRICS, check=False)  # that is Store.check_metrics()
         self._cursors: dict[int, int] = {}
 
     def next_cursor(self, job: int) -> int:
@@ -43,39 +44,52 @@ class Transaction:
         self._cursors[job] = last + 1
         return last + 1
 
+    @property
+    def metrics(self) -> apsw.Connection:
+        """The database of the metrics, which takes part once it is asked for."""
+        if not self._metrics.in_transaction:
+            self._metrics.execute("BEGIN")
+        return self._metrics
+
+    def expect_none(self, job: int) -> None:
+        """Take note that job number *job* is new, so that there is no event of it."""
+        self._cursors[job] = 0
+
     def forget(self, job: int) -> None:
         """Let go of the cursor of job number *job*, which is deleted."""
         self._cursors.pop(job, None)
 
     def begin(self) -> None:
-        """Begin on both databases."""
+        """Begin, as far as is known to be needed."""
         self.state.execute("BEGIN")
-        self.metrics.execute("BEGIN")
 
     def commit(self) -> None:
         """Make both durable. What is derived (a job's last checkpoint) comes before what it derives from."""
         reach("before-commit")
         self.state.execute("COMMIT")
         reach("between-commits")
-        self.metrics.execute("COMMIT")
+        if self._metrics.in_transaction:
+            self._metrics.execute("COMMIT")
         reach("after-commit")
 
     def rollback(self) -> None:
         """Take back what is not committed."""
         self._cursors.clear()
-        for database in (self.state, self.metrics):
+        for database in (self.state, self._metrics):
             if database.in_transaction:
                 database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close both databases."""
         self.state.close()
-        self.metrics.close()
+        self._metrics.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Change:
     apply: Callable[[Transaction], Any]
+    rows: int
+    """How many rows of metrics it has; 0: it is one of jobs."""
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     act: Act | None
@@ -91,9 +105,10 @@ class Writer:
 
     def __init__(self, home: Home) -> None:
         self._transaction = Transaction(home)
+        self._coming: SimpleQueue[_Change | None] = SimpleQueue()
+        """Changes as they come; None: no more will."""
         self._urgent: deque[_Change] = deque()
-        self._bulk: deque[tuple[int, _Change]] = deque()
-        self._wake = threading.Condition()
+        self._bulk: deque[_Change] = deque()
         self._urgent_last = False
         self._closing = False
         self.broken: Exception | None = None
@@ -107,33 +122,35 @@ class Writer:
         Raises what the change raised, or ServerBusy if the disk is full or has failed.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Change(change, loop.create_future(), loop, current())
-        with self._wake:
-            if rows:
-                self._bulk.append((rows, waiting))
-            else:
-                self._urgent.append(waiting)
-            self._wake.notify()
+        waiting = _Change(change, rows, loop.create_future(), loop, current())
+        self._coming.put(waiting)
         result: Result = await waiting.done
         return result
 
     def close(self) -> None:
         """Finish what is waiting, and close the databases."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._coming.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not (self._urgent or self._bulk or self._closing):
-                    self._wake.wait()
-                batch = self._next_batch()
-            if not batch:
-                break
-            self._write(batch)
+        while not self._closing or self._urgent or self._bulk:
+            self._collect()
+            if batch := self._next_batch():
+                self._write(batch)
         self._transaction.close()
+
+    def _collect(self) -> None:
+        """Take in what has come; wait for something if there is nothing to do."""
+        idle = not (self._urgent or self._bulk)
+        while idle or not self._coming.empty():
+            change = self._coming.get()
+            if change is None:
+                self._closing = True
+            elif change.rows:
+                self._bulk.append(change)
+            else:
+                self._urgent.append(change)
+            idle = False
 
     def _next_batch(self) -> list[_Change]:
         """Take changes of jobs or else metrics, in turn if both wait: neither is held up by more than one commit."""
@@ -144,8 +161,8 @@ class Writer:
         batch: list[_Change] = []
         rows = 0
         while self._bulk and rows < ROWS_AT_ONCE:
-            count, change = self._bulk.popleft()
-            rows += count
+            change = self._bulk.popleft()
+            rows += change.rows
             batch.append(change)
         return batch
 

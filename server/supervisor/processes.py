@@ -12,6 +12,7 @@ from pathlib import Path
 JOB_TAG = "ALLGRAD_JOB_ID"
 ATTEMPT_TAG = "ALLGRAD_ATTEMPT"
 RUN_DIR = "ALLGRAD_RUN_DIR"
+_RUN_DIR = f"{RUN_DIR}=".encode()
 _PROC = Path("/proc")
 
 
@@ -70,6 +71,12 @@ def tagged(job_id: str, attempt: int) -> list[Process]:
     return [process for process in everything() if tags <= _environment(process.pid)]
 
 
+def started_ranks(job_id: str, attempt: int) -> list[Process]:
+    """Return those of the attempt's processes that the launcher has started, so not its supervisor."""
+    found = tagged(job_id, attempt)
+    return [process for process in found if any(entry.startswith(_RUN_DIR) for entry in _environment(process.pid))]
+
+
 def tagged_under(folder: str) -> list[tuple[Process, str]]:
     """Return every living process of an attempt whose folder lies under *folder*, with its job id."""
     found = []
@@ -110,12 +117,12 @@ def end(
     grace: float,
     *,
     spare: Callable[[Process], bool] = lambda _: False,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """End all *members*, asked for again and again until there are none: SIGTERM, *grace* seconds, SIGKILL.
 
     Those to *spare* get no SIGTERM: a launcher ends by itself once its ranks have, and would not leave them
-    the whole grace if it were asked. *meanwhile* is called between looks, to reap.
+    the whole grace if it were asked. *meanwhile* is called between looks and after the last one, to reap.
     """
     deadline = time.monotonic() + grace
     asked: set[tuple[int, int]] = set()
@@ -124,6 +131,7 @@ def end(
         meanwhile()
         alive = list(members())
         if not alive:
+            meanwhile()  # one may have died since it was called
             return
         late = time.monotonic() >= deadline
         for process in alive:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.dist.conftest import ROOT, SETTINGS, Launcher, Outcome
+from tests.dist.worlds import World
 
 from .hosts import Host, Lab, lab, sshd
 from .slurm import slurm
@@ -29,6 +30,8 @@ _PACKAGES = {
 }
 _OVER_OFI = "MPIR_CVAR_CH4_NETMOD=ofi"
 """Without it ranks of MPICH 5.0.2 on several hosts hang; see docs/clusters.md."""
+_UNEVEN = "MPIR_CVAR_NOLOCAL=1"
+"""The same with more ranks on one host than on another."""
 _NOISE = re.compile(r"^\[\S+\] plm:ssh: Warning: setpgid.*\n", re.MULTILINE)
 """What prterun sometimes says when its agent has been faster than it."""
 _EACH = 3
@@ -55,7 +58,8 @@ class OnHosts(Launcher):
             words += ["--prtemca", "plm_ssh_args", " ".join(options)] if options else []
             words += [word for name in names for word in ("-x", name)]
         else:
-            words = ["env", _OVER_OFI, f"HYDRA_LAUNCHER_EXTRA_ARGS={' '.join(options)}", mpiexec]
+            settings = [_OVER_OFI, *([_UNEVEN] if ranks % len(self.hosts) else [])]
+            words = ["env", *settings, f"HYDRA_LAUNCHER_EXTRA_ARGS={' '.join(options)}", mpiexec]
             words += ["-hosts", ",".join(f"{host.name}:1" for host in self.hosts)]
             words += ["-launcher", "ssh", "-launcher-exec", program]
         words += ["-n", str(ranks)]
@@ -122,6 +126,13 @@ def mpi(request: pytest.FixtureRequest, place: str) -> Launcher:
         return InSlurm(plain.name, plain.home, SETTINGS, request.getfixturevalue("slurm_variables"))
     made: Lab = request.getfixturevalue("two_hosts")
     return OnHosts(plain.name, plain.home, SETTINGS, made.hosts, made.ssh if place.endswith("ssh") else str(made.agent))
+
+
+@pytest.fixture(scope="session")
+def world(mpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Worlds of either MPI in each place, shared by the programs of the tests that are repeated there."""
+    folder = tmp_path_factory.mktemp("world")
+    return World(mpi, folder, ("collectives", "functional", "data_parallel", "training"))
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_the_trainer_runtime_and_its_job_fit_together() -> None:
 
 @pytest.mark.parametrize("name", ["mpijob.yaml", "trainer.yaml"])
 def test_every_container_is_one_that_the_image_can_be(name: str) -> None:
-    image = (DEPLOY / "kubernetes" / "Dockerfile").read_text()
+    image = (DEPLOY / "docker" / "mpi.Dockerfile").read_text()
     found = [pod for document in documents(name) for pod in pods(document)]
     assert len(found) == 2
     for pod in found:

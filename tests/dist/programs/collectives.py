@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+import allgrad as torch
 from allgrad import dist
 
 dist.init()
@@ -320,6 +321,9 @@ def check_disagreement_is_told_on_every_rank() -> None:
             message = str(error)
         assert f"{others}: {said}; rank 1: {said_oddly}" in message, message
     dist.barrier()
+    weight = torch.ones(2, requires_grad=True)
+    (weight * 2).sum().backward()
+    assert weight.grad.tolist() == [2.0, 2.0], "what was raised and caught is not raised again by a backward pass"
 
 
 def check_the_world_can_be_left_and_joined_again() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.dist.conftest import Launcher
+    from tests.dist.worlds import World
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +23,11 @@ def trained_alone(openmpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_training_on_ranks_equals_training_on_one(
-    mpi: Launcher, ranks: int, trained_alone: Path, tmp_path: Path
-) -> None:
-    outcome = mpi.run(ranks, "training.py", str(tmp_path))
+def test_training_on_ranks_equals_training_on_one(world: World, ranks: int, trained_alone: Path) -> None:
+    outcome = world(ranks, "training")
     assert outcome.code == 0, outcome.output
     for name in ("sgd", "adam"):
-        expected, found = np.load(trained_alone / f"{name}-1.npz"), np.load(tmp_path / f"{name}-{ranks}.npz")
+        expected, found = np.load(trained_alone / f"{name}-1.npz"), np.load(world.folder / f"{name}-{ranks}.npz")
         losses = expected["arr_0"]
         assert losses[-1] < losses[0]
         assert set(expected) == set(found)
@@ -37,8 +36,8 @@ def test_training_on_ranks_equals_training_on_one(
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_models_are_wrapped_averaged_and_refused_as_documented(mpi: Launcher, ranks: int) -> None:
-    outcome = mpi.run(ranks, "data_parallel.py", str(ranks))
+def test_models_are_wrapped_averaged_and_refused_as_documented(world: World, ranks: int) -> None:
+    outcome = world(ranks, "data_parallel")
     assert outcome.code == 0, outcome.output
     assert outcome.output.count("done") == ranks
 

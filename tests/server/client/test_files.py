@@ -36,12 +36,16 @@ os.mkfifo(out / "pipe")
 """
 
 
+def filled(folder: Path) -> Path:
+    (folder / "data").mkdir()
+    (folder / "train.py").write_text(SCRIPT)
+    (folder / "data" / "words.txt").write_text("many words")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "train.py").write_text(SCRIPT)
-    (tmp_path / "data" / "words.txt").write_text("many words")
-    return tmp_path
+    return filled(tmp_path)
 
 
 @pytest.fixture
@@ -55,17 +59,25 @@ def metadata(server: ServerProcess) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {server.client()._destination.home.token()}"),)
 
 
-@pytest.fixture
-def done(client: Client, folder: Path, finished: Callable[[Client, Job], Job]) -> Job:
+@pytest.fixture(scope="module")
+def ran_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the job of this module was given."""
+    return filled(tmp_path_factory.mktemp("ran-in"))
+
+
+@pytest.fixture(scope="module")
+def done(server: ServerProcess, ran_in: Path) -> Job:
     """A job that ran in an uploaded folder."""
-    job = finished(client, client.submit(["train.py"], archive=client.files.upload(folder)))
-    assert job.state is JobState.SUCCEEDED, job.reason
+    with server.client() as client:
+        job = client.submit(["train.py"], archive=client.files.upload(ran_in))
+        assert list(client.watch(job.id))
+        assert client.get(job.id).state is JobState.SUCCEEDED, client.get(job.id).reason
     return job
 
 
-def test_a_job_runs_in_a_copy_of_the_folder_that_was_uploaded(client: Client, done: Job, folder: Path) -> None:
+def test_a_job_runs_in_a_copy_of_the_folder_that_was_uploaded(client: Client, done: Job, ran_in: Path) -> None:
     assert b"".join(chunk.data for chunk in client.logs(done.id)).startswith(b"many words\n")
-    assert not (folder / "out").exists()
+    assert sorted(path.name for path in ran_in.iterdir()) == ["data", "train.py"]
 
 
 def test_a_folder_that_the_server_has_is_not_sent_again(
@@ -173,7 +185,8 @@ def test_a_download_that_broke_off_goes_on_and_one_that_is_damaged_is_told(
 )
 def test_nothing_outside_the_output_folder_can_be_fetched(client: Client, done: Job, path: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="no artifact"):
-        client.files.download(done.id, path, tmp_path / "fetched")
+        client.files.download(done.id, path, tmp_path / "into" / "fetched")
+    assert not (tmp_path / "into").exists(), "a refused download leaves nothing behind"
 
 
 def test_a_viewer_fetches_and_does_not_upload(

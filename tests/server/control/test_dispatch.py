@@ -31,7 +31,7 @@ def test_nothing_is_remembered_of_jobs_that_have_ended() -> None:
         jobs = [Job("a", spec, sweep="s"), Job("b", needs, sweep="s"), Job("c", needs)]
         for number, job in enumerate(jobs):
             tracked[job.id] = Tracked(number, job, 0)
-            await dispatcher.learn(job)
+            await dispatcher.learn(tracked[job.id])
         kept = [dispatcher._needed, dispatcher._ended, dispatcher._parallel, dispatcher._members]
         assert dispatcher.needed_by("a") == "b"
         assert all(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -19,14 +20,15 @@ from .conversation import STEPS, converse
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / "build" / "interop"
-"""Where `make interop` installs what is not there anyway."""
+"""Where `make interop-clients` puts what is not there anyway."""
 DEBIAN = Path("/usr/bin/python3")
 
 
-def tool(path: Path) -> Path:
-    """A program that must be there."""
-    assert path.exists(), f"{path} is not installed: run these tests with `make interop`"
-    return path
+def need(there: bool, what: str) -> None:
+    """Skip the test if *what* is not there; under `make interop`, which wants all of them, fail."""
+    if not there:
+        assert os.environ.get("ALLGRAD_INTEROP") != "all", f"{what} is missing"
+        pytest.skip(f"{what} is missing; see: make interop-clients")
 
 
 class Place:
@@ -83,28 +85,30 @@ def test_grpclib_is_told_the_same(place: Place, told_to_grpcio: dict[str, Any]) 
 
 
 def grpcurl(place: Place) -> Grpcurl:
-    speaker = Grpcurl(tool(TOOLS / "bin" / "grpcurl"), place.address, place.api)
+    program = TOOLS / "bin" / "grpcurl"
+    need(program.exists(), "grpcurl")
+    speaker = Grpcurl(program, place.address, place.api)
     assert "allgrad.v1.JobService" in speaker.services(place.token)
     return speaker
 
 
 def buf_curl(place: Place) -> BufCurl:
-    return BufCurl(tool(Path(sys.executable).with_name("buf")), place.address, place.api)
+    return BufCurl(Path(sys.executable).with_name("buf"), place.address, place.api)
 
 
 def grpc_js(place: Place) -> Lines:
-    modules = tool(TOOLS / "node_modules")
-    node = shutil.which("node")
-    assert node, "Node is not installed"
-    return place.lines([node, str(SPEAKERS / "grpc_js_lines.js")], {**os.environ, "NODE_PATH": str(modules)})
+    modules, node = TOOLS / "node_modules", shutil.which("node")
+    need((modules / "@grpc" / "grpc-js").exists() and node is not None, "grpc-js on Node")
+    return place.lines([node or "", str(SPEAKERS / "grpc_js_lines.js")], {**os.environ, "NODE_PATH": str(modules)})
 
 
 def debian(place: Place) -> Lines:
     """Debian's own Python with its python3-grpcio (1.51 in Debian 12)."""
-    return place.lines([str(tool(DEBIAN)), str(SPEAKERS / "grpcio_lines.py")], {"PATH": os.environ["PATH"]})
+    found = DEBIAN.exists() and subprocess.call([DEBIAN, "-c", "import grpc"], stderr=subprocess.DEVNULL) == 0
+    need(found, "Debian's python3-grpcio")
+    return place.lines([str(DEBIAN), str(SPEAKERS / "grpcio_lines.py")], {"PATH": os.environ["PATH"]})
 
 
-@pytest.mark.interop
 @pytest.mark.parametrize("client", [grpcurl, buf_curl, grpc_js, debian], ids=lambda client: client.__name__)
 def test_a_client_that_nobody_here_wrote_is_told_the_same(
     client: Callable[[Place], Speaker], place: Place, told_to_grpcio: dict[str, Any]

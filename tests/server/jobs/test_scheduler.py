@@ -47,6 +47,10 @@ def test_a_job_that_can_never_fit_holds_back_nobody() -> None:
     assert decide([job("a", 8), job("b")], 2, 2).start == ("b",)
 
 
+def test_a_job_that_takes_no_slots_waits_for_nobody() -> None:
+    assert decide([job("a", 4, priority=9), job("b", 0)], 0, 4).start == ("b",)
+
+
 def test_the_highest_priority_starts_first() -> None:
     assert decide([job("a"), job("b", priority=1)], 1, 1).start == ("b",)
 
@@ -113,16 +117,27 @@ def test_nobody_more_is_interrupted_while_enough_are_leaving() -> None:
 
 
 def test_a_waiting_job_says_for_what_it_waits() -> None:
-    assert plan([job("a", 2)], 2, 4).causes("a") == [AboutToStart()]
-    assert plan([job("a", 2)], 1, 4).causes("a") == [NeedsSlots(2, 1, 4)]
-    assert plan([job("a", 2), job("b"), job("c")], 1, 4).causes("c") == [NeedsTurn("a", 2)]
-    assert plan([job("a", 2), job("b", 2)], 0, 4).causes("b") == [NeedsSlots(2, 0, 4), NeedsTurn("a", 1)]
+    a, b, c, two = job("a"), job("b"), job("c"), job("a", 2)
+    assert plan([two], 2, 4).causes(two) == [AboutToStart()]
+    assert plan([two], 1, 4).causes(two) == [NeedsSlots(2, 1, 4)]
+    assert plan([two, b, c], 1, 4).causes(c) == [NeedsTurn("a", 2)]
+    assert plan([a, job("b", 2)], 0, 4).causes(job("b", 2)) == [NeedsSlots(2, 0, 4), NeedsTurn("a", 1)]
     need = Dependency("x")
-    waits = plan([job("a", after=(need,), not_before=NOW + 9)], 4, 4, states={"x": JobState.QUEUED})
-    assert waits.causes("a") == [NeedsJob(need, JobState.QUEUED), Backoff(NOW + 9)]
-    crowded = plan([job("a", group="s"), job("b", group="s")], 4, 4, parallel={"s": 1})
-    assert (crowded.causes("a"), crowded.causes("b")) == ([AboutToStart()], [Crowded("s", 1)])
-    assert plan([job("a", 8)], 2, 2).causes("a") == [NeedsServer(8, 2)]
+    waiting = job("a", after=(need,), not_before=NOW + 9)
+    waits = plan([waiting], 4, 4, states={"x": JobState.QUEUED})
+    assert waits.causes(waiting) == [NeedsJob(need, JobState.QUEUED), Backoff(NOW + 9)]
+    first, second = job("a", group="s"), job("b", group="s")
+    crowded = plan([first, second], 4, 4, parallel={"s": 1})
+    assert (crowded.causes(first), crowded.causes(second)) == ([AboutToStart()], [Crowded("s", 1)])
+    assert plan([job("a", 8)], 2, 2).causes(job("a", 8)) == [NeedsServer(8, 2)]
+
+
+def test_a_job_that_came_after_the_plan_is_told_its_place_in_it() -> None:
+    full = plan([job("a"), job("b")], 0, 4)
+    assert full.causes(job("z")) == [NeedsSlots(1, 0, 4), NeedsTurn("a", 2)]
+    assert full.causes(job("z", priority=9)) == [NeedsSlots(1, 0, 4)]
+    need = Dependency("x")
+    assert full.causes(job("z", after=(need,)), {"x": JobState.RUNNING}) == [NeedsJob(need, JobState.RUNNING)]
 
 
 def test_causes_are_told_in_words() -> None:
@@ -213,6 +228,40 @@ def test_only_jobs_of_lower_priority_make_room_and_only_if_it_is_enough(
 
 
 @settings(max_examples=40)
+@given(
+    waiting_jobs,
+    running_jobs,
+    st.integers(1, 9),
+    st.integers(-3, 3),
+    st.sampled_from([None, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED]),
+)
+def test_a_newcomer_that_is_said_to_leave_the_decision_as_it_is_does_so_and_says_the_same_causes(
+    waiting: list[tuple[int, int, int, float]],
+    running: list[tuple[int, int, float, bool]],
+    slots: int,
+    priority: int,
+    need: JobState | None,
+) -> None:
+    now = situation(waiting, running)
+    states = {"x": need} if need else {}
+    after = (Dependency("x"),) if need else ()
+    coming = Waiting("new", len(waiting), slots, NOW, priority, after=after)
+    before = Plan(now)
+    with_it = Plan(replace(now, waiting=[*now.waiting, coming], states=states))
+    if before.unmoved_by(coming, states):
+        assert before.decision == with_it.decision
+        assert before.causes(coming, states) == with_it.causes(coming)
+    else:
+        assert need is not JobState.RUNNING
+
+
+def test_nothing_is_decided_anew_for_a_job_that_finds_all_slots_taken() -> None:
+    held = [Running("r", 4, priority=1, preemptible=True)]
+    assert plan([job("a")], 0, 4, held).unmoved_by(job("z", priority=1), {})
+    assert not plan([job("a")], 0, 4, held).unmoved_by(job("z", priority=2), {})
+    assert not plan([], 1, 4).unmoved_by(job("z"), {})
+
+
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 1), st.integers(1, 200)), min_size=1, max_size=12))
 def test_every_job_starts_in_the_end_whatever_comes_after_it(jobs: list[tuple[int, int, int]]) -> None:
     """Plays a server of four slots on to which a job of the highest priority comes every ten seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from allgrad.server import launchers
@@ -86,6 +88,12 @@ def test_mpich_is_told_hosts_and_ssh() -> None:
         launchers.command(MPICH, ["train.py"], 3, environ={"MPIR_CVAR_CH4_NETMOD": "ucx"}).env["MPIR_CVAR_CH4_NETMOD"]
         == "ucx"
     )
+
+
+def test_mpich_does_without_its_shared_memory_where_hosts_have_unequal_ranks() -> None:
+    assert launchers.command(MPICH, ["train.py"], 3, environ=GIVEN).env["MPIR_CVAR_NOLOCAL"] == "1"
+    equal = replace(MPICH, hosts=(Host("a", 2), Host("b", 2)))
+    assert "MPIR_CVAR_NOLOCAL" not in launchers.command(equal, ["train.py"], 4, environ=GIVEN).env
 
 
 def test_mpich_never_has_a_variable_of_ours_last_which_it_would_not_pass_on() -> None:

@@ -7,6 +7,8 @@ RUN python -m venv /opt/allgrad \
     && /opt/allgrad/bin/pip install --no-cache-dir '.[all]'
 
 FROM python:3.12-slim
+# Debian keeps no older versions that could be named here.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openssh-server openssh-client \
     && rm -rf /var/lib/apt/lists/* \
