@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import socket
 import sys
@@ -11,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .failure import guard
 from .interrupts import heed_interrupts
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 # fabric carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an
 # Iallreduce of 25 MB by 2 ranks on a host, and 85 % of the default's step over TCP.
 _OPEN_MPI_SETTINGS = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_coll_libnbc_iallreduce_algorithm": "3"}
+REPLACEMENT = "ALLGRAD_REPLACEMENT"
+"""Says that a process was started in place of a rank that has died, and has not joined the others yet."""
 BACKENDS = ("mpi", "gloo", "nccl", "ucc", "cpu:gloo", "cpu:gloo,cuda:nccl")
 
 
@@ -106,8 +110,11 @@ def init(timeout: float | timedelta | None = None) -> None:
     else:
         guard()
         heed_interrupts()
-        _world = _connect(seen)
-        watch(_world, seconds)
+        if is_to_join():
+            _world = _ALONE
+        else:
+            _world = _connect(seen)
+            watch(_world, seconds)
         atexit.register(_leave_the_dead)
     _trace_if_asked()
 
@@ -208,12 +215,18 @@ def forget(group: Group | None = None) -> None:
         _world = None
 
 
+def is_to_join() -> bool:
+    """Whether this process is to take the place of a rank that has died, and is alone until it has."""
+    return REPLACEMENT in os.environ
+
+
 def replace(world: World) -> None:
     """Let *world* be the world from now on; the one before is kept, for requests on it may be pending for ever."""
     global _world
     if _world is not None:
         _left.append(_world)
     _world = world
+    os.environ.pop(REPLACEMENT, None)
 
 
 def _leave_the_dead() -> None:
@@ -223,9 +236,18 @@ def _leave_the_dead() -> None:
             # Or those that are not through yet would take this rank for dead.
             with suppress(mpi().Exception):
                 _world.comm.Agree(1)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(0)
+        leave()
+
+
+def leave() -> NoReturn:
+    """End this process, with code 0 and without MPI_Finalize, but let the launcher know that it ends in good order."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # Or Open MPI 5.0.11's prterun would say that ranks "exited improperly" where some were started later, and fail.
+    loaded = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libpmix.so" in line]
+    if loaded:
+        ctypes.CDLL(loaded[0]).PMIx_Finalize(None, ctypes.c_size_t(0))
+    os._exit(0)
 
 
 def mpi() -> ModuleType:
@@ -234,7 +256,7 @@ def mpi() -> ModuleType:
 
 
 def _connect(seen: Launch) -> World:
-    library = _start_mpi(seen)
+    library = start_mpi(seen)
     if library.COMM_WORLD.size == 1:
         raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
@@ -292,7 +314,8 @@ def _finish_trace() -> None:
         end_run()
 
 
-def _start_mpi(seen: Launch) -> ModuleType:
+def start_mpi(seen: Launch) -> ModuleType:
+    """Load and start the MPI that started this process as *seen*; RuntimeError where another one is found."""
     for name, value in _OPEN_MPI_SETTINGS.items():
         os.environ.setdefault(name, value)
     try:

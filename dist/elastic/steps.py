@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..reproducible.batch_sampler import DistributedBatchSampler
+from ..world import current, is_to_join
+from .replacements import Replacements
 from .survival import is_loss, shrink, votes
 
 
@@ -25,6 +27,7 @@ class ElasticStep:
 
     def __init__(self, batch: Any) -> None:
         self.shrunk = self.undone = False
+        self.lost = 0
         self._batch = batch
 
     def __enter__(self) -> Any:
@@ -43,12 +46,12 @@ class ElasticStep:
         if begun > agreed > 0:
             error.add_note("it is not survived, as an earlier backward within the same elastic step has been agreed on")
             return False
-        shrink()
+        self.lost = current().size - shrink().size
         self.shrunk, self.undone = True, not agreed
         return True
 
 
-def elastic_steps(loader: _Loader) -> Iterator[ElasticStep]:
+def elastic_steps(loader: _Loader, epochs: int | None = None, **parts: Any) -> Iterator[ElasticStep]:
     """Iterate over the batches of *loader*, one step each, and go on with those that are left when ranks die.
 
     *loader* is a ``DataLoader(batch_sampler=DistributedBatchSampler(...))``, and the step that of a `DataParallel`.
@@ -59,10 +62,15 @@ def elastic_steps(loader: _Loader) -> Iterator[ElasticStep]:
     with *virtual_shards* the weights come to be those of an undisturbed run, bit for bit. If one is found dead later in the
     block, its rest is skipped, and the next batch follows.
 
+    With *epochs* the loop goes over so many epochs, counted by the sampler, and with *parts* (the `DataParallel`, optimizer,
+    scheduler and what else has ``state_dict`` and ``load_state_dict``, by names) ranks that die are **replaced**: a process
+    is started that runs the script again, up to this loop, takes the states of the parts over, and joins between two steps.
+
     It needs Open MPI, started with ``mpirun --with-ft ulfm`` or ``allgrad run --elastic``. Otherwise the loop is a plain one,
     and the death of a rank ends the run, which `Checkpointer` and ``allgrad run --restarts`` let go on.
 
-    Raises TypeError for another loader, and what MPI raises for a rank that died outside of a block.
+    Raises TypeError for another loader, ValueError for *parts* without *epochs*, and what MPI raises for a rank that died
+    outside of a block.
 
     >>> import allgrad as torch
     >>> from allgrad import dist
@@ -82,13 +90,31 @@ def elastic_steps(loader: _Loader) -> Iterator[ElasticStep]:
             f"elastic_steps: the loader's batch_sampler is a {type(sampler).__name__}, which cannot deal a batch anew: "
             "use DataLoader(dataset, batch_sampler=dist.DistributedBatchSampler(...))"
         )
-    return _steps(loader)
+    if parts and epochs is None:
+        raise ValueError(
+            f"elastic_steps({', '.join(parts)}): a rank that joins must know how far the others are: give epochs=, and leave out "
+            "the loop over epochs and sampler.set_epoch around this one"
+        )
+    replacements = Replacements(loader, parts) if parts else None
+    return _steps(loader, replacements) if epochs is None else _epochs(loader, epochs, replacements)
 
 
-def _steps(loader: _Loader) -> Iterator[ElasticStep]:
+def _epochs(loader: _Loader, epochs: int, replacements: Replacements | None) -> Iterator[ElasticStep]:
+    if replacements is not None and is_to_join():
+        replacements.join()
+    for epoch in range(loader.batch_sampler.epoch, epochs):
+        loader.batch_sampler.set_epoch(epoch)
+        yield from _steps(loader, replacements)
+    if replacements is not None:
+        replacements.dismiss()
+
+
+def _steps(loader: _Loader, replacements: Replacements | None) -> Iterator[ElasticStep]:
     batches = iter(loader)
     while True:
         position = loader.state_dict()
+        if replacements is not None and replacements.attend():
+            batches = _dealt_anew(loader, batches, position)
         try:
             batch = next(batches)
         except StopIteration:
@@ -96,9 +122,14 @@ def _steps(loader: _Loader) -> Iterator[ElasticStep]:
         step = ElasticStep(batch)
         yield step
         if step.shrunk:
-            position = position if step.undone else loader.state_dict()
-            if isinstance(batches, Generator):
-                batches.close()
-            # The sampler deals to the world as it is when a loop begins.
-            loader.load_state_dict(position)
-            batches = iter(loader)
+            if replacements is not None:
+                replacements.want(step.lost)
+            batches = _dealt_anew(loader, batches, position if step.undone else loader.state_dict())
+
+
+def _dealt_anew(loader: _Loader, batches: Iterator[Any], position: dict[str, Any]) -> Iterator[Any]:
+    """Return the batches from *position* on, dealt to the world as it is: the sampler looks when a loop begins."""
+    if isinstance(batches, Generator):
+        batches.close()
+    loader.load_state_dict(position)
+    return iter(loader)

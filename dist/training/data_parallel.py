@@ -226,6 +226,7 @@ class DataParallel(nn.Module):
         if self._world is not current():
             with votes.preparing():
                 self._reduce_in(current())
+            self._buffers_moved = True  # on a rank that has just joined, say
         if self._reducer is not None:
             self._begin(self._reducer)
         if self.divided is not None:

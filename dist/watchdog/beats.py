@@ -22,11 +22,12 @@ _SIOCGIFADDR = 0x8915
 _BEATS_UNTIL_SILENT = 3
 _SECONDS_TO_CONNECT = 2.0
 _PATIENCE_WITH_ENDED = 1.0
+_LOOPBACK = "127.0.0.1"
 
 
 def listen(*, everywhere: bool) -> socket.socket:
     """Return a socket that listens on a free port, of this host alone or *everywhere*."""
-    listener = socket.create_server(("" if everywhere else "127.0.0.1", 0), backlog=1024)
+    listener = socket.create_server(("" if everywhere else _LOOPBACK, 0), backlog=1024)
     listener.setblocking(False)
     return listener
 
@@ -34,7 +35,7 @@ def listen(*, everywhere: bool) -> socket.socket:
 def addresses(listener: socket.socket) -> list[str]:
     """Return the addresses under which other ranks may reach *listener*."""
     if listener.getsockname()[0] != "0.0.0.0":  # noqa: S104 -- compared, not bound
-        return ["127.0.0.1"]
+        return [_LOOPBACK]
     found = []
     for _, name in socket.if_nameindex():
         with contextlib.suppress(OSError):  # an interface without an address
@@ -223,8 +224,16 @@ class Spoke(_Beats):
 
     def _connect(self, silently: bool) -> None:
         for address in self._where:
-            with contextlib.suppress(OSError):
+            try:
                 self._wire = _Wire(socket.create_connection((address, self._port), timeout=_SECONDS_TO_CONNECT))
+            except ConnectionRefusedError:
+                if self._where == [_LOOPBACK]:
+                    # On this host nothing but its end closes the port that rank 0 has opened.
+                    self._hub = replace(self._hub, ended="has ended already")
+                    return
+            except OSError:
+                continue
+            else:
                 self._selector.register(self._wire.socket, selectors.EVENT_READ)
                 return
         if silently:
@@ -250,6 +259,8 @@ class Spoke(_Beats):
         return None
 
     def _judge(self, mine: Status, timeout: float, interval: float) -> Verdict | None:
+        if self._hub.ended and mine.within and mine.waited >= _PATIENCE_WITH_ENDED:
+            return verdict({0: self._hub, mine.rank: mine}, mine.rank)
         quiet = time.monotonic() - self._heard
         if not mine.within or mine.waited < timeout or quiet < _BEATS_UNTIL_SILENT * interval:
             return None

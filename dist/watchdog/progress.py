@@ -15,8 +15,8 @@ from types import FrameType
 _ROOM = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(_ROOM)) + os.sep
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
-# Modules that wait for a disk, and not for other ranks.
-_ON_DISK = ("checkpoints/folder.py", "checkpoints/writer.py", "journal.py", "reporting.py")
+# Modules that wait for a disk, or for a process to start, and not for other ranks.
+_ON_DISK = ("elastic/replacements.py", "checkpoints/folder.py", "checkpoints/writer.py", "journal.py", "reporting.py")
 _KEPT = 256
 _order = count()
 

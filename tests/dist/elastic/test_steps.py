@@ -34,9 +34,9 @@ def told(outcome: Outcome, what: str) -> str:
     return next(line for line in outcome.output.splitlines() if line.startswith(f"{what} "))
 
 
-def tolerant(openmpi: Launcher, *args: str, program: str = PROGRAM) -> Outcome:
-    """Run the program on four ranks that may outlive each other."""
-    command = [str(openmpi.home / "bin" / "mpiexec"), "--with-ft", "ulfm", "-n", "4", openmpi.python]
+def tolerant(openmpi: Launcher, *args: str, program: str = PROGRAM, ranks: int = 4) -> Outcome:
+    """Run the program on ranks that may outlive each other."""
+    command = [str(openmpi.home / "bin" / "mpiexec"), "--with-ft", "ulfm", "-n", str(ranks), openmpi.python]
     return launched([*command, "-m", "allgrad.dist.rank", str(PROGRAMS / program), *args], SETTINGS)
 
 
@@ -79,6 +79,46 @@ def test_in_the_fast_mode_the_others_go_on_at_once_and_learn_from_every_sample_o
         steps = [(step, number) for step, number in learned if step // 4 == epoch]
         assert [step for step, _ in steps] == [4 * epoch + number // 12 for number in range(48)]
         assert sorted(number for _, number in steps) == list(range(48))
+
+
+@pytest.mark.parametrize("mode", ["reproducible", "fast"])
+def test_a_replacement_takes_the_place_of_a_dead_rank(openmpi: Launcher, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "disturbed").mkdir()
+    arguments = [mode, str(tmp_path / "disturbed"), "1:3:inside"]
+    outcome = tolerant(openmpi, *arguments, program="joining.py", ranks=2)
+    end, weights = told(outcome, "ranks").split(" weights ")
+    assert end == "ranks 2"
+    sizes = json.loads(told(outcome, "sizes").removeprefix("sizes "))
+    assert sizes[:4] == [2, 2, 2, 1]
+    assert sizes[-1] == 2
+    learned = sorted(
+        tuple(map(int, line.split())) for path in tmp_path.glob("*/*") for line in path.read_text().splitlines()
+    )
+    assert [step for step, _ in learned] == [number // 12 for number in range(240)]
+    assert sorted(number for _, number in learned) == sorted([*range(120)] * 2)
+    if mode == "reproducible":
+        (tmp_path / "undisturbed").mkdir()
+        alone = openmpi.run(1, "joining.py", mode, str(tmp_path / "undisturbed"), launcher=False)
+        assert told(alone, "ranks") == f"ranks 1 weights {weights}"
+
+
+def test_parts_of_a_replacement_need_to_know_the_epochs() -> None:
+    data = TensorDataset(torch.arange(4))
+    loader = DataLoader(data, batch_sampler=dist.DistributedBatchSampler(data, 2))
+    with pytest.raises(ValueError, match=r"elastic_steps\(model\): .* give epochs="):
+        dist.elastic_steps(loader, model=torch.nn.Linear(1, 1))
+
+
+def test_with_epochs_the_loop_goes_on_where_the_sampler_is() -> None:
+    data = TensorDataset(torch.arange(2))
+    sampler = dist.DistributedBatchSampler(data, 2, shuffle=False)
+    sampler.set_epoch(1)
+    loader = DataLoader(data, batch_sampler=sampler)
+    seen = []
+    for step in dist.elastic_steps(loader, epochs=3, model=torch.nn.Linear(1, 1)):
+        with step as (numbers,):
+            seen.append((sampler.epoch, numbers.tolist()))
+    assert seen == [(1, [0, 1]), (2, [0, 1])]
 
 
 def test_checkpoints_go_on_without_the_dead(openmpi: Launcher, undisturbed: str, tmp_path: Path) -> None:

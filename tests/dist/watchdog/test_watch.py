@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from allgrad import dist
+from allgrad.dist.watchdog.beats import Spoke, listen
+from allgrad.dist.watchdog.hang import Status
 from allgrad.dist.watchdog.watch import seconds_of
 
 from ..conftest import PROGRAMS
@@ -119,3 +121,19 @@ def test_a_monitored_barrier_raises_on_every_rank_that_came_and_names_the_one_th
         assert f"rank {rank} has passed" in outcome.output
         heard = f"rank {rank} heard: monitored_barrier: rank {missing} did not come within"
         assert (heard in outcome.output) == (rank != missing)
+
+
+def test_a_rank_0_that_has_ended_before_it_was_reached_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    listener = listen(everywhere=False)
+    port = listener.getsockname()[1]
+    listener.close()
+    spoke = Spoke(1, "here", ["127.0.0.1"], port, "token")
+    asked = {"all ranks": 1}, {"all ranks": [0, 1]}, {"all ranks": ["barrier"]}
+    assert spoke.exchange(Status(1, "here", "train.py:3 in <module>", "barrier", 0.5, *asked), 600, 0.01) is None
+    found = spoke.exchange(Status(1, "here", "train.py:3 in <module>", "barrier", 1.5, *asked), 600, 0.01)
+    spoke.close()
+    assert found is not None
+    assert found.message.startswith(
+        "rank 0 is missing at barrier, for which rank 1 has waited 1.5 s: it has ended already"
+    )
+    assert capsys.readouterr().err == ""
