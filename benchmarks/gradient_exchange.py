@@ -1,4 +1,4 @@
-"""How long 25 MB of gradients take to become their mean over the ranks of this host, four ways in one run.
+"""How long 25 MB of gradients take to become their mean over the ranks of this host, four ways in one run, and the least possible.
 
     mpirun -n 2 python benchmarks/gradient_exchange.py [--rounds 15] [--torch PYTHON]
 
@@ -11,6 +11,10 @@ out of place  MPI Allreduce from one array into another, then times 1/n
 in pieces     MPI Allreduce in place, in pieces of 1/4, 1, 4 and 16 MiB, each then times 1/n; the size that is best by median
 gloo          torch.distributed's all_reduce on one tensor, then times 1/n; in processes of its own, started by rank 0 after
               the rounds, where --torch names a Python that has PyTorch: its ratio is one of medians
+
+memory        what the host's memory takes for the traffic of any sum out of place: every rank at once adds n arrays of its own,
+              each as large as its n-th part of the gradients, into one more
+in one pass   the same, times 1/n and looked at for NaN, by the code that DataParallel uses
 
 One thread a rank. Every way ends with the same mean, which is checked.
 """
@@ -37,9 +41,11 @@ import numpy as np  # noqa: E402
 import allgrad as torch  # noqa: E402
 from allgrad import dist, nn  # noqa: E402
 from allgrad.dist.world import current, mpi  # noqa: E402
+from allgrad.kernels.sums import scaled_sum  # noqa: E402
 
 TENSORS, ELEMENTS = 25, 250_000  # 25 MB of float32
 PIECES = [1 << 16, 1 << 18, 1 << 20, 1 << 22]  # elements
+BLOCK = 1 << 15  # elements, as many as stay in the cache
 WARM_UP = 3
 
 GLOO = """
@@ -121,6 +127,25 @@ def in_pieces(elements: int) -> tuple[Callable[[], None], Callable[[], None]]:
     return lambda: own.fill(dist.rank() + 1), reduce
 
 
+def in_memory(once: bool) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The sum of this rank's part, over arrays of its own: in NumPy's pieces, or in the *once* of DataParallel's code."""
+    elements = TENSORS * ELEMENTS // dist.world_size()
+    rows = [np.ones(elements, np.float32) for _ in range(dist.world_size())]
+    total = np.zeros(elements, np.float32)
+
+    def reduce() -> None:
+        if once:
+            assert scaled_sum(rows, 1 / len(rows), total)
+            return
+        for start in range(0, elements, BLOCK):
+            piece = slice(start, start + BLOCK)
+            np.add(rows[0][piece], rows[1][piece], out=total[piece])
+            for row in rows[2:]:
+                np.add(total[piece], row[piece], out=total[piece])
+
+    return lambda: None, reduce
+
+
 def comm() -> Any:
     """The world's communicator."""
     return current().comm
@@ -159,6 +184,7 @@ def main() -> None:
         sys.exit("start it with mpirun -n 2, or more")
     ways = {"DataParallel": data_parallel(options.bucket_mb), "out of place": out_of_place()}
     ways |= {f"in pieces of {elements >> 18 or 1 / 4} MiB": in_pieces(elements) for elements in PIECES}
+    ways |= {"memory": in_memory(once=False), "in one pass": in_memory(once=True)}
     times: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(WARM_UP + options.rounds):
         for way, (prepare, reduce) in ways.items():

@@ -11,6 +11,7 @@ from .communication.exchange import (
     reduce_scatter_tensor,
     scatter,
 )
+from .communication.future import Future
 from .communication.groups import get_global_rank, get_group_rank, get_process_group_ranks, new_group, shutdown
 from .communication.monitored import monitored_barrier
 from .communication.objects import (
@@ -24,12 +25,16 @@ from .communication.objects import (
 from .communication.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object, send, send_object
 from .communication.reduction import ReduceOp
 from .communication.work import Work
+from .compression.power_sgd import PowerSGD
+from .compression.rounding import BF16, FP16, Int8
+from .compression.top_k import TopK
 from .elastic.steps import ElasticStep, elastic_steps
 from .observation.spans import span
 from .observation.trace import trace
 from .reporting import report, report_checkpoint
 from .reproducible.batch_sampler import DistributedBatchSampler
 from .sharding.optimizer import ShardedOptimizer, ZeroRedundancyOptimizer
+from .training.comm_hook import GradBucket
 from .training.data_parallel import DataParallel, DistributedDataParallel
 from .training.sampler import DistributedSampler
 from .training.sync_batch_norm import SyncBatchNorm
@@ -89,6 +94,7 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     "all_to_all",
     "all_to_all_single",
     "Work",
+    "Future",
     # collectives through which gradients flow
     "functional",
     # collectives of objects
@@ -110,7 +116,14 @@ __all__ = [  # noqa: RUF022 -- grouped by what a reader looks for
     # training
     "DataParallel",
     "DistributedDataParallel",
+    "GradBucket",
     "SyncBatchNorm",
+    # gradients in fewer bytes
+    "FP16",
+    "BF16",
+    "Int8",
+    "TopK",
+    "PowerSGD",
     # memory divided among the ranks
     "ShardedOptimizer",
     "ZeroRedundancyOptimizer",

@@ -24,6 +24,8 @@ from .watchdog.watch import seconds_of, watch, watch_no_longer
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from .communication.board import Board
+
 # What Open MPI does better than by default, unless the user has chosen otherwise. Without the first it looks for
 # OFI providers at every start: 1.08 s instead of 0.08 s; only its one-sided transport is left out, what a cluster's
 # fabric carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an
@@ -45,6 +47,8 @@ class Group:
     ranks: tuple[int, ...] = (0,)
     comm: MPI.Intracomm | None = None
     control: MPI.Intracomm | None = None
+    board: Board | None = field(default=None, compare=False, repr=False)
+    """Where they announce it instead, without a message, if all share one host's memory."""
     announced: deque[Any] = field(default_factory=deque, compare=False, repr=False)
     """What has been announced and not yet answered, in order."""
     line: Line = field(default_factory=lambda: Line("alone", (0,)), compare=False, repr=False)
@@ -253,6 +257,8 @@ def world_on(comm: MPI.Intracomm) -> World:
     """Return the world of the ranks that *comm* connects, which all of them ask for; a world of one sends nothing."""
     if comm.size == 1:
         return _ALONE
+    from .communication.board import board_of
+
     host = comm.Split_type(mpi().COMM_TYPE_SHARED, key=comm.rank)
     ranks = tuple(range(comm.size))
     world = World(
@@ -261,6 +267,7 @@ def world_on(comm: MPI.Intracomm) -> World:
         ranks,
         comm,
         comm.Dup(),
+        board_of(comm),
         line=new_line("all ranks", ranks),
         local_rank=host.rank,
         local_size=host.size,

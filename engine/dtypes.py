@@ -101,7 +101,7 @@ def _by_name(name: str) -> dtype:
 def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
     """The allgrad dtype of *numpy_dtype*; TypeError where tensors have no such type (strings, objects, dates)."""
     found = _FROM_NUMPY.get(numpy_dtype)
-    if numpy_dtype.name == "bfloat16":
+    if found is None and numpy_dtype.name == "bfloat16":  # last: NumPy makes the name up anew each time, in 10 µs
         return bfloat16
     if found is None:
         found = _FROM_NUMPY.get(numpy_dtype.newbyteorder("="))

@@ -38,6 +38,13 @@ class DependencyCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEPENDENCY_CONDITION_UNSPECIFIED: _ClassVar[DependencyCondition]
     DEPENDENCY_CONDITION_SUCCEEDED: _ClassVar[DependencyCondition]
     DEPENDENCY_CONDITION_ENDED: _ClassVar[DependencyCondition]
+
+class Launcher(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LAUNCHER_UNSPECIFIED: _ClassVar[Launcher]
+    LAUNCHER_MPIRUN: _ClassVar[Launcher]
+    LAUNCHER_SLURM: _ClassVar[Launcher]
+    LAUNCHER_KUBERNETES: _ClassVar[Launcher]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_STARTING: JobState
@@ -57,6 +64,10 @@ FAILURE_KIND_TIMEOUT: FailureKind
 DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition
 DEPENDENCY_CONDITION_SUCCEEDED: DependencyCondition
 DEPENDENCY_CONDITION_ENDED: DependencyCondition
+LAUNCHER_UNSPECIFIED: Launcher
+LAUNCHER_MPIRUN: Launcher
+LAUNCHER_SLURM: Launcher
+LAUNCHER_KUBERNETES: Launcher
 
 class Dependency(_message.Message):
     __slots__ = ("job_id", "condition")
@@ -88,8 +99,16 @@ class CheckpointPolicy(_message.Message):
     interval: _duration_pb2.Duration
     def __init__(self, preemptible: _Optional[bool] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
+class Host(_message.Message):
+    __slots__ = ("name", "slots")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    slots: int
+    def __init__(self, name: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint", "stall_after", "resume_from", "archive")
+    __slots__ = ("argv", "ranks", "name", "env", "working_directory", "as_torch", "priority", "after", "retries", "max_runtime", "threads_per_rank", "labels", "checkpoint", "stall_after", "resume_from", "archive", "hosts", "launcher", "launcher_options")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +117,13 @@ class JobSpec(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class LauncherOptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +146,9 @@ class JobSpec(_message.Message):
     STALL_AFTER_FIELD_NUMBER: _ClassVar[int]
     RESUME_FROM_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHER_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHER_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     argv: _containers.RepeatedScalarFieldContainer[str]
     ranks: int
     name: str
@@ -136,7 +165,10 @@ class JobSpec(_message.Message):
     stall_after: _duration_pb2.Duration
     resume_from: str
     archive: str
-    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., stall_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., resume_from: _Optional[str] = ..., archive: _Optional[str] = ...) -> None: ...
+    hosts: _containers.RepeatedCompositeFieldContainer[Host]
+    launcher: Launcher
+    launcher_options: _containers.ScalarMap[str, str]
+    def __init__(self, argv: _Optional[_Iterable[str]] = ..., ranks: _Optional[int] = ..., name: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., working_directory: _Optional[str] = ..., as_torch: _Optional[bool] = ..., priority: _Optional[int] = ..., after: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., retries: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ..., max_runtime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., threads_per_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., checkpoint: _Optional[_Union[CheckpointPolicy, _Mapping]] = ..., stall_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., resume_from: _Optional[str] = ..., archive: _Optional[str] = ..., hosts: _Optional[_Iterable[_Union[Host, _Mapping]]] = ..., launcher: _Optional[_Union[Launcher, str]] = ..., launcher_options: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "spec", "state", "reason", "create_time", "start_time", "finish_time", "exit_code", "attempt", "output_directory", "checkpoint", "warning", "priority", "queue_time", "not_before_time", "cores", "sweep_id", "failures", "user")
@@ -458,7 +490,7 @@ class ExplainJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., causes: _Optional[_Iterable[_Union[WaitCause, _Mapping]]] = ..., latest_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WaitCause(_message.Message):
-    __slots__ = ("description", "slots", "turn", "job", "time", "sweep", "person", "server", "quota")
+    __slots__ = ("description", "slots", "turn", "job", "time", "sweep", "person", "server", "quota", "launcher")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
@@ -468,6 +500,7 @@ class WaitCause(_message.Message):
     PERSON_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     QUOTA_FIELD_NUMBER: _ClassVar[int]
+    LAUNCHER_FIELD_NUMBER: _ClassVar[int]
     description: str
     slots: WaitForSlots
     turn: WaitForTurn
@@ -477,7 +510,16 @@ class WaitCause(_message.Message):
     person: WaitForPerson
     server: WaitForServer
     quota: WaitForQuota
-    def __init__(self, description: _Optional[str] = ..., slots: _Optional[_Union[WaitForSlots, _Mapping]] = ..., turn: _Optional[_Union[WaitForTurn, _Mapping]] = ..., job: _Optional[_Union[WaitForJob, _Mapping]] = ..., time: _Optional[_Union[WaitForTime, _Mapping]] = ..., sweep: _Optional[_Union[WaitForSweep, _Mapping]] = ..., person: _Optional[_Union[WaitForPerson, _Mapping]] = ..., server: _Optional[_Union[WaitForServer, _Mapping]] = ..., quota: _Optional[_Union[WaitForQuota, _Mapping]] = ...) -> None: ...
+    launcher: WaitForLauncher
+    def __init__(self, description: _Optional[str] = ..., slots: _Optional[_Union[WaitForSlots, _Mapping]] = ..., turn: _Optional[_Union[WaitForTurn, _Mapping]] = ..., job: _Optional[_Union[WaitForJob, _Mapping]] = ..., time: _Optional[_Union[WaitForTime, _Mapping]] = ..., sweep: _Optional[_Union[WaitForSweep, _Mapping]] = ..., person: _Optional[_Union[WaitForPerson, _Mapping]] = ..., server: _Optional[_Union[WaitForServer, _Mapping]] = ..., quota: _Optional[_Union[WaitForQuota, _Mapping]] = ..., launcher: _Optional[_Union[WaitForLauncher, _Mapping]] = ...) -> None: ...
+
+class WaitForLauncher(_message.Message):
+    __slots__ = ("launcher", "reason")
+    LAUNCHER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    launcher: Launcher
+    reason: str
+    def __init__(self, launcher: _Optional[_Union[Launcher, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WaitForSlots(_message.Message):
     __slots__ = ("needed", "free", "total")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .client.asynchronous.client import AsyncClient
     from .client.client import Client
     from .errors import AllgradError
+    from .jobs.hosts import Host
     from .jobs.job import (
         LAUNCHER_LOG,
         Alert,
@@ -51,6 +52,7 @@ __all__ = [
     "Explanation",
     "FailureKind",
     "Heartbeat",
+    "Host",
     "Job",
     "JobSpec",
     "JobState",
@@ -67,6 +69,7 @@ _ROOMS = {
     "AllgradError": "errors",
     "AsyncClient": "client.asynchronous.client",
     "Client": "client.client",
+    "Host": "jobs.hosts",
     "serve": "main",
 } | dict.fromkeys(
     (

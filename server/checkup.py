@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .errors import AllgradError, ServerUnreachable
 from .home import Home
-from .launchers import find_mpi
+from .jobs.hosts import Host
+from .launchers import find_mpi, reach
 
 MEBIBYTE = 1024 * 1024
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- measured, never written to
@@ -51,6 +52,8 @@ class Target:
     server: str | None = None
     token: str | None = None
     home: Path | None = None
+    hosts: tuple[Host, ...] = ()
+    """Other machines to be looked at, on which ranks are to run."""
 
 
 def check_up(target: Target) -> Iterator[Finding]:
@@ -59,6 +62,7 @@ def check_up(target: Target) -> Iterator[Finding]:
         yield check()
     yield home_folder(Home.find(target.home))
     yield server(target)
+    yield from hosts(target.hosts)
 
 
 def python() -> Finding:
@@ -182,6 +186,19 @@ def server(target: Target) -> Finding:
     except AllgradError as error:
         return Finding("server", Verdict.PROBLEM, f"{error.what}; {error.found}", error.fix)
     return Finding("server", Verdict.OK, f"{info.version}, {info.free_slots} of {info.slots} slots free")
+
+
+def hosts(named: Sequence[Host]) -> Iterator[Finding]:
+    for seen in reach.look(named, os.getcwd()) if named else ():
+        name, trouble = f"host {seen.host.name}", seen.trouble
+        if trouble is not None:
+            yield Finding(name, Verdict.PROBLEM, f"{trouble.what}; {trouble.found}", trouble.fix)
+        elif seen.cores < seen.host.slots:
+            found = f"{seen.cores} cores for {seen.host.slots} ranks"
+            fix = f"give it as many ranks as it has cores: {seen.host.name}:{seen.cores}"
+            yield Finding(name, Verdict.WARNING, found, fix)
+        else:
+            yield Finding(name, Verdict.OK, f"{seen.cores} cores, the same allgrad, this folder")
 
 
 def _version(package: str) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import grpc
@@ -27,7 +27,14 @@ from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
 from .access.tokens import Tokens
-from .control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT, Settings
+from .control.attempts import (
+    DEFAULT_GRACE,
+    DEFAULT_HOST_PATIENCE,
+    DEFAULT_JOURNAL_LIMIT,
+    DEFAULT_KEEP_UPLOADS,
+    DEFAULT_LOG_LIMIT,
+    Settings,
+)
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
@@ -80,6 +87,8 @@ def serve(
     stall_after: float = LEAST,
     tensorboard: bool = True,
     bind: bool = True,
+    host_patience: float = DEFAULT_HOST_PATIENCE,
+    kubernetes: Mapping[str, str] | None = None,
     tls_cert: str | None = None,
     tls_key: str | None = None,
     tls_client_ca: str | None = None,
@@ -95,9 +104,12 @@ def serve(
     *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
     that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
     written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
-    are at least as many cores as slots. *tls_cert*, *tls_key*: PEM files of a certificate, followed when they change;
-    supervisors and local clients then use a loopback port of their own. *tls_client_ca*: whoever connects from elsewhere
-    needs a certificate signed by it. *announce* is called with lines for people.
+    are at least as many cores as slots. *host_patience*: seconds of silence after which a host that a job named counts as
+    lost, and after which its ranks are ended there. *kubernetes*: the volume `claim` that pods mount at `path`, in which
+    *home* must lie, their `image`, and the `namespace` if not that of the kubeconfig. *tls_cert*, *tls_key*: PEM files of a
+    certificate, followed when they change; supervisors and local clients then use a loopback port of their own.
+    *tls_client_ca*: whoever connects from elsewhere needs a certificate signed by it. *announce* is called with lines for
+    people.
 
     Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
     server has the folder.
@@ -121,8 +133,11 @@ def serve(
         stall_after=stall_after,
         tensorboard=tensorboard,
         cores=dealt,
+        host_patience=host_patience,
+        kubernetes=kubernetes or {},
     )
     place = Home.find(home)
+    _check_shared(place, settings.kubernetes)
     token = place.prepare()
     with _locked(place):
         asyncio.run(_serve(place, token, f"{host}:{port}", files, settings, announce))
@@ -232,6 +247,15 @@ async def _until(stop: asyncio.Event, broken: Callable[[], bool]) -> None:
                 await stop.wait()
         except TimeoutError:
             continue
+
+
+def _check_shared(home: Home, kubernetes: Mapping[str, str]) -> None:
+    if kubernetes and not home.path.is_relative_to(kubernetes["path"]):
+        raise CannotServe(
+            f"cannot let Kubernetes start jobs from {home.path}",
+            f"its pods see only {kubernetes['path']}, where the claim {kubernetes['claim']} is mounted",
+            f"serve with --home {kubernetes['path']}/allgrad",
+        )
 
 
 def _check_reach(host: str, files: ServerFiles | None) -> None:

@@ -33,6 +33,7 @@ OTHERS = {
     "dist": {"numpy", "mpi4py"},
     "proto": {"google", "grpc"},
     "server": {
+        "yaml",
         "google",
         "grpc",
         "grpc_health",

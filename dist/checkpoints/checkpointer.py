@@ -21,7 +21,7 @@ from ..communication.agreement import agree, by_rank
 from ..communication.objects import broadcast_object, gather_objects
 from ..world import World, current
 from .folder import CheckpointFolder
-from .state import put_back, put_back_random, random_state, restorable, state_of
+from .state import compression_of, put_back, put_back_random, random_state, restorable, state_of
 from .writer import Write
 
 
@@ -124,7 +124,7 @@ class Checkpointer:
         # One message for all there is to say: each costs time within the step.
         said = gather_objects((self._end_of_writing(), random_state(), secrets.token_hex(4)))
         self._raise_failure([failure for failure, _, _ in said])
-        prepared = plan(_whole(state, [numbers for _, numbers, _ in said]), self._world.size)
+        prepared = plan(_whole(state, [numbers for _, numbers, _ in said], self._world.rank), self._world.size)
         agree(self._world, f"a checkpoint of step {step} with {_layout(prepared)}")
         self._writing = self._write(prepared, said[0][2], {"step": step, "metrics": measured})
         if not self._asynchronous:
@@ -193,7 +193,8 @@ class Checkpointer:
         path, saved = found
         self._refuse_what_does_not_fit(path, saved, state)
         for name, target in state.items():
-            put_back(target, saved["state"][name], saved["reproducible"].get(name))
+            compression = saved.get("compression", {}).get(name)
+            put_back(target, saved["state"][name], saved["reproducible"].get(name), compression)
         put_back_random(saved["random"], self._world.rank, reproducible=bool(saved["reproducible"]))
         details = read_manifest(path)["details"]
         values = {name: value for name, value in saved["state"].items() if name not in state}
@@ -272,12 +273,14 @@ class Checkpointer:
             )
 
 
-def _whole(state: Mapping[str, Any], numbers: list[dict[str, Any]]) -> dict[str, Any]:
-    """All that is saved: the states by name, what is beside them, and every rank's random numbers."""
+def _whole(state: Mapping[str, Any], numbers: list[dict[str, Any]], rank: int) -> dict[str, Any]:
+    """All that is saved by this *rank* and the others: the states by name, what is beside them, and every rank's random numbers."""
     states = {name: state_of(value) for name, value in state.items()}
+    compression = {name: compression_of(value, rank) for name, value in state.items()}
     return {
         "state": {name: found for name, (found, _) in states.items()},
         "reproducible": {name: beside for name, (_, beside) in states.items() if beside is not None},
+        "compression": {name: found for name, found in compression.items() if found is not None},
         "random": numbers,
     }
 

@@ -11,15 +11,22 @@ import numpy as np
 import allgrad
 from allgrad import Tensor, nn
 from allgrad.random import default_generator
+from allgrad.serialization.pieces import Pieces
 
 from ..reproducible.sameness import surroundings
 from ..training.data_parallel import DataParallel
 
 
+def compression_of(value: Any, rank: int) -> list[dict[str, Any]] | None:
+    """Return what the compression of a `DataParallel` has not sent yet, None for all else; all ranks call this."""
+    compressor = value.compressor if isinstance(value, DataParallel) else None
+    return None if compressor is None else compressor.state(rank)
+
+
 def state_of(value: Any) -> tuple[Any, dict[str, Any] | None]:
     """Return what is saved of *value*, and beside it what a `DataParallel` needs to go on to the same bits."""
     if isinstance(value, DataParallel):
-        return value.module.state_dict(), _reproducible(value)
+        return _state_of_module(value), _reproducible(value)
     if hasattr(value, "sharded_state_dict"):
         return value.sharded_state_dict(), None
     return (value.state_dict() if hasattr(value, "state_dict") else value), None
@@ -32,23 +39,28 @@ def restorable(name: str, target: Any, saved: Any) -> list[str]:
         return (
             [] if hasattr(target, "load_state_dict") else [f"{name} ({type(target).__name__}) has no load_state_dict"]
         )
-    own = module.state_dict()
+    own = _state_of_module(target) if isinstance(target, DataParallel) else module.state_dict()
     missing = [f"{name}.{key} is not in it" for key in own if key not in saved]
     unexpected = [f"{name}.{key} is only in it" for key in saved if key not in own]
     differing = [
         f"{name}.{key} has shape {tuple(saved[key].shape)} in it and {tuple(tensor.shape)} here"
         for key, tensor in own.items()
-        if key in saved and isinstance(tensor, Tensor) and saved[key].shape != tensor.shape
+        if key in saved and isinstance(tensor, Tensor | Pieces) and tuple(saved[key].shape) != tuple(tensor.shape)
     ]
     return differing + missing + unexpected
 
 
-def put_back(target: Any, saved: Any, reproducible: dict[str, Any] | None) -> None:
+def put_back(
+    target: Any, saved: Any, reproducible: dict[str, Any] | None, compression: list[dict[str, Any]] | None
+) -> None:
     """Load *saved* into *target*."""
     if not isinstance(target, DataParallel):
         target.load_state_dict(saved)
         return
-    target.module.load_state_dict(saved)
+    with target.gathered():
+        target.module.load_state_dict(saved)
+    if target.compressor is not None and compression is not None:
+        target.compressor.load(compression)
     if target.virtual_shards is None:
         return
     if reproducible is None:
@@ -95,6 +107,10 @@ def put_back_random(saved: list[dict[str, Any]], rank: int, *, reproducible: boo
     np.random.set_state(state["numpy"])
     python = state["python"]
     random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+
+
+def _state_of_module(parallel: DataParallel) -> dict[str, Any]:
+    return parallel.module.state_dict() if parallel.divided is None else parallel.divided.state_dict()
 
 
 def _reproducible(parallel: DataParallel) -> dict[str, Any] | None:

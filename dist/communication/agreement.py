@@ -1,8 +1,8 @@
 """How ranks notice that they are not about to do the same thing, before MPI mixes up their messages.
 
 MPI pairs the calls of all ranks by their order alone: where two differ it returns wrong sums, and no error. So
-whatever the ranks do together begins with 16 bytes, the greatest and the least of the fingerprints of what each is
-about to do.
+whatever the ranks do together begins with a comparison of the fingerprints of what each is about to do: on one host in
+memory that they share, otherwise by a message of 16 bytes, the greatest and the least of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..observation.spans import waiting
 from ..world import Group, mpi
+from .hosts import wait_until
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -42,7 +43,8 @@ class Announcement:
     def __init__(self, group: Group, what: str, then: Callable[[], None] | None = None) -> None:
         self._group, self._what, self._then = group, what, then
         self._request: MPI.Request | None = None
-        self._settled = False
+        self._number = 0
+        self._settled = self._differs = False
         group.line.begin(what)
         group.announced.append(self)
         if group.control is None:
@@ -54,7 +56,8 @@ class Announcement:
         """Whether all ranks have announced this and all before it; DisagreementError as from `settle`."""
         while not self._settled:
             first = self._group.announced[0]
-            if not first._send().Test():
+            first._send()
+            if not first._is_heard():
                 return False
             first._conclude()
         return True
@@ -64,22 +67,48 @@ class Announcement:
         with waiting(self._what):
             while not self._settled:
                 first = self._group.announced[0]
-                if self._group.control is not None:
-                    first._send().Wait()
+                first._send()
+                first._hear()
                 first._conclude()
 
-    def _send(self) -> MPI.Request:
-        if self._request is None:
-            assert self._group.control is not None
-            digest = np.frombuffer(hashlib.blake2b(self._what.encode(), digest_size=8).digest(), np.uint64)
-            self._extremes = np.concatenate([digest, ~digest])
-            self._request = self._group.control.Iallreduce(mpi().IN_PLACE, self._extremes, op=mpi().MAX)
-        return self._request
+    def _send(self) -> None:
+        group = self._group
+        if self._number or self._request is not None or group.control is None:
+            return
+        digest = hashlib.blake2b(self._what.encode(), digest_size=8).digest()
+        if group.board is not None:
+            self._number = group.board.write(int.from_bytes(digest))
+            return
+        fingerprint = np.frombuffer(digest, np.uint64)
+        self._extremes = np.concatenate([fingerprint, ~fingerprint])
+        self._request = group.control.Iallreduce(mpi().IN_PLACE, self._extremes, op=mpi().MAX)
+
+    def _is_heard(self) -> bool:
+        """Whether the ranks have all announced something; `_differs` then says whether not all the same."""
+        if self._group.board is not None:
+            said = self._group.board.read(self._number)
+            self._differs = said is not None and len(set(said)) > 1
+            return said is not None
+        if self._request is not None:
+            if not self._request.Test():
+                return False
+            self._differs = bool(self._extremes[0] != ~self._extremes[1])
+        return True
+
+    def _hear(self) -> None:
+        control = self._group.control
+        if self._group.board is not None:
+            assert control is not None
+            wait_until(self._is_heard, control)
+        elif self._request is not None:
+            self._request.Wait()
+            self._differs = bool(self._extremes[0] != ~self._extremes[1])
 
     def _conclude(self) -> None:
         self._group.announced.popleft()
         self._settled = True
-        if self._group.control is not None and self._extremes[0] != ~self._extremes[1]:
+        if self._differs:
+            assert self._group.control is not None
             raise DisagreementError(self._group.control.allgather(self._what), self._group.ranks)
         if self._then is not None:
             self._then()

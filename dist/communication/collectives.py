@@ -62,7 +62,7 @@ def all_reduce(
         put_back(row, array)
 
     calls = [("Allreduce", (mpi().IN_PLACE, piece, chosen.in_mpi)) for piece in pieces]
-    return carry_out(ranks, Collective(f"all_reduce({chosen}) of {shown(array)}", calls, finish), async_op)
+    return carry_out(ranks, Collective(f"all_reduce({chosen}) of {shown(array)}", calls, finish, [tensor]), async_op)
 
 
 def reduce(

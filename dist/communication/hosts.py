@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..elastic.survival import require_all_alive
 from ..world import mpi
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def first_of_each(comm: MPI.Intracomm, neighbourhood: MPI.Intracomm | None) -> M
 
 
 def wait_until(ready: Callable[[], bool], comm: MPI.Intracomm) -> None:
-    """Return once *ready* says so; what ranks do over MPI meanwhile goes on, and so do ranks that share this core."""
+    """Return once *ready* says so; what ranks do over MPI meanwhile goes on, and so do ranks that share this core.
+
+    Raises RankLostError where a rank dies meanwhile and this one outlives it: no message would tell.
+    """
     yielding_until = time.monotonic() + _SECONDS_OF_YIELDING
     while not ready():
         # MPI moves on only when it is called, and another rank may need that before it comes here.
@@ -53,6 +57,7 @@ def wait_until(ready: Callable[[], bool], comm: MPI.Intracomm) -> None:
             os.sched_yield()
         else:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+            require_all_alive()
 
 
 def _ranks_per_window() -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from allgrad.autograd.graph import Handle, add_between_operations
 from ..observation.spans import waiting
 from ..world import Group, mpi
 from .agreement import Announcement, agree
+from .future import Future
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -31,6 +32,8 @@ class Collective:
     one by one as they are made, or all at once for an asynchronous operation."""
     finish: Callable[[], None]
     """Puts the result where the caller expects it; in a group of one it is called without any calls."""
+    results: Sequence[Any] = ()
+    """The Tensors that then hold it."""
 
 
 class Work:
@@ -69,6 +72,15 @@ class Work:
                 mpi().Request.Waitall(self._under_way())
             self._finish()
         return True
+
+    def get_future(self) -> Future:
+        """Return the future of the list of Tensors with the result: of `all_reduce` and `broadcast`; of others an empty one."""
+
+        def complete() -> list[Any]:
+            self.wait()
+            return list(self._collective.results)
+
+        return Future(complete)
 
     def _wait_until(self, deadline: float) -> None:
         with waiting(self._collective.what):

@@ -38,7 +38,7 @@ class ElasticStep:
             return False
         begun, agreed = votes.begun - self._begun, votes.agreed - self._agreed
         if not begun:
-            error.add_note("it is not survived, as no step of a DataParallel with virtual_shards had begun")
+            error.add_note("it is not survived, as no step of a DataParallel had begun")
             return False
         if begun > agreed > 0:
             error.add_note("it is not survived, as an earlier backward within the same elastic step has been agreed on")
@@ -51,12 +51,13 @@ class ElasticStep:
 def elastic_steps(loader: _Loader) -> Iterator[ElasticStep]:
     """Iterate over the batches of *loader*, one step each, and go on with those that are left when ranks die.
 
-    *loader* is a ``DataLoader(batch_sampler=DistributedBatchSampler(...))``, and the step that of a `DataParallel`
-    with *virtual_shards*. Within ``with step as batch:`` belongs what is done for a batch: ``zero_grad``, **one** ``backward``
-    of the `DataParallel`, then all that changes something: ``optimizer.step``, counters, `Checkpointer.save`.
+    *loader* is a ``DataLoader(batch_sampler=DistributedBatchSampler(...))``, and the step that of a `DataParallel`.
+    Within ``with step as batch:`` belongs what is done for a batch: ``zero_grad``, **one** ``backward`` through
+    the `DataParallel`, then all that changes something: ``optimizer.step``, counters, `Checkpointer.save`.
     ``backward`` returns once all ranks have agreed that the step counts. If one dies before, the others leave the block,
-    deal the same batch out among them, and enter it again; nothing has changed by then, so the weights come to be those of
-    an undisturbed run, bit for bit. If one is found dead later in the block, its rest is skipped, and the next batch follows.
+    deal the same batch out among them, and enter it again; nothing has changed by then. So no sample is lost or repeated, and
+    with *virtual_shards* the weights come to be those of an undisturbed run, bit for bit. If one is found dead later in the
+    block, its rest is skipped, and the next batch follows.
 
     It needs Open MPI, started with ``mpirun --with-ft ulfm`` or ``allgrad run --elastic``. Otherwise the loop is a plain one,
     and the death of a rank ends the run, which `Checkpointer` and ``allgrad run --restarts`` let go on.

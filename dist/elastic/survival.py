@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..watchdog.watch import seconds_watched, watch, watch_no_longer
 from ..world import World, current, mpi, replace, world_on
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ class Votes:
     def begin(self) -> None:
         """Note that a step's computation begins."""
         self.begun += 1
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Count what is done within as part of a step that begins: if a rank is lost in it, the step is done again."""
+        self.begun += 1
+        yield
+        self.begun -= 1
 
     def approve(self, world: World) -> None:
         """Agree with all ranks of *world* that the step counts; what raises here raises on all of them."""
@@ -88,13 +96,23 @@ def _is_broken(world: World) -> bool:
     """Whether a rank of *world* is known to be dead, or becomes so in a moment."""
     # Seen in Open MPI 5.0.11: where two ranks die within milliseconds a collective may raise MPI_ERR_OTHER on a third.
     deadline = time.monotonic() + _SECONDS_TO_BE_KNOWN
-    while True:
-        for comm in (world.comm, world.control):
-            if comm is not None and (comm.Is_revoked() or comm.Get_failed().size):
-                return True
+    while not _has_dead(world):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.001)
+    return True
+
+
+def _has_dead(world: World) -> bool:
+    return any(
+        comm is not None and (comm.Is_revoked() or comm.Get_failed().size > 0) for comm in (world.comm, world.control)
+    )
+
+
+def require_all_alive() -> None:
+    """Raise RankLostError where a rank of the world is known to have died; for those that wait without MPI."""
+    if can_survive() and _has_dead(current()):
+        raise RankLostError
 
 
 def shrink() -> World:
@@ -116,18 +134,28 @@ def shrink() -> World:
 def _connect_left(before: MPI.Intracomm) -> World:
     """Return the world of those ranks of *before* that are alive once all of them know it."""
     comm: Any = before
+    timeout = seconds_watched()
     while True:
         comm = comm.Shrink()
         comm.Set_errhandler(mpi().ERRORS_RETURN)
         made: World | None = None
         # Another rank may die meanwhile, and only some of the others notice.
         with _passing_over_losses():
-            made = world_on(comm)
+            made = connect(comm, timeout)
         with _passing_over_losses():
             if comm.Agree(int(made is not None)) and made is not None:
                 return made
         with _passing_over_losses():
             comm.Revoke()
+
+
+def connect(comm: MPI.Intracomm, timeout: float) -> World:
+    """Return the world of the ranks that *comm* connects, watched over in place of the one before; all of them call it."""
+    watch_no_longer()
+    made = world_on(comm)
+    if made.comm is not None:
+        watch(made, timeout)
+    return made
 
 
 @contextmanager

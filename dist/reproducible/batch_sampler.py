@@ -57,10 +57,15 @@ class DistributedBatchSampler:
         self.dataset = dataset
         self.batch_size = batch_size
         self._num_replicas, self._rank = num_replicas, rank
-        self.virtual_shards = self.num_replicas if virtual_shards is None else virtual_shards
+        self._virtual_shards = virtual_shards
         self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
         self.epoch = 0
         self._check()
+
+    @property
+    def virtual_shards(self) -> int:
+        """Into how many shards a batch is cut: one for each rank, unless a number was given."""
+        return self.num_replicas if self._virtual_shards is None else self._virtual_shards
 
     @property
     def num_replicas(self) -> int:

@@ -130,20 +130,31 @@ def _scattered(comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tuple[
 
 
 class ScatteringReducer(Reducer):
-    """A `Reducer` that leaves a `ScatteredGradient` in every ``.grad``, and no other gradient on this rank."""
+    """A `Reducer` that leaves a `ScatteredGradient` in every ``.grad``, and no other gradient on this rank.
+
+    *rows*, one for each bucket and made by *make_row*, say which elements each rank owns.
+    """
 
     _buckets: list[ScatteredBucket]  # type: ignore[assignment]
 
     def __init__(
-        self, name: str, parameters: Sequence[tuple[str, Tensor]], world: World, *, first_bytes: int, bytes_: int
+        self,
+        name: str,
+        parameters: Sequence[tuple[str, Tensor]],
+        world: World,
+        *,
+        first_bytes: int,
+        bytes_: int,
+        make_row: Callable[[Sequence[Tensor], World], Any] = Row,
     ) -> None:
         self._gathering: set[int] = set()  # gradients to which the next one is added
         super().__init__(name, parameters, world, first_bytes=first_bytes, bytes_=bytes_, lay_out=_scattered)
-        self._rows = [Row([self._parameters[i] for i in bucket], world) for bucket in self._dealt]
-        for row in self._rows:
+        self.rows = [make_row([self._parameters[i] for i in bucket], world) for bucket in self._dealt]
+        for row in self.rows:
             fix(row)
-        for i, parameter in enumerate(self._parameters):
-            parameter.register_hook(self._making_room_for(i))
+        self._hooks += [
+            parameter.register_hook(self._making_room_for(i)) for i, parameter in enumerate(self._parameters)
+        ]
 
     def _making_room_for(self, i: int) -> Callable[[Tensor], None]:
         def about_to_arrive(gradient: Tensor) -> None:
@@ -165,7 +176,7 @@ class ScatteringReducer(Reducer):
         super()._contribute_nothing_new(i)
 
     def _show_means(self) -> None:
-        for k, (row, bucket) in enumerate(zip(self._rows, self._buckets, strict=True)):
+        for k, (row, bucket) in enumerate(zip(self.rows, self._buckets, strict=True)):
             for at, i in enumerate(self._dealt[k]):
                 if bucket.used[at] != 0 or i in self._gathering:
                     self._show(row, bucket, at, i)

@@ -118,6 +118,7 @@ class ShardedOptimizer(Optimizer):
             own.update({name: value for name, value in ours.items() if name not in ("params", "param_names")})
         for row in self._rows:
             row.adopt()
+            row.begin_change()
         for parameter, share in self._shares.items():
             share.grad = _part_of_gradient(parameter, share)
         inner.step()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import allgrad
 from allgrad import Tensor, nn
 from allgrad.autograd.graph import increment_version
+from allgrad.serialization.pieces import Pieces
 
 from ..training.buckets import MIB, Slot, deal
 from ..world import Group, mpi
@@ -74,11 +75,18 @@ class Row:
         """Return which elements of the row this rank owns."""
         return slice(self.cuts[self._group.rank], self.cuts[self._group.rank + 1])
 
-    def owned_of(self, i: int) -> slice:
-        """Return which elements of parameter *i*, flattened, this rank owns; an empty slice if none."""
+    def owned_of(self, i: int, rank: int | None = None) -> slice:
+        """Return which elements of parameter *i*, flattened, *rank* owns (default: this one); an empty slice if none."""
+        owner = self._group.rank if rank is None else rank
         begin, end = self.ends[i], self.ends[i + 1]
-        start, stop = (min(max(cut, begin), end) - begin for cut in (self.owned().start, self.owned().stop))
+        start, stop = (min(max(cut, begin), end) - begin for cut in self.cuts[owner : owner + 2])
         return slice(start, stop)
+
+    def values_of(self, i: int) -> Array:
+        """Return what of parameter *i* this rank owns: a view of the row."""
+        assert self.memory is not None
+        owned, begin = self.owned_of(i), self.ends[i]
+        return self.memory[begin + owned.start : begin + owned.stop]
 
     def adopt(self) -> None:
         """Let all parameters lie in this row, with the values they have; again for one that was given other memory."""
@@ -92,10 +100,20 @@ class Row:
 
     def share_of(self, i: int) -> Share:
         """Return this rank's share of parameter *i*, which lies in the row."""
+        return Share.of(self.values_of(i), tuple(self.parameters[i].shape), self.owned_of(i).start)
+
+    def pieces_of(self, i: int) -> Pieces:
+        """Return parameter *i* in the pieces that the ranks own, of which this one has its own."""
         assert self.memory is not None
-        owned, begin = self.owned_of(i), self.ends[i]
-        values = self.memory[begin + owned.start : begin + owned.stop]
-        return Share.of(values, tuple(self.parameters[i].shape), owned.start)
+        found = Pieces(tuple(self.parameters[i].shape))
+        for rank in range(self._group.size):
+            owned = self.owned_of(i, rank)
+            if size := owned.stop - owned.start:
+                found.add(rank, size, self.memory.dtype, self.values_of(i) if rank == self._group.rank else None)
+        return found
+
+    def begin_change(self) -> None:
+        """Before ranks change their intervals."""
 
     def spread(self) -> None:
         """Give every rank what each of them has made of its interval."""

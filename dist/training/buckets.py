@@ -96,6 +96,7 @@ class Bucket:
 
     def __init__(self, slots: Sequence[Slot], brought: Array, mean: Array) -> None:
         self.views, self.flags = _cut(brought, slots)
+        self.brought, self.mean = brought[: brought.size - len(slots)], mean[: mean.size - len(slots)]
         self.means, self.used = (self.views, self.flags) if mean is brought else _cut(mean, slots)
 
 

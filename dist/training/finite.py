@@ -1,43 +1,72 @@
-"""How all ranks notice a gradient that is not finite on some of them: by the flags that are reduced anyway."""
+"""How all ranks notice a gradient that is not finite on some of them, and say on which.
+
+A reduction that looks at its sums while they are in the cache says so itself (`WatchfulReduction`). For any other, marks
+stand in the flags that are reduced anyway.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from allgrad.kernels.sums import is_finite
+
 from ..communication.agreement import by_rank
 from ..world import World
-from .buckets import Array, Reducible
+from .buckets import Reducible
+from .rows import Reduction
 
 # In place of the flag of a parameter, which is 0 or 1: the mean over the ranks is then above 1.
 _MARK = 1 << 14
 
 
-def mark_what_is_not_finite(bucket: Reducible) -> list[int]:
-    """Mark in the flags of *bucket*, about to be reduced, which of its gradients hold a NaN or infinity; return which."""
+@runtime_checkable
+class WatchfulReduction(Reduction, Protocol):
+    """A reduction that tells whether what it made is finite, and leaves what this rank has brought as it was."""
+
+    @property
+    def watches(self) -> bool:
+        """Whether it does so here; all ranks say the same."""
+
+    def is_finite(self) -> bool:
+        """Whether all means that are finished, since this was asked last, are finite; all ranks hear the same."""
+
+
+class Finiteness:
+    """Finds out whether the *buckets* that *reduction* reduces are finite on all ranks; *names* are their parameters'."""
+
+    def __init__(self, reduction: Reduction, buckets: Sequence[Reducible], names: Sequence[Sequence[str]]) -> None:
+        self._watchful = reduction if isinstance(reduction, WatchfulReduction) and reduction.watches else None
+        self._buckets, self._names = buckets, names
+        self._found: list[str] = []
+
+    def before(self, k: int) -> None:
+        """Look at bucket *k*, which this rank is about to bring, unless the reduction will."""
+        if self._watchful is None:
+            marked = _not_finite(self._buckets[k])
+            for at in marked:
+                self._buckets[k].flags[at] = _MARK
+            self._found += [self._names[k][at] for at in marked]
+
+    def require(self, world: World) -> None:
+        """After all buckets: raise FloatingPointError on every rank where any rank's gradients are not finite."""
+        found, self._found = self._found, []
+        if self._watchful is None:
+            if any(mean > 1.5 for bucket in self._buckets for mean in bucket.used.real):
+                _raise_not_finite(world, found)
+        elif not self._watchful.is_finite():
+            every = zip(self._buckets, self._names, strict=True)
+            _raise_not_finite(world, [names[at] for bucket, names in every for at in _not_finite(bucket)])
+
+
+def _not_finite(bucket: Reducible) -> list[int]:
     with np.errstate(all="ignore"):
-        found = [at for at, view in enumerate(bucket.views) if bucket.flags[at] != 0 and not is_finite(view)]
-    for at in found:
-        bucket.flags[at] = _MARK
-    return found
+        return [at for at, view in enumerate(bucket.views) if bucket.flags[at] != 0 and not is_finite(view)]
 
 
-def is_marked(bucket: Reducible) -> bool:
-    """Whether any rank has marked a gradient in *bucket*, which has been reduced."""
-    return any(mean > 1.5 for mean in bucket.used.real)
-
-
-def is_finite(array: Array) -> bool:
-    """Whether *array* holds neither NaN nor infinity."""
-    row = array.reshape(-1)
-    # Then the sum of squares is not finite either, and BLAS is faster than looking at every element.
-    if row.itemsize > 2 and math.isfinite(abs(np.vdot(row, row))):
-        return True
-    return bool(np.isfinite(row).all())
-
-
-def raise_not_finite(world: World, names: list[str]) -> None:
+def _raise_not_finite(world: World, names: list[str]) -> None:
     """Raise FloatingPointError that says in which gradients every rank found something; all ranks call it."""
     assert world.control is not None
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

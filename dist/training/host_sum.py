@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from allgrad.kernels.sums import scaled_sum
 
-from ..communication.buffers import HALF_TYPES
 from ..communication.hosts import wait_until
-from .allreduce import Allreduce
-from .window import Array, Counter, Window
+from .window import Counter, Window
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-# Three pieces fit the second cache of a core; smaller ones cost more in calls of NumPy than they save.
-_PIECE = 32 << 10
+    from .rows import Reduction
+
 # Parts end where pages do.
 _PART = 1 << 10
 
@@ -33,13 +31,13 @@ class HostSum:
     """
 
     def __init__(
-        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Allreduce | None, *, hosts: int
+        self, window: Window, host: MPI.Intracomm, scale: float, leaders: Reduction | None, *, hosts: int
     ) -> None:
         self._window, self._host, self._scale, self._leaders = window, host, scale, leaders
         self._last_move = Counter.ADDED if hosts == 1 else Counter.LANDED
         self._rows = len(window.sums)
         # How many rows this rank has come so far with, over all rounds.
-        self._brought = self._added = self._sent = self._landed = self._finished = 0
+        self._brought = self._added = self._sent = self._landed = self._finished = self._examined = 0
 
     def start(self, k: int) -> None:
         """Tell the others that this rank has brought row *k*."""
@@ -66,7 +64,20 @@ class HostSum:
         self._window.show_sum(k)
         self._finished += 1
 
-    def _go_on_between_hosts(self, leaders: Allreduce) -> None:
+    def is_finite(self) -> bool:
+        """Whether none of the sums that are finished, since this was asked last, holds NaN or infinity: the same on all ranks.
+
+        Where it does, some rank has brought one: sums of finite numbers do not overflow here.
+        """
+        since, self._examined = self._examined, self._finished
+        return self._window.greatest(Counter.NOT_FINITE) <= since
+
+    @property
+    def watches(self) -> bool:
+        """Whether `is_finite` knows: with several hosts a rank has seen only the sums of its own."""
+        return self._last_move is Counter.ADDED
+
+    def _go_on_between_hosts(self, leaders: Reduction) -> None:
         while self._sent < self._window.least(Counter.ADDED):
             leaders.start(self._sent % self._rows)
             self._sent += 1
@@ -78,17 +89,6 @@ class HostSum:
     def _add(self, k: int) -> None:
         brought, total = self._window.brought[k], self._window.sums[k]
         part = -(-total.size // self._host.size // _PART) * _PART
-        end = min(total.size, part * (self._host.rank + 1))
-        with np.errstate(all="ignore"):
-            for start in range(part * self._host.rank, end, _PIECE):
-                piece = slice(start, min(start + _PIECE, end))
-                add_scaled([row[piece] for row in brought], self._scale, total[piece])
-
-
-def add_scaled(rows: list[Array], scale: float, out: Array) -> None:
-    """Write the sum of *rows*, two or more, times *scale* into *out*; float16 is added in float32."""
-    exact = out if out.dtype.name not in HALF_TYPES else np.empty(out.shape, np.float32)
-    np.add(rows[0], rows[1], out=exact, dtype=exact.dtype)
-    for row in rows[2:]:
-        np.add(exact, row, out=exact, dtype=exact.dtype)
-    np.multiply(exact, scale, out=out, casting="same_kind")
+        mine = slice(part * self._host.rank, part * (self._host.rank + 1))
+        if not scaled_sum([row[mine] for row in brought], self._scale, total[mine]):
+            self._window.count(Counter.NOT_FINITE, self._added + 1)

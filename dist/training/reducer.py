@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count, zip_longest
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +13,15 @@ import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
 from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
 from ..world import Group, World
+from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
-from .finite import is_marked, mark_what_is_not_finite, raise_not_finite
-from .rows import Reduction, lay_out
+from .finite import Finiteness
+from .rows import Between, Reduction, lay_out
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -29,15 +32,23 @@ if TYPE_CHECKING:
 LayOut = Callable[["MPI.Intracomm", Sequence[Sequence[Slot]]], tuple[Sequence[Any], Reduction]]
 
 
-def rows_of_means(comm: MPI.Intracomm, members: Sequence[Sequence[Slot]]) -> tuple[Sequence[Bucket], Reduction]:
-    """Return buckets of *members*, whose means every rank gets whole, and what reduces them."""
-    rows = lay_out(comm, [row_size(each) for each in members], [each[0].dtype for each in members])
+def rows_of_means(
+    comm: MPI.Intracomm, members: Sequence[Sequence[Slot]], *, between: Between = Allreduce, apart: bool = False
+) -> tuple[Sequence[Bucket], Reduction]:
+    """Return buckets of *members*, whose means every rank gets whole, and what reduces them; options as of `rows.lay_out`."""
+    sizes, dtypes = [row_size(each) for each in members], [each[0].dtype for each in members]
+    rows = lay_out(comm, sizes, dtypes, between=between, apart=apart)
     buckets = [Bucket(*each) for each in zip(members, rows.brought, rows.means, strict=True)]
     return buckets, rows.reduction
 
 
-# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
-_number_of_model = count(1)
+@dataclass(frozen=True)
+class Layout:
+    """Which parameters lie in which bucket, by their numbers, where these are, and what reduces them."""
+
+    dealt: list[list[int]]
+    buckets: Sequence[Bucket]
+    reduction: Reduction
 
 
 class Reducer:
@@ -47,6 +58,8 @@ class Reducer:
     every rank starts bucket k only after bucket k-1: MPI pairs the calls of the ranks by their order alone. A
     bucket starts as soon as its last gradient is there; what has not come when the backward pass ends is unused,
     counts as zero, and is started then. A parameter that no rank used keeps its ``.grad`` as it was.
+
+    *name* tells its model from others, and *steps* counts the backward passes whose reduction all ranks have agreed on.
 
     Raises RuntimeError on every rank, naming parameters and ranks, when the ranks have different parameters.
     """
@@ -64,32 +77,67 @@ class Reducer:
         assert world.comm is not None
         self.enabled = True
         self.check_finite = True
+        self.after_each: Callable[[float], None] | None = None
+        """Called after each step, with the seconds from its first gradient to its last mean."""
+        self.before_each: Callable[[], float] | None = None
+        """Called before gradients are reduced; returns by what to multiply their means."""
+        self.steps = 0
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
         slots = [
             Slot(name, tuple(parameter.shape), parameter.detach().numpy().dtype)
             for name, parameter in zip(self._names, self._parameters, strict=True)
         ]
-        self._dealt = deal(slots, first_bytes, bytes_)
+        self._slots, self._lay_out = slots, lay_out
+        dealt = self.deal(first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
-        model = f"model {next(_number_of_model)}, {name}"
-        self._what = [f"the reduction of {bucket_name(k, slots, bucket)}" for k, bucket in enumerate(self._dealt)]
-        self._line = new_line(f"gradients of {model}", world.ranks)
-        self._announced = f"the gradients of {model}, first {bucket_name(0, slots, self._dealt[0])}"
+        self._line = new_line(f"gradients of {name}", world.ranks)
+        self._announced = f"the gradients of {name}, first {bucket_name(0, slots, dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
         self.step_times = StepTimes(world.comm.Dup())
-        self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
-        self._reset()
-        members = [[slots[i] for i in bucket] for bucket in self._dealt]
-        self._buckets: Sequence[Bucket]
-        self._buckets, self._reduction = lay_out(world.comm, members)
-        for i, parameter in enumerate(self._parameters):
-            set_gradient_destination(parameter, self._view(i))
+        self.use(self.laid_out(dealt))
+        self._hooks: list[Handle] = [
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
+            for i, parameter in enumerate(self._parameters)
+        ]
+
+    def retire(self) -> None:
+        """Reduce no more, whatever was under way: the world has become another one."""
+        for hook in [*self._hooks, *([self._polling] if self._polling else [])]:
+            hook.remove()
+        for parameter in self._parameters:
+            set_gradient_destination(parameter, None)
+
+    def deal(self, first_bytes: int, bytes_: int) -> list[list[int]]:
+        """Return which parameters would lie in which bucket, by their numbers; see `buckets.deal`."""
+        return deal(self._slots, first_bytes, bytes_)
+
+    def laid_out(self, dealt: list[list[int]]) -> Layout:
+        """Return buckets for *dealt*, and what reduces them; all ranks call this."""
+        assert self._world.comm is not None
+        return Layout(dealt, *self._lay_out(self._world.comm, [[self._slots[i] for i in bucket] for bucket in dealt]))
+
+    def use(self, layout: Layout) -> None:
+        """Between two steps: from now on let gradients lie in the buckets of *layout*."""
+        self.layout = layout
+        self._dealt, self._reduction = layout.dealt, layout.reduction
+        self._buckets: Sequence[Bucket] = layout.buckets
+        names = [[self._names[i] for i in bucket] for bucket in self._dealt]
+        self._finiteness = Finiteness(self._reduction, self._buckets, names)
+        self._what = [f"the reduction of {bucket_name(k, self._slots, each)}" for k, each in enumerate(self._dealt)]
+        self._place = {i: (k, at) for k, bucket in enumerate(self._dealt) for at, i in enumerate(bucket)}
+        self._reset()
+        for i, parameter in enumerate(self._parameters):
+            if parameter.requires_grad:  # else it is frozen for now, and `_settle` sees to it later
+                set_gradient_destination(parameter, self._view(i))
+
+    def parameters_of(self, number: int) -> list[Tensor]:
+        """Return the parameters whose gradients lie in bucket *number*."""
+        return [self._parameters[i] for i in self._dealt[number]]
 
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
@@ -102,14 +150,27 @@ class Reducer:
                 "let its exception end the run, and start again from a checkpoint"
             )
         if self._polling is None:
+            votes.begin()
             self._polling = add_between_operations(self._poll)
+
+    def take_part(self, factor: float) -> None:
+        """Reduce the gradients of the other ranks, to which this one adds none; the means times *factor* are shown here too."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        votes.begin()
+        self._running = True
+        self._first_gradient = spans.now()
+        self._factor = factor
+        self._announcement = Announcement(self._world, self._announced)
+        self._finish()
 
     def _reset(self) -> None:
         self._running = False
         self._missing = [set(bucket) for bucket in self._dealt]
         self._started = self._finished = 0
-        self._not_finite: list[str] = []
+        self._factor = 1.0
         self._began: int | None = None
+        self._first_gradient = spans.now()
         self._started_at: list[int] = []
 
     def _view(self, i: int) -> np.ndarray[Any, Any]:
@@ -131,7 +192,10 @@ class Reducer:
 
     def _begin(self) -> None:
         self._running = True
+        self._first_gradient = spans.now()
         queue_callback(self._finish)
+        if self.before_each is not None:
+            self._factor = self.before_each()
         self._announcement = Announcement(self._world, self._announced)
 
     def _arrived(self, i: int, parameter: Tensor) -> None:
@@ -174,8 +238,7 @@ class Reducer:
             self._settle_announcement()
         while self._started < len(self._buckets) and not self._missing[self._started]:
             if self.check_finite:
-                found = mark_what_is_not_finite(self._buckets[self._started])
-                self._not_finite += [self._names[self._dealt[self._started][at]] for at in found]
+                self._finiteness.before(self._started)
             self._line.begin(self._what[self._started])
             self._reduction.start(self._started)
             self._started_at.append(spans.now())
@@ -188,6 +251,9 @@ class Reducer:
 
     def _finish_next(self) -> None:
         self._reduction.finish(self._finished)
+        if self._factor != 1:
+            for mean in self._buckets[self._finished].means:
+                mean *= mean.dtype.type(self._factor)
         spans.add(self._what[self._finished], spans.EXCHANGE, self._started_at[self._finished], spans.now())
         self._finished += 1
 
@@ -204,15 +270,20 @@ class Reducer:
             self._start_what_is_ready()
             while self._finished < self._started:
                 self._finish_next()
+            votes.approve(self._world)
+        self.steps += 1
         self._show_means()
         if self._polling is not None:
             self._polling.remove()
             self._polling = None
-        not_finite = self._not_finite
+        finiteness = self._finiteness
+        took = spans.now() - self._first_gradient
         self._reset()
         self.step_times.step()
-        if self.check_finite and any(map(is_marked, self._buckets)):
-            raise_not_finite(self._world, not_finite)
+        if self.after_each is not None:
+            self.after_each(took / 1e9)
+        if self.check_finite:
+            finiteness.require(self._world)
 
     def _contribute_nothing_new(self, i: int) -> None:
         """Count an unused parameter as zero, or as what earlier passes have gathered in its ``.grad``."""

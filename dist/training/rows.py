@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,10 @@ class Reduction(Protocol):
         """Wait for the mean of row *k*."""
 
 
+Between = Callable[[Sequence[Array], "MPI.Intracomm", float], Reduction]
+"""Makes what adds up rows, times a factor, over the ranks of a communicator that share no memory."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Where a rank writes what it brings to each row, where it then finds the mean, and what turns one into the other."""
@@ -41,13 +45,21 @@ class Rows:
     reduction: Reduction
 
 
-def lay_out(comm: MPI.Intracomm, sizes: Sequence[int], dtypes: Sequence[np.dtype[Any]]) -> Rows:
+def lay_out(
+    comm: MPI.Intracomm,
+    sizes: Sequence[int],
+    dtypes: Sequence[np.dtype[Any]],
+    *,
+    between: Between = Allreduce,
+    apart: bool = False,
+) -> Rows:
     """Return rows of *sizes* elements of *dtypes* over the ranks of *comm*, which all call this.
 
-    The ranks of a host share their rows where they can; those on their own, and the first of each host, add up by MPI.
+    The ranks of a host share their rows where they can, unless *apart*; those on their own, and the first of each host,
+    add up by what *between* makes.
     """
     host = neighbours(comm)
-    window = _window(host, sizes, dtypes) if host.size > 1 else None
+    window = _window(host, sizes, dtypes) if host.size > 1 and not apart else None
     # Of its own: when a row starts depends on the moment, so that on the script's communicator it could be taken for
     # something that the script does.
     leaders = first_of_each(comm, host if window else None)
@@ -55,10 +67,10 @@ def lay_out(comm: MPI.Intracomm, sizes: Sequence[int], dtypes: Sequence[np.dtype
     if window is None:
         assert leaders is not None
         own = [np.zeros(size, dtype) for size, dtype in zip(sizes, dtypes, strict=True)]
-        return Rows(own, own, Allreduce(own, leaders, scale))
+        return Rows(own, own, between(own, leaders, scale))
     hosts = host.bcast(leaders.size if leaders is not None else None)
-    between = Allreduce(window.sums, leaders) if leaders is not None and hosts > 1 else None
-    reduction = HostSum(window, host, scale, between, hosts=hosts)
+    further = between(window.sums, leaders, 1.0) if leaders is not None and hosts > 1 else None
+    reduction = HostSum(window, host, scale, further, hosts=hosts)
     return Rows([row[host.rank] for row in window.brought], window.own_sums, reduction)
 
 

@@ -66,6 +66,11 @@ def watch(world: World, timeout: float) -> None:
     atexit.register(_end_of_script)
 
 
+def seconds_watched() -> float:
+    """Return the timeout of the world that is watched over; that of `seconds_of` if none is."""
+    return seconds_of(None) if _running is None else _running.timeout
+
+
 def watch_no_longer() -> None:
     """Watch no longer: the world is left."""
     global _running
@@ -86,7 +91,7 @@ class Watch(threading.Thread):
 
     def __init__(self, rank: int, timeout: float, beats: Hub | Spoke) -> None:
         super().__init__(name="allgrad-watch", daemon=True)
-        self._rank, self._timeout, self._beats = rank, timeout, beats
+        self._rank, self.timeout, self._beats = rank, timeout, beats
         self._host = socket.gethostname()
         self._interval = min(_SECONDS_BETWEEN_LOOKS, timeout / 4)
         self._ended = ""
@@ -106,7 +111,7 @@ class Watch(threading.Thread):
         while going_on:
             status, here = self._look()
             going_on = not status.ended
-            found = self._beats.exchange(status, self._timeout, self._interval)
+            found = self._beats.exchange(status, self.timeout, self._interval)
             if found is not None:
                 self._end(found, here)
             going_on = going_on or self._beats.is_needed()
@@ -119,7 +124,7 @@ class Watch(threading.Thread):
         if seen != self._seen or not here.within:
             self._seen, self._since = seen, now
         waited = now - self._since
-        last = None if waited >= self._timeout else _RECENT
+        last = None if waited >= self.timeout else _RECENT
         shown = moving if waited else []
         status = Status(
             self._rank,

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from .connection import Connection, connection_options, json_option
+from .script import hostfile_option, hosts_option
+
+if TYPE_CHECKING:
+    from ..jobs.hosts import Host
 
 MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "red")}
 
 
 @click.command(short_help="Check whether this machine has what allgrad needs.")
+@hosts_option
+@hostfile_option
 @json_option
 @connection_options
-def doctor(as_json: bool, connection: Connection) -> int:
+def doctor(hosts: str | None, hostfile: Path | None, as_json: bool, connection: Connection) -> int:
     """Check this machine: Python, MPI (by starting two ranks), SQLite, memory, the server.
+
+    With --hosts or --hostfile, check those too: whether ssh gets there, and finds this folder and the same allgrad.
 
     Exits with 1 if there is a problem; warnings are only told.
     """
     from ..checkup import Target, Verdict, check_up
 
+    named: tuple[Host, ...] = ()
+    if hosts or hostfile:
+        from .place import named_hosts
+
+        named = named_hosts(hosts, hostfile)
     healthy = True
-    for finding in check_up(Target(connection.server, connection.token, connection.home)):
+    for finding in check_up(Target(connection.server, connection.token, connection.home, named)):
         healthy = healthy and finding.verdict is not Verdict.PROBLEM
         if as_json:
             import json

@@ -67,11 +67,7 @@ def find_place(ranks: int | None, hosts: str | None, hostfile: Path | None) -> P
     if around.world > 1:
         _check_world(around, ranks, hosts or hostfile)
         return Place(around.world, world=True)
-    named = _named(hosts, hostfile) or around.hosts
-    if not named and hostfile is not None:
-        raise InvalidRequest(
-            f"the hostfile {hostfile} names no host", "", "write a host in each line, as in: node1 slots=4"
-        )
+    named = named_hosts(hosts, hostfile) or around.hosts
     if named:
         wanted = ranks or sum(host.slots for host in named)
         launchers.deal(named, wanted)
@@ -80,6 +76,20 @@ def find_place(ranks: int | None, hosts: str | None, hostfile: Path | None) -> P
         return Place(wanted, () if all(host.local for host in named) else named)
     slurm = around.nodes > 1 or (around.nodes == 1 and "SLURMD_NODENAME" not in os.environ)
     return Place(ranks or around.tasks or 1, slurm=slurm)
+
+
+def named_hosts(hosts: str | None, hostfile: Path | None) -> tuple[Host, ...]:
+    """Return the hosts that --hosts or --hostfile name. Raises InvalidRequest if both are given, or a file names none."""
+    if hosts and hostfile:
+        raise InvalidRequest("cannot use --hosts and --hostfile together", "", "give one of them")
+    if hosts:
+        return launchers.parse_hosts(hosts)
+    named = launchers.read_hostfile(hostfile.read_text(encoding="utf-8")) if hostfile else ()
+    if hostfile and not named:
+        raise InvalidRequest(
+            f"the hostfile {hostfile} names no host", "", "write a host in each line, as in: node1 slots=4"
+        )
+    return named
 
 
 def check(place: Place) -> None:
@@ -92,14 +102,6 @@ def check(place: Place) -> None:
         if found.trouble is not None:
             raise HostUnreachable(found.trouble.what, found.trouble.found, found.trouble.fix)
         _warn_of_too_many(found.host.slots, found.cores, f" of {found.host.name}")
-
-
-def _named(hosts: str | None, hostfile: Path | None) -> tuple[Host, ...]:
-    if hosts and hostfile:
-        raise InvalidRequest("cannot use --hosts and --hostfile together", "", "give one of them")
-    if hosts:
-        return launchers.parse_hosts(hosts)
-    return launchers.read_hostfile(hostfile.read_text(encoding="utf-8")) if hostfile else ()
 
 
 def _check_world(around: Surroundings, ranks: int | None, hosts: object) -> None:

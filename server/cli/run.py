@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ..errors import InvalidRequest
-from .script import SCRIPT_SETTINGS, find_script
+from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 
 if TYPE_CHECKING:
     from ..launchers import Ending, Launcher
@@ -25,16 +25,9 @@ WRONG_USAGE = 2
 
 
 @click.command(short_help="Run a script here and now, without a server.", context_settings=SCRIPT_SETTINGS)
-@click.option(
-    "-n", "--ranks", type=click.IntRange(1), metavar="N", help="How many ranks.  [default: 1, or as many as have room]"
-)
-@click.option("--hosts", metavar="LIST", help="Start them on these hosts, over ssh, as in a:2,b:2.")
-@click.option(
-    "--hostfile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="The same, one host a line, as in: a slots=2",
-)
+@ranks_option
+@hosts_option
+@hostfile_option
 @click.option(
     "-x", "--export", multiple=True, metavar="NAME", help="Pass this variable on to other hosts, beside the usual ones."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InvalidRequest
 from ..home import DEFAULT_PORT
 from .connection import home_option, quiet_grpc
 from .lifetimes import Span
@@ -73,6 +74,19 @@ from .lifetimes import Span
     help="Write what jobs report into tensorboard/ of their output folders, too.",
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
+@click.option(
+    "--host-patience",
+    type=Span(),
+    metavar="TIME",
+    help="Silence after which a host of submit --hosts counts as lost, and ends its ranks.  [default: 20s]",
+)
+@click.option(
+    "--kubernetes",
+    metavar="CLAIM:PATH",
+    help="Let jobs go to a cluster (see KUBECONFIG), whose pods mount this volume claim at PATH; --home must lie there.",
+)
+@click.option("--kubernetes-image", default="allgrad-mpi", show_default=True, metavar="IMAGE", help="Of those pods.")
+@click.option("--kubernetes-namespace", metavar="NAME", help="For the pods.  [default: the kubeconfig's]")
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
 @click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
@@ -90,6 +104,10 @@ def serve(
     stall_after: float | None,
     tensorboard: bool,
     bind: bool,
+    host_patience: float | None,
+    kubernetes: str | None,
+    kubernetes_image: str,
+    kubernetes_namespace: str | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
@@ -100,7 +118,13 @@ def serve(
     Its jobs run on when it ends, and the next server on the same folder takes them up again.
     """
     quiet_grpc()
-    from ..control.attempts import DEFAULT_GRACE, DEFAULT_JOURNAL_LIMIT, DEFAULT_KEEP_UPLOADS, DEFAULT_LOG_LIMIT
+    from ..control.attempts import (
+        DEFAULT_GRACE,
+        DEFAULT_HOST_PATIENCE,
+        DEFAULT_JOURNAL_LIMIT,
+        DEFAULT_KEEP_UPLOADS,
+        DEFAULT_LOG_LIMIT,
+    )
     from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
@@ -119,8 +143,18 @@ def serve(
         stall_after=LEAST if stall_after is None else stall_after,
         tensorboard=tensorboard,
         bind=bind,
+        host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
+        kubernetes=_cluster(kubernetes, kubernetes_image, kubernetes_namespace) if kubernetes else None,
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         announce=partial(print, flush=True),
     )
+
+
+def _cluster(volume: str, image: str, namespace: str | None) -> dict[str, str]:
+    """Return what the options say of the cluster."""
+    claim, _, path = volume.partition(":")
+    if not claim or not Path(path).is_absolute():
+        raise InvalidRequest(f"cannot use --kubernetes {volume}", "", "write CLAIM:PATH, as in work:/work")
+    return {"claim": claim, "path": str(Path(path)), "image": image, "namespace": namespace or ""}

@@ -15,21 +15,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidRequest
+from ..jobs.spec import LauncherKind
 from .connection import Connection, connection_options, json_option
 from .follow import INTERRUPTED, conclude, follow
+from .lifetimes import Pair
 from .policies import policy_options
-from .script import SCRIPT_SETTINGS, find_script, ranks_option
+from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 from .sweeps import Sweeping, announce_sweep, grid_options
 
 if TYPE_CHECKING:
     from ..client.client import Client
     from ..client.options import Options
     from ..display.progress import Progress
+    from ..jobs.hosts import Host
     from ..jobs.job import Job
 
 
 @click.command(short_help="Hand a script to the server.", context_settings=SCRIPT_SETTINGS)
 @ranks_option
+@hosts_option
+@hostfile_option
+@click.option(
+    "--launcher",
+    type=click.Choice([kind.value for kind in LauncherKind]),
+    default=LauncherKind.MPIRUN.value,
+    help="What starts them: the server by mpirun, or the Slurm or Kubernetes that it knows.  [default: mpirun]",
+)
+@click.option(
+    "--launcher-option",
+    "launcher_options",
+    type=Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Told to Slurm or Kubernetes, as in partition=long.",
+)
 @click.option("-f", "--follow", "following", is_flag=True, help="Show states and losses until it ends.")
 @click.option("--name", default="", help="A name for people.  [default: the script's]")
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
@@ -53,7 +72,11 @@ if TYPE_CHECKING:
 def submit(
     script: str,
     arguments: tuple[str, ...],
-    ranks: int,
+    ranks: int | None,
+    hosts: str | None,
+    hostfile: Path | None,
+    launcher: str,
+    launcher_options: tuple[tuple[str, str], ...],
     following: bool,
     name: str,
     env: tuple[str, ...],
@@ -80,6 +103,9 @@ def submit(
     with connection.open() as client:
         how: dict[str, Any] = {
             "ranks": ranks,
+            "launcher": launcher,
+            "launcher_options": dict(launcher_options),
+            "hosts": _named_hosts(hosts, hostfile),
             "name": as_text(name),
             "env": settings,
             **_place(client, workdir),
@@ -112,6 +138,14 @@ def _script(script: str, workdir: Path | None) -> str:
     if script.endswith(".py") or os.sep in script:
         raise InvalidRequest(f"cannot run {script}", f"it is not in {workdir}", "upload a folder that holds it")
     return script
+
+
+def _named_hosts(hosts: str | None, hostfile: Path | None) -> tuple[Host, ...]:
+    if not hosts and hostfile is None:
+        return ()
+    from .place import named_hosts
+
+    return named_hosts(hosts, hostfile)
 
 
 def _place(client: Client, workdir: Path | None) -> dict[str, str]:

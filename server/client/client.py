@@ -63,7 +63,7 @@ class Client:
         self,
         argv: Sequence[str],
         *,
-        ranks: int = 1,
+        ranks: int | None = None,
         name: str = "",
         env: Mapping[str, str] | None = None,
         workdir: str | os.PathLike[str] | None = None,
@@ -73,9 +73,10 @@ class Client:
     ) -> Job:
         """Submit *argv*, a script (or program) and its arguments, to run on *ranks* ranks.
 
-        It runs in *workdir* (default: here), with *env* added to the server's environment; *as_torch*: the
-        script's `import torch` means allgrad. *options*: see Options. When submit returns, the job is on the server's
-        disk. Repeating it with the same *request_id* (up to 64 characters; default: a new one) returns the same job.
+        By default that is one, or with *hosts* as many as those have slots for. It runs in *workdir* (default: here), with
+        *env* added to the server's environment; *as_torch*: the script's `import torch` means allgrad. *options*: see Options.
+        When submit returns, the job is on the server's disk. Repeating it with the same *request_id* (up to 64 characters;
+        default: a new one) returns the same job.
         Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
         """
         spec = job_spec(argv, ranks, name, env, workdir, as_torch, options)
@@ -88,7 +89,7 @@ class Client:
         *,
         max_parallel: int = 0,
         early_stopping: EarlyStopping | None = None,
-        ranks: int = 1,
+        ranks: int | None = None,
         name: str = "",
         env: Mapping[str, str] | None = None,
         workdir: str | os.PathLike[str] | None = None,

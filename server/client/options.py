@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from ..jobs.hosts import Host
 from ..jobs.job import JobState, Wanted
-from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, RetryRule, SweepSpec
+from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, LauncherKind, RetryRule, SweepSpec
+from ..launchers.hosts import parse_hosts
 
 
 class Options(TypedDict, total=False):
@@ -20,7 +22,8 @@ class Options(TypedDict, total=False):
     stall_after: seconds without a report after which an Alert says that it is silent (0: never; default: by its own rhythm).
     resume_from: hash of a checkpoint that was uploaded with Client.files.upload_file, to go on from.
     checkpoint: whether and how it can be interrupted. archive: hash of a folder that was uploaded, with Client.files; the
-    job starts in it, or in *workdir* seen from it.
+    job starts in it, or in *workdir* seen from it. hosts: where the ranks are started over ssh, as "a:2,b:2" or as Hosts.
+    launcher: "slurm" or "kubernetes" to let those queue and start it. launcher_options: what they are told besides.
     """
 
     priority: int
@@ -33,11 +36,14 @@ class Options(TypedDict, total=False):
     resume_from: str
     checkpoint: CheckpointPolicy
     archive: str
+    hosts: str | Sequence[Host]
+    launcher: LauncherKind | str
+    launcher_options: Mapping[str, str]
 
 
 def job_spec(
     argv: Sequence[str],
-    ranks: int,
+    ranks: int | None,
     name: str,
     env: Mapping[str, str] | None,
     workdir: str | os.PathLike[str] | None,
@@ -47,10 +53,12 @@ def job_spec(
     """Return the spec of a job to be submitted from this folder."""
     archive = options.get("archive", "")
     retries = options.get("retries", ())
+    named = options.get("hosts", ())
+    hosts = parse_hosts(named) if isinstance(named, str) else tuple(named)
     after = [Dependency(need) if isinstance(need, str) else need for need in options.get("after", ())]
     return JobSpec(
         argv=tuple(argv),
-        ranks=ranks,
+        ranks=(sum(host.slots for host in hosts) or 1) if ranks is None else ranks,
         name=name,
         env=dict(env or {}),
         workdir=str(workdir or "") if archive else str(Path(workdir or ".").absolute()),
@@ -65,6 +73,9 @@ def job_spec(
         stall_after=options.get("stall_after"),
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
+        hosts=hosts,
+        launcher=LauncherKind(options.get("launcher", LauncherKind.MPIRUN)),
+        launcher_options=dict(options.get("launcher_options", {})),
     )
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import ServerBusy
 from ..failpoints import reach
 from ..home import Home
 from ..jobs import lifecycle
+from ..jobs.hosts import deal
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
 from ..jobs.stalls import LEAST
 from ..store import Store
-from ..supervisor import journal, processes
+from ..supervisor import batch, elsewhere, journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
 from ..supervisor.journal import JournalReader, Line
 from . import supervision
@@ -29,10 +30,13 @@ DEFAULT_GRACE = 5.0
 DEFAULT_LOG_LIMIT = 256 << 20
 DEFAULT_JOURNAL_LIMIT = 1 << 30
 DEFAULT_KEEP_UPLOADS = 30 * 86400.0
+DEFAULT_HOST_PATIENCE = 20.0
 _START_POLL = 0.01
+_LONGEST_START_POLL = 0.5
 _FIRST_PAUSE = 0.5
 """Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
 _TRIES = 5
+_LONGEST_PAUSE = 60.0
 _DISK_PAUSE = 1.0
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,10 @@ class Settings:
     """Seconds of silence that are never a stall, unless a job says otherwise; 0: silence never is."""
     tensorboard: bool = True
     """Whether what jobs report is written as event files into their output folders, too."""
+    host_patience: float = DEFAULT_HOST_PATIENCE
+    """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+    kubernetes: Mapping[str, str] = field(default_factory=dict)
+    """The volume `claim` that pods mount at `path`, their `image` and `namespace`; empty: there is no cluster."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -117,6 +125,9 @@ class Attempts:
                 await self._apply(tracked, lifecycle.ContactRegained(time.time()))
             self.work.spawn(self._follow(tracked, supervisor))
             return True
+        if self._goes_on_without(job, run):
+            self._launch(tracked)
+            return True
         if job.state is JobState.STARTING and run.started() is None and run.exit() is None:
             self._launch(tracked)
             return True
@@ -132,7 +143,7 @@ class Attempts:
 
         await asyncio.to_thread(processes.end, strays, self._settings.grace)
 
-    def _launch(self, tracked: Tracked) -> None:
+    def _launch(self, tracked: Tracked, successors: int = 0) -> None:
         job = tracked.job
         try:
             tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
@@ -141,7 +152,7 @@ class Attempts:
             failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
             self.work.spawn(self._tell(tracked, job.attempt, failed))
         else:
-            self.work.spawn(self._follow(tracked, tracked.supervisor))
+            self.work.spawn(self._follow(tracked, tracked.supervisor, successors))
 
     def _order(self, job: Job) -> Order:
         spec, settings = job.spec, self._settings
@@ -157,7 +168,7 @@ class Attempts:
             workdir=str(root / spec.workdir) if spec.archive else spec.workdir,
             output_dir=job.output_dir,
             home=str(self._home.path),
-            threads=spec.threads or settings.threads,
+            threads=spec.threads or (0 if spec.hosts or spec.batch else settings.threads),
             grace=settings.grace if grace is None else grace,
             log_limit=settings.log_limit,
             journal_limit=settings.journal_limit,
@@ -168,10 +179,15 @@ class Attempts:
             archive=str(self._home.archive(spec.archive)) if spec.archive else "",
             root=str(root) if spec.archive else "",
             tensorboard=settings.tensorboard,
+            hosts=[(host.name, host.slots) for host in spec.hosts],
+            host_patience=settings.host_patience,
+            launcher=spec.launcher,
+            launcher_options=spec.launcher_options,
+            place=settings.kubernetes,
         )
 
-    async def _follow(self, tracked: Tracked, supervisor: Supervised) -> None:
-        """Accompany an attempt from its start to its end."""
+    async def _follow(self, tracked: Tracked, supervisor: Supervised, successors: int = 0) -> None:
+        """Accompany an attempt from its start to its end; *successors*: how many of its supervisors have died before this one."""
         run = self.run_dir(tracked.job)
         try:
             await self._note_start(tracked, run, supervisor)
@@ -180,12 +196,25 @@ class Attempts:
         await supervisor.gone()
         supervisor.close()
         tracked.supervisor = None
-        await self._conclude(tracked, run)
+        if self._goes_on_without(tracked.job, run):
+            await asyncio.sleep(min(_FIRST_PAUSE * 2.0**successors, _LONGEST_PAUSE))
+            self._launch(tracked, successors + 1)
+        else:
+            await self._conclude(tracked, run)
+
+    def _goes_on_without(self, job: Job, run: RunDir) -> bool:
+        """Return whether a supervisor that is gone is to be followed by another: Slurm and Kubernetes still have the ranks."""
+        return job.spec.batch and job.state is not JobState.STOPPING and run.exit() is None
 
     async def _note_start(self, tracked: Tracked, run: RunDir, supervisor: Supervised) -> None:
         attempt = tracked.job.attempt
+        delay, pause = "", _START_POLL
         while (started := run.started()) is None and supervisor.alive:
-            await asyncio.sleep(_START_POLL)
+            if tracked.job.spec.batch and (reason := run.delay()) != delay:
+                delay = reason
+                await self._tell(tracked, attempt, lifecycle.Delayed(time.time(), reason))
+            await asyncio.sleep(pause)
+            pause = min(1.1 * pause, _LONGEST_START_POLL)
         if started is not None:
             await self._tell(tracked, attempt, lifecycle.Started(started))
 
@@ -251,5 +280,10 @@ class Attempts:
         def left() -> list[processes.Process]:
             return processes.tagged(job.id, job.attempt)
 
+        times = self._settings.grace, self._settings.host_patience
         await asyncio.to_thread(processes.end, left, self._settings.grace)
+        if job.spec.batch:
+            await asyncio.to_thread(batch.sweep, self.run_dir(job))
+        if job.spec.hosts:
+            await asyncio.to_thread(elsewhere.sweep, deal(job.spec.hosts, job.ranks), job.id, job.attempt, *times)
         await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))

@@ -316,7 +316,8 @@ class Control:
         if request_id and self._store.reader.knows(request_id):
             return
         for spec in specs:
-            check_spec(spec, self.settings.slots, self.settings.threads, self.uploads)
+            settings = self.settings
+            check_spec(spec, settings.slots, settings.threads, self.uploads, settings.kubernetes)
             for need in spec.after:
                 state = self._store.reader.state(need.job_id)
                 hopeless = need.condition is After.SUCCESS and state in (JobState.FAILED, JobState.CANCELLED)

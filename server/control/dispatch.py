@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..access.rules import Quota
 from ..jobs import cores, lifecycle
-from ..jobs.causes import Cause, NeedsTurn, OnHold
+from ..jobs.causes import Cause, InBatchQueue, NeedsTurn, OnHold
 from ..jobs.job import Job, JobState
 from ..jobs.scheduler import Plan, Running, Situation, Waiting
 from ..jobs.spec import SweepSpec
@@ -125,12 +125,14 @@ class Dispatcher:
 
     def slots_of(self, job: Job) -> int:
         """Return how many slots a job takes."""
-        return cores.slots_of(job.ranks, job.spec.threads, self._settings.threads)
+        return cores.slots_here(job.spec, self._settings.threads)
 
     def causes(self, job: Job) -> list[Cause]:
         """Return what keeps *job* from running, if it waits."""
         if job.state is JobState.PAUSED:
             return [OnHold(job.id)]
+        if job.state is JobState.STARTING and job.reason:
+            return [InBatchQueue(job.spec.launcher, job.reason)]
         return self.plan.causes(job.id) if job.state is JobState.QUEUED else []
 
     def explained(self, job: Job) -> Job:

@@ -57,6 +57,12 @@ def job_page(job: Job) -> list[str]:
         "ranks": job.ranks,
         "threads": job.spec.threads or None,
         "cores": ", ".join(map(str, job.cores)),
+        "hosts": ", ".join(map(str, job.spec.hosts)),
+        "launcher": " ".join(
+            [job.spec.launcher, *(f"{name}={value}" for name, value in job.spec.launcher_options.items())]
+        )
+        if job.spec.batch
+        else None,
         "priority": job.priority or None,
         "after": ", ".join(need.job_id for need in job.spec.after),
         "user": job.owner if job.owner != ADMIN else None,

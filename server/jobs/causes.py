@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..access.rules import Quota
 from .job import JobState
-from .spec import After, Dependency
+from .spec import After, Dependency, LauncherKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,17 @@ class OnHold:
 
 
 @dataclass(frozen=True, slots=True)
+class InBatchQueue:
+    """The system that was to start it has not yet; *reason* says why, in its words."""
+
+    launcher: LauncherKind
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class NeedsServer:
     """The server, restarted since with fewer slots, has too few."""
 
@@ -112,7 +123,18 @@ class NeedsServer:
         )
 
 
-Cause = AboutToStart | NeedsSlots | NeedsTurn | NeedsJob | Backoff | Crowded | OverQuota | OnHold | NeedsServer
+Cause = (
+    AboutToStart
+    | NeedsSlots
+    | NeedsTurn
+    | NeedsJob
+    | Backoff
+    | Crowded
+    | OverQuota
+    | OnHold
+    | InBatchQueue
+    | NeedsServer
+)
 
 
 def _count(number: int, noun: str) -> str:

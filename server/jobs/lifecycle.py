@@ -27,6 +27,13 @@ class SlotsGranted(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class Delayed(Happening):
+    """The system that is to start the ranks has not yet; *reason* says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Started(Happening):
     """The supervisor of the attempt has started the ranks."""
 
@@ -139,7 +146,12 @@ def _start(job: Job, event: Happening) -> Step:
 
 
 def _run(job: Job, event: Happening) -> Step:
-    return replace(job, state=JobState.RUNNING, started=event.time), ()
+    return replace(job, state=JobState.RUNNING, reason="", started=event.time), ()
+
+
+def _note_delay(job: Job, event: Happening) -> Step:
+    assert isinstance(event, Delayed)
+    return replace(job, reason=event.reason), ()
 
 
 def _note_start(job: Job, event: Happening) -> Step:
@@ -312,7 +324,7 @@ _RULES: Mapping[JobState, Mapping[type[Happening], Callable[[Job, Happening], St
         ResumeAsked: _queue,
         PriorityChanged: _rank_anew,
     },
-    JobState.STARTING: {Started: _run, **_ALIVE},
+    JobState.STARTING: {Started: _run, Delayed: _note_delay, **_ALIVE},
     JobState.RUNNING: _ALIVE,
     JobState.STOPPING: {
         Started: _note_start,

@@ -145,7 +145,7 @@ class Plan:
                 found.look_again = min(found.look_again, job.not_before)
             elif job.slots <= slots:
                 found.line.append(job)
-        found.line.sort(key=_RANK)
+        found.line.sort(key=lambda job: (job.slots > 0, _RANK(job)))  # who takes nothing waits for nobody
         return found
 
     @cached_property
@@ -246,7 +246,7 @@ class Plan:
             limit = self._now.parallel.get(job.group)
             if (limit and busy.get(job.group, 0) >= limit) or usage.forbids(job):
                 continue
-            if head is None and job.slots > free:
+            if head is None and job.slots > max(0, free):
                 head = job
                 reserved = self._reserve(job, free, chosen)
                 continue

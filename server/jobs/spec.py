@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .hosts import Host
+
 
 class FailureKind(StrEnum):
     """How an attempt failed."""
@@ -15,6 +17,14 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "oom"
     LOST = "lost"
     TIMEOUT = "timeout"
+
+
+class LauncherKind(StrEnum):
+    """What starts the ranks: the server by mpirun, or a cluster's own system."""
+
+    MPIRUN = "mpirun"
+    SLURM = "slurm"
+    KUBERNETES = "kubernetes"
 
 
 class After(StrEnum):
@@ -90,6 +100,16 @@ class JobSpec:
     """Hash of an uploaded checkpoint to go on from, until the job has reported one of its own."""
     archive: str = ""
     """Hash of an uploaded archive: the ranks start in *workdir* seen from what it holds."""
+    hosts: tuple[Host, ...] = ()
+    """Where its ranks are started over ssh; empty: on the server's machine."""
+    launcher: LauncherKind = LauncherKind.MPIRUN
+    launcher_options: Mapping[str, str] = field(default_factory=dict)
+    """What the launcher is told besides, by its own names, such as `partition`."""
+
+    @property
+    def batch(self) -> bool:
+        """Whether another system has its ranks, which queues and ends them by its own rules."""
+        return self.launcher is not LauncherKind.MPIRUN
 
 
 @dataclass(frozen=True, slots=True)

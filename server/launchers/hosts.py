@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..errors import InvalidRequest
+from ..jobs.hosts import Host
 
 SSH = "ALLGRAD_SSH"
 """The variable that says what to use in place of ssh, with its options."""
@@ -20,23 +19,6 @@ _FORWARDED = (
     *("LC_", "PYTHON", "ALLGRAD_", "OMP_", "OPENBLAS_", "MKL_", "NUMBA_", "NPY_", "KMP_", "GOMP_"),
     *("OMPI_MCA_", "PMIX_MCA_", "UCX_", "FI_", "MPI4PY_", "MPIR_", "MPICH_", "I_MPI_"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A host and how many ranks it is to have."""
-
-    name: str
-    slots: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.slots}"
-
-    @property
-    def local(self) -> bool:
-        """Whether it is this machine, by one of its names."""
-        own = socket.gethostname()
-        return self.name in ("localhost", "127.0.0.1", own, own.partition(".")[0]) or self.name.partition(".")[0] == own
 
 
 def parse_hosts(text: str) -> tuple[Host, ...]:
@@ -58,29 +40,10 @@ def read_hostfile(text: str) -> tuple[Host, ...]:
     return _merged(_line(words) for words in lines if words)
 
 
-def deal(hosts: Sequence[Host], ranks: int) -> tuple[Host, ...]:
-    """Return how many of *ranks* ranks each of *hosts* gets, the first being filled first.
-
-    Raises InvalidRequest if they have fewer slots.
-
-    >>> [str(host) for host in deal(parse_hosts("a:2,b:2,c:2"), 3)]
-    ['a:2', 'b:1']
-    """
-    slots = sum(host.slots for host in hosts)
-    if ranks > slots:
-        raise InvalidRequest(
-            f"{ranks} ranks do not fit on the hosts {','.join(map(str, hosts))}",
-            f"they have {slots} slot{'s' if slots != 1 else ''}",
-            "give more ranks to a host, as in host:4, or ask for fewer with -n",
-            field="spec.hosts",
-        )
-    dealt = []
+def check_hosts(hosts: Sequence[Host]) -> None:
+    """Raise InvalidRequest if one of *hosts*, which come from elsewhere, cannot be named to ssh or to an MPI."""
     for host in hosts:
-        share = min(ranks, host.slots)
-        if share:
-            dealt.append(Host(host.name, share))
-        ranks -= share
-    return tuple(dealt)
+        _host(str(host), host.name, str(host.slots))
 
 
 def ssh(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -8,15 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from ..errors import LauncherMissing
-from .hosts import Host
+from ..jobs.hosts import Host, deal
+from ..jobs.spec import LauncherKind
 from .hydra import INTEL, MPICH, Hydra
 from .interface import Ending, Launcher, plain_ending
 from .open_mpi import OpenMPI
+from .surroundings import surroundings
 
 _OPEN_MPI = re.compile(r"\(Open MPI\) (\S+)")
 _MPICH = re.compile(r"HYDRA build details:.*?Version:\s+(\S+)", re.DOTALL)
@@ -56,6 +58,25 @@ def local(ranks: int) -> Launcher:
     Raises LauncherMissing, saying what to install, if more than one is asked for and there is no MPI.
     """
     return Alone() if ranks == 1 else any_mpi(ranks)
+
+
+def on_hosts(hosts: Sequence[Host], ranks: int) -> Launcher:
+    """Return the launcher for *ranks* ranks on *hosts*, the first being filled first; without any, on this machine.
+
+    Raises LauncherMissing if there is no MPI, and InvalidRequest if the ranks do not fit.
+    """
+    return replace(any_mpi(ranks), hosts=deal(hosts, ranks)) if hosts else local(ranks)
+
+
+def within(kind: LauncherKind, ranks: int) -> Launcher:
+    """Return the launcher for *ranks* ranks where a batch system of *kind* has put this process, on all that it was given.
+
+    Raises LauncherMissing if there is no MPI, and InvalidRequest if the ranks do not fit.
+    """
+    around = surroundings()
+    if kind is LauncherKind.SLURM and around.nodes > 1:
+        return replace(any_mpi(ranks), slurm=True)
+    return on_hosts(around.hosts, ranks)
 
 
 def any_mpi(ranks: int) -> OpenMPI | Hydra:

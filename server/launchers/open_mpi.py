@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hosts import Host, ssh
+from ..jobs.hosts import Host
+from .hosts import ssh
 from .interface import Ending, by_signal, plain_ending
 
 _SIGNAL = re.compile(r"process rank (\d+) .*?exited on\s+signal (\d+)", re.DOTALL)

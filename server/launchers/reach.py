@@ -9,15 +9,26 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from ..errors import HostUnreachable
-from .hosts import Host, over_ssh, ssh
+from ..jobs.hosts import Host
+from .hosts import over_ssh, ssh
 
 TIMEOUT = 30.0
 _AT_ONCE = 32
 _SSH_FAILED = 255
-_PROBE = "import os, sys; os.chdir(sys.argv[1]); import allgrad.dist; print(len(os.sched_getaffinity(0)))"
+_PROBE = """
+import os, sys
+from importlib.metadata import version
+for path in sys.argv[1:]:
+    os.stat(path)
+os.chdir(sys.argv[1])
+import allgrad.dist
+print(len(os.sched_getaffinity(0)), version("allgrad"))
+"""
+_INSTALL = f"install allgrad there at the same path, {Path(sys.executable).parent}, or share that over the network"
 _SWEEP = "allgrad.server.supervisor.sweep"
 
 
@@ -30,10 +41,13 @@ class Found:
     trouble: HostUnreachable | None = None
 
 
-def look(hosts: Sequence[Host], folder: str) -> list[Found]:
-    """Return what there is on *hosts* for ranks that start in *folder* with this Python, all asked at once."""
+def look(hosts: Sequence[Host], folder: str, shared: str = "") -> list[Found]:
+    """Return what there is on *hosts* for ranks that start in *folder* with this Python, all asked at once.
+
+    *shared*: a file of this machine that they must see, too.
+    """
     with ThreadPoolExecutor(min(_AT_ONCE, len(hosts))) as pool:
-        return list(pool.map(lambda host: _look(host, folder), hosts))
+        return list(pool.map(lambda host: _look(host, folder, shared), hosts))
 
 
 def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, environ: Mapping[str, str]) -> list[str]:
@@ -55,20 +69,29 @@ def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, enviro
         return [told for told in pool.map(end, others) if told]
 
 
-def _look(host: Host, folder: str) -> Found:
+def python_on(host: Host, arguments: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Return the command that runs this Python with *arguments* on *host*, with the paths that *environ* has for it."""
+    paths = {name: environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in environ}
+    return over_ssh(ssh(), host.name, [sys.executable, "-P", *arguments], paths)
+
+
+def _look(host: Host, folder: str, shared: str) -> Found:
     if host.local:
         return Found(host, len(os.sched_getaffinity(0)))
-    done = _run(host, ["-c", _PROBE, folder], TIMEOUT, os.environ)
-    if done.returncode == 0 and done.stdout.strip().isdigit():
-        return Found(host, int(done.stdout))
-    return Found(host, trouble=_explain(host, folder, done))
+    done = _run(host, ["-c", _PROBE, folder, *([shared] if shared else [])], TIMEOUT, os.environ)
+    words = (_last_line(done.stdout) if done.returncode == 0 else "").split()
+    if len(words) != 2 or not words[0].isdigit():
+        return Found(host, trouble=_explain(host, folder, shared, done))
+    if words[1] != version("allgrad"):
+        found = f"there is allgrad {words[1]}, and here {version('allgrad')}"
+        return Found(host, trouble=HostUnreachable(f"ranks cannot start on {host.name}", found, _INSTALL))
+    return Found(host, int(words[0]))
 
 
 def _run(
     host: Host, arguments: Sequence[str], timeout: float, environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    paths = {name: environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in environ}
-    command = over_ssh(ssh(), host.name, [sys.executable, "-P", *arguments], paths)
+    command = python_on(host, arguments, environ)
     try:
         return subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
@@ -79,16 +102,18 @@ def _run(
         return subprocess.CompletedProcess(command, _SSH_FAILED, "", f"{command[0]}: {error.strerror}")
 
 
-def _explain(host: Host, folder: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
+def _explain(host: Host, folder: str, shared: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
     line = _last_line(done.stderr) or f"exit code {done.returncode}"
     if done.returncode == _SSH_FAILED:
         fix = f"it must let you in without a password: try {shlex.join([*ssh(), host.name, 'true'])}"
         return HostUnreachable(f"cannot reach the host {host.name}", line, fix)
+    if shared and shared in line:
+        fix = "let the server have its folder (allgrad serve --home) on a file system that all hosts share"
+        return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
     if folder in line:
         fix = "start from a folder that all hosts have, on a file system that they share"
         return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
-    fix = f"install allgrad there at the same path, {Path(sys.executable).parent}, or share that over the network"
-    return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
+    return HostUnreachable(f"ranks cannot start on {host.name}", line, _INSTALL)
 
 
 def _last_line(text: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidRequest
-from .hosts import Host, read_hostfile
+from ..jobs.hosts import Host
+from .hosts import read_hostfile
 
 HOSTFILES = (
     "OMPI_MCA_orte_default_hostfile",

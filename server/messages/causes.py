@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from allgrad.proto import jobs_pb2 as pb
 
-from ..jobs.causes import Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn, OnHold, OverQuota
-from .jobs import condition_message, state_message, timestamp
+from ..jobs.causes import (
+    Backoff,
+    Cause,
+    Crowded,
+    InBatchQueue,
+    NeedsJob,
+    NeedsServer,
+    NeedsSlots,
+    NeedsTurn,
+    OnHold,
+    OverQuota,
+)
+from .jobs import condition_message, launcher_message, state_message, timestamp
 
 
 def cause_message(cause: Cause) -> pb.WaitCause:
@@ -27,6 +38,9 @@ def cause_message(cause: Cause) -> pb.WaitCause:
         case OverQuota(quota):
             limits = pb.WaitForQuota(user=quota.user, running_jobs=quota.running, slots=quota.slots)
             return pb.WaitCause(description=told, quota=limits)
+        case InBatchQueue(launcher, reason):
+            waits = pb.WaitForLauncher(launcher=launcher_message(launcher), reason=reason)
+            return pb.WaitCause(description=told, launcher=waits)
         case OnHold():
             return pb.WaitCause(description=told, person=pb.WaitForPerson())
         case NeedsServer(needed, total):

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from allgrad.proto import jobs_pb2 as pb
 
+from ..jobs.hosts import Host
 from ..jobs.job import (
     Alert,
     Checkpoint,
@@ -20,7 +21,7 @@ from ..jobs.job import (
     ServerInfo,
     StateChanged,
 )
-from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, RetryRule
+from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, JobSpec, LauncherKind, RetryRule
 
 _STATE_MESSAGES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,
@@ -43,6 +44,12 @@ _KIND_MESSAGES = {
     FailureKind.TIMEOUT: pb.FAILURE_KIND_TIMEOUT,
 }
 _KINDS = {message: kind for kind, message in _KIND_MESSAGES.items()}
+_LAUNCHER_MESSAGES = {
+    LauncherKind.MPIRUN: pb.LAUNCHER_UNSPECIFIED,  # so a job is written as it was before there were others
+    LauncherKind.SLURM: pb.LAUNCHER_SLURM,
+    LauncherKind.KUBERNETES: pb.LAUNCHER_KUBERNETES,
+}
+_LAUNCHERS = {message: kind for kind, message in _LAUNCHER_MESSAGES.items()}
 _ANY_RULE = RetryRule(0)
 
 
@@ -82,6 +89,11 @@ def span(message: Duration) -> float:
     return message.seconds + message.nanos / 1e9
 
 
+def launcher_message(kind: LauncherKind) -> pb.Launcher:
+    """Return the enum value of *kind*."""
+    return _LAUNCHER_MESSAGES[kind]
+
+
 def condition_message(condition: After) -> pb.DependencyCondition:
     """Return the enum value of *condition*."""
     ended = condition is After.END
@@ -111,6 +123,9 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         stall_after=duration(spec.stall_after),
         resume_from=spec.resume_from,
         archive=spec.archive,
+        hosts=[pb.Host(name=host.name, slots=host.slots) for host in spec.hosts],
+        launcher=_LAUNCHER_MESSAGES[spec.launcher],
+        launcher_options=spec.launcher_options,
     )
 
 
@@ -141,6 +156,9 @@ def spec_value(message: pb.JobSpec) -> JobSpec:
             span(policy.interval) if policy.HasField("interval") else None,
         ),
         archive=message.archive,
+        hosts=tuple(Host(host.name, host.slots) for host in message.hosts),
+        launcher=_LAUNCHERS.get(message.launcher, LauncherKind.MPIRUN),
+        launcher_options=dict(message.launcher_options),
     )
 
 

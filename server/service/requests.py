@@ -7,19 +7,24 @@ import binascii
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import launchers
 from ..errors import InvalidRequest
 from ..files.uploads import Uploads
-from ..jobs.cores import slots_of
+from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
-from ..jobs.spec import JobSpec
+from ..jobs.spec import JobSpec, LauncherKind
+from ..launchers import slurm
+from ..launchers.batch import check_options
+from ..launchers.kubernetes import mpijobs
 from ..store import JobFilter
 
 ARGV_BYTES = 1 << 17
 ENV_BYTES = 1 << 17
 NAME_LENGTH = 200
+HOSTS = 1000
 REQUEST_ID_LENGTH = 64
 PAGE_LIMIT = 1000
 DEFAULT_PAGE = 100
@@ -30,12 +35,15 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads) -> None:
+def check_spec(
+    spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads, cluster: Mapping[str, str] | None = None
+) -> None:
     """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change.
 
-    *uploads* has the archives that a job may name.
+    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes.
     """
     _check_text(spec)
+    _check_hosts(spec)
     _check_size(spec, slots, cores_per_slot)
     check_policies(spec)
     if spec.resume_from:
@@ -44,7 +52,11 @@ def check_spec(spec: JobSpec, slots: int, cores_per_slot: int, uploads: Uploads)
         uploads.check(spec.archive, spec.argv[0], spec.workdir)
     else:
         _check_program(spec)
-    launchers.local(spec.ranks)
+    if spec.batch:
+        _check_batch(spec, cluster or {})
+    else:
+        check_options(spec.launcher, spec.launcher_options, ())
+        launchers.on_hosts(spec.hosts, spec.ranks)
 
 
 def check_request_id(request_id: str) -> None:
@@ -124,6 +136,27 @@ def _check_text(spec: JobSpec) -> None:
             )
 
 
+def _check_hosts(spec: JobSpec) -> None:
+    if len(spec.hosts) > HOSTS or len({host.name for host in spec.hosts}) < len(spec.hosts):
+        found = f"there are {len(spec.hosts)}, of at most {HOSTS}, each named once"
+        raise InvalidRequest("the hosts cannot be used", found, "", field="spec.hosts")
+    launchers.check_hosts(spec.hosts)
+
+
+def _check_batch(spec: JobSpec, cluster: Mapping[str, str]) -> None:
+    if spec.hosts:
+        raise InvalidRequest(
+            f"{spec.launcher} chooses the hosts by itself",
+            "and --hosts names some",
+            "leave one away",
+            field="spec.hosts",
+        )
+    if spec.launcher is LauncherKind.SLURM:
+        slurm.check(spec)
+    else:
+        mpijobs.check(spec, cluster)
+
+
 def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
     if spec.ranks < 1:
         raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
@@ -131,9 +164,9 @@ def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
         raise InvalidRequest(
             f"a rank cannot have {spec.threads} threads", "", "ask for 1 or more", field="spec.threads_per_rank"
         )
-    needed = slots_of(spec.ranks, spec.threads, cores_per_slot)
+    needed = slots_here(spec, cores_per_slot)
     if needed > slots:
-        each = needed // spec.ranks
+        each = slots_of(1, spec.threads, cores_per_slot)
         threads = f" with {spec.threads} threads" if each > 1 else ""
         raise InvalidRequest(
             f"{spec.ranks} ranks{threads} cannot run here",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..home import read_json, write_json
+from ..jobs.hosts import Host, deal
 from ..jobs.job import LAUNCHER_LOG
-from ..jobs.spec import FailureKind
+from ..jobs.spec import FailureKind, LauncherKind
 from .processes import Process, boot_id, find
 
 
@@ -47,6 +49,21 @@ class Order:
     """Bytes of the journal that are kept."""
     tensorboard: bool = False
     """Whether numbers are written as event files, too."""
+    hosts: list[tuple[str, int]] = field(default_factory=list)
+    """The hosts that the ranks are dealt to, by name and slots; empty: this one."""
+    host_patience: float = math.inf
+    """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+
+    launcher: LauncherKind = LauncherKind.MPIRUN
+    launcher_options: Mapping[str, str] = field(default_factory=dict)
+    """What Slurm or Kubernetes are told besides."""
+    place: Mapping[str, str] = field(default_factory=dict)
+    """What the server has been told of the cluster."""
+
+    @property
+    def dealt(self) -> tuple[Host, ...]:
+        """How many ranks each host gets; empty: all are on this one."""
+        return deal([Host(name, slots) for name, slots in self.hosts], self.ranks) if self.hosts else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,8 @@ class RunDir:
     """The layout of the folder."""
 
     path: Path
+    inside: bool = False
+    """Seen by a supervisor that Slurm or Kubernetes have started beside the ranks: its records bear other names."""
 
     @property
     def logs(self) -> Path:
@@ -106,23 +125,54 @@ class RunDir:
 
     def order(self) -> Order:
         """Return what the supervisor is to do."""
-        return Order(**_required(self.path / "order.json"))
+        record = _required(self.path / "order.json")
+        return Order(**{**record, "launcher": LauncherKind(record.get("launcher", LauncherKind.MPIRUN))})
 
-    def note_supervisor(self, pid: int, started: float) -> None:
-        """Write down which process supervises the attempt, and that the ranks were started at *started*."""
+    def _record(self, name: str) -> Path:
+        return self.path / (f"inside-{name}" if self.inside else name)
+
+    def ask_to_stop(self) -> None:
+        """Tell a supervisor that no signal reaches to end the attempt."""
+        (self.path / "stop").touch(0o600)
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether it has been told to."""
+        return (self.path / "stop").exists()
+
+    def note_handle(self, handle: str) -> None:
+        """Write down under which name Slurm or Kubernetes have the attempt."""
+        write_json(self.path / "batch.json", {"handle": handle})
+
+    def handle(self) -> str:
+        """Return that name, or "" if they do not have it yet."""
+        record = read_json(self.path / "batch.json")
+        return "" if record is None else str(record["handle"])
+
+    def note_delay(self, reason: str) -> None:
+        """Write down why the ranks have not been started yet."""
+        write_json(self.path / "delay.json", {"reason": reason})
+
+    def delay(self) -> str:
+        """Return why the ranks have not been started yet, if anything is known."""
+        record = read_json(self.path / "delay.json")
+        return "" if record is None else str(record["reason"])
+
+    def note_supervisor(self, pid: int, started: float | None) -> None:
+        """Write down which process supervises the attempt, and that the ranks were started at *started*; None: not yet."""
         process = find(pid)
         assert process is not None
         record = {"pid": pid, "start_time": process.start, "boot_id": boot_id(), "started": started}
-        write_json(self.path / "pid.json", record)
+        write_json(self._record("pid.json"), record)
 
     def started(self) -> float | None:
         """Return when the ranks were started, or None if they have not been."""
-        record = read_json(self.path / "pid.json")
-        return None if record is None else float(str(record["started"]))
+        record = read_json(self._record("pid.json"))
+        return None if record is None or record["started"] is None else float(str(record["started"]))
 
     def supervisor(self) -> Process | None:
         """Return the living supervisor: the same process, not another one that inherited its pid."""
-        record = read_json(self.path / "pid.json")
+        record = read_json(self._record("pid.json"))
         if record is None or record["boot_id"] != boot_id():
             return None
         process = find(int(str(record["pid"])))
@@ -130,11 +180,11 @@ class RunDir:
 
     def note_exit(self, ended: Exit) -> None:
         """Write down how the attempt ended."""
-        write_json(self.path / "exit.json", asdict(ended))
+        write_json(self._record("exit.json"), asdict(ended))
 
     def exit(self) -> Exit | None:
         """Return how the attempt ended, or None if that was not written down."""
-        record: Mapping[str, Any] | None = read_json(self.path / "exit.json")
+        record: Mapping[str, Any] | None = read_json(self._record("exit.json"))
         if record is None:
             return None
         return Exit(**{**record, "kind": FailureKind(record.get("kind", FailureKind.EXIT_CODE))})

@@ -12,6 +12,7 @@ from pathlib import Path
 JOB_TAG = "ALLGRAD_JOB_ID"
 ATTEMPT_TAG = "ALLGRAD_ATTEMPT"
 RUN_DIR = "ALLGRAD_RUN_DIR"
+_RUN_DIR = f"{RUN_DIR}=".encode()
 _PROC = Path("/proc")
 
 
@@ -68,6 +69,12 @@ def tagged(job_id: str, attempt: int) -> list[Process]:
     """Return the living processes whose environment says that they belong to the attempt."""
     tags = {f"{JOB_TAG}={job_id}".encode(), f"{ATTEMPT_TAG}={attempt}".encode()}
     return [process for process in everything() if tags <= _environment(process.pid)]
+
+
+def started_ranks(job_id: str, attempt: int) -> list[Process]:
+    """Return those of the attempt's processes that the launcher has started, so not its supervisor."""
+    found = tagged(job_id, attempt)
+    return [process for process in found if any(entry.startswith(_RUN_DIR) for entry in _environment(process.pid))]
 
 
 def tagged_under(folder: str) -> list[tuple[Process, str]]:

@@ -18,13 +18,16 @@ from functools import partial
 from pathlib import Path
 
 from .. import launchers
-from ..errors import AllgradError
+from ..errors import AllgradError, HostUnreachable
 from ..files import archive
 from ..jobs.job import LAUNCHER_LOG
-from ..jobs.spec import FailureKind
-from ..launchers import Ending, Launcher
+from ..jobs.spec import FailureKind, LauncherKind
+from ..launchers import Ending, Launcher, reach
+from ..launchers.slurm import sweep_nodes
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
+from .batch import INSIDE, BatchSupervisor
+from .elsewhere import Elsewhere
 from .logs import Trimmer
 from .sender import Sender
 from .tensorboard import FOLDER, EventFile
@@ -35,6 +38,8 @@ LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 CANNOT_START = 127
+HOST_LOST = 255
+"""The exit code of an attempt one of whose hosts was lost, as of ssh(1)."""
 TIMED_OUT = 124
 """The exit code of an attempt that ran too long, as of timeout(1)."""
 
@@ -49,13 +54,18 @@ class Supervisor:
         self._timed_out = False
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
+        self._inside = run.inside
+        tag = (self._order.job_id, self._order.attempt)
+        self._elsewhere = Elsewhere(self._order.dealt, tag, self._order.grace, self._order.host_patience, os.environ)
+        self._lost = ""
         self._trimmers = [
             Trimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
         ]
         self._trimmers.append(Trimmer(run.journal, self._order.journal_limit, head=0))
 
         folder = Path(self._order.output_dir, FOLDER)
-        self._events = EventFile(run.journal, folder, self._order.attempt) if self._order.tensorboard else None
+        events = self._order.tensorboard and not run.inside
+        self._events = EventFile(run.journal, folder, self._order.attempt) if events else None
 
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returned {self._returncode}"
@@ -71,21 +81,24 @@ class Supervisor:
             try:
                 self._start(Path(scratch))
             except (AllgradError, OSError) as error:
-                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time()))
+                kind = FailureKind.LOST if isinstance(error, HostUnreachable) else FailureKind.EXIT_CODE
+                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
                 return
             self._run.note_supervisor(os.getpid(), time.time())
-            sender = Sender(self._order, self._run.journal)
-            sender.start()
+            sender = None if self._inside else Sender(self._order, self._run.journal)
+            if sender is not None:
+                sender.start()
             stopped = self._wait()
             ended = self._conclude(stopped, _oom_kills() > oom_kills)
         self._record(ended)
         if self._events is not None:
             self._events.close()
-        sender.finish()
+        if sender is not None:
+            sender.finish()
 
     def _start(self, scratch: Path) -> None:
         order = self._order
-        self._launcher = launchers.local(order.ranks)
+        self._launcher = launchers.within(order.launcher, order.ranks) if self._inside else self._here()
         if order.archive and not Path(order.root).exists():
             archive.unpack(Path(order.archive), Path(order.root))
         environ = {
@@ -96,14 +109,17 @@ class Supervisor:
             **_checkpointing(order),
             **order.env,
         }
+        if order.dealt:
+            self._check_hosts()
         command = launchers.command(
             self._launcher,
             order.argv,
             order.ranks,
             scratch=scratch,
             as_torch=order.as_torch,
-            threads=order.threads,
+            threads=order.threads or int(os.environ.get("SLURM_CPUS_PER_TASK", "0")),
             environ=environ,
+            forward=list(order.env),
         )
         with self._run.log(LAUNCHER_LOG).open("ab") as log:
             self._child = subprocess.Popen(
@@ -116,6 +132,17 @@ class Supervisor:
                 preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
             )
 
+    def _here(self) -> Launcher:
+        return launchers.on_hosts(self._order.dealt, self._order.ranks)
+
+    def _check_hosts(self) -> None:
+        """Return once each host is known to have what the ranks need, and is kept. Raises HostUnreachable."""
+        order = self._order
+        for found in reach.look(order.dealt, order.workdir, str(self._run.path / "order.json")):
+            if found.trouble is not None:
+                raise found.trouble
+        self._elsewhere.begin()
+
     def _wait(self) -> bool:
         """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
         limit = self._order.max_runtime
@@ -123,11 +150,18 @@ class Supervisor:
         while self._returncode is None:
             woken = signal.sigtimedwait(_WAKERS, TICK)
             self._reap()
+            if self._inside and self._returncode is None and self._run.stop_asked:
+                self._stop()
+                return True
             if woken and woken.si_signo != signal.SIGCHLD and self._returncode is None:
                 self._stop()
                 return True
             if time.monotonic() >= deadline and self._returncode is None:
                 self._timed_out = True
+                self._stop()
+                break
+            self._lost = self._elsewhere.tend()
+            if self._lost and self._returncode is None:
                 self._stop()
                 break
             for trimmer in self._trimmers:
@@ -139,23 +173,29 @@ class Supervisor:
     def _stop(self) -> None:
         assert self._launcher is not None
         helpers = self._launcher.helpers
+        self._elsewhere.end(self._order.grace)
         processes.end(
             self._members,
             self._order.grace,
             spare=lambda process: process.name in helpers,
-            meanwhile=self._reap,
+            meanwhile=self._look_around,
         )
+        self._reap()  # the launcher may have been the last to end
 
     def _members(self) -> list[processes.Process]:
         """Return every living process of the attempt but this one."""
         order, own = self._order, os.getpid()
         found = {process.pid: process for process in processes.descendants(own)}
-        found |= {process.pid: process for process in processes.tagged(order.job_id, order.attempt)}
-        found.pop(own, None)
-        return list(found.values())
+        find = processes.started_ranks if self._inside else processes.tagged
+        found |= {process.pid: process for process in find(order.job_id, order.attempt)}
+        ours = {own} | self._elsewhere.pids
+        return [process for process in found.values() if process.pid not in ours and process.parent not in ours - {own}]
+
+    def _look_around(self) -> None:
+        self._elsewhere.tend()
+        self._reap()
 
     def _reap(self) -> None:
-        assert self._child is not None
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -163,7 +203,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            if pid == self._child.pid:
+            if self._child is not None and pid == self._child.pid:
                 self._returncode = self._child.returncode = os.waitstatus_to_exitcode(status)
 
     def _conclude(self, stopped: bool, out_of_memory: bool) -> Exit:
@@ -176,12 +216,20 @@ class Supervisor:
             names = ", ".join(sorted({process.name for process in left}))
             notes.append(f"ended {len(left)} process(es) that the ranks had left running: {names}")
             processes.end(self._members, LEFTOVER_GRACE, meanwhile=self._reap)
+        if self._launcher.slurm:
+            sweep_nodes(self._order.job_id, self._order.attempt, LEFTOVER_GRACE)
+        vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
+        lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)
         kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
+        if lost and stopped:
+            notes.append(lost)
         if self._timed_out:
             kind, code = FailureKind.TIMEOUT, TIMED_OUT
             reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
+        elif lost and not stopped:
+            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, reason)))
         elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
             kind = FailureKind.OUT_OF_MEMORY
             reason += ": the system ran out of memory"
@@ -253,8 +301,12 @@ def _signal_name(number: int) -> str:
 
 
 def main() -> None:
-    """Supervise the attempt whose folder is the first argument."""
-    Supervisor(RunDir(Path(sys.argv[1]))).supervise()
+    """Supervise the attempt whose folder is the first argument; `--inside`: where Slurm or Kubernetes have put its ranks."""
+    run = RunDir(Path(sys.argv[1]), inside=sys.argv[2:] == [INSIDE])
+    batch = run.order().launcher is not LauncherKind.MPIRUN and not run.inside
+    (BatchSupervisor(run) if batch else Supervisor(run)).supervise()
+    if run.inside and (ended := run.exit()) is not None:
+        sys.exit(ended.exit_code)  # for those who look at the cluster
 
 
 if __name__ == "__main__":

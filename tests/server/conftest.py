@@ -75,20 +75,20 @@ class ServerProcess:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that the tests of a module share."""
-    yield from _served(tmp_path_factory.mktemp("home"))
+    yield from served(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that a test may kill."""
-    yield from _served(tmp_path / "home")
+    yield from served(tmp_path / "home")
 
 
 @pytest.fixture
 def server_with(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts a server with settings of one's own."""
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(contextmanager(_served)(tmp_path / "home", **settings))
+        yield lambda **settings: stack.enter_context(contextmanager(served)(tmp_path / "home", **settings))
 
 
 @pytest.fixture(scope="module", params=["Open MPI", "MPICH"])
@@ -98,14 +98,14 @@ def any_client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     other: dict[str, str] = {}
     if request.param == "MPICH":
         assert (MPICH / "mpirun").is_file(), "there is no MPICH in .venv-mpich: run make mpich (make test does)"
-        other = {"python": _python_beside_no_mpi(folder / "python"), "path": str(MPICH)}
-    for server in _served(folder / "home", **other):
+        other = {"python": python_beside_no_mpi(folder / "python"), "path": str(MPICH)}
+    for server in served(folder / "home", **other):
         with server.client() as client:
             assert client.info().mpi.startswith(request.param)
             yield client
 
 
-def _python_beside_no_mpi(folder: Path) -> str:
+def python_beside_no_mpi(folder: Path) -> str:
     """Make an environment that has all of this one's packages, but not its mpirun, which would come before that on PATH."""
     venv.create(folder, symlinks=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
@@ -113,7 +113,7 @@ def _python_beside_no_mpi(folder: Path) -> str:
     return str(folder / "bin" / "python")
 
 
-def _served(home: Path, python: str = sys.executable, path: str = "", **settings: object) -> Iterator[ServerProcess]:
+def served(home: Path, python: str = sys.executable, path: str = "", **settings: object) -> Iterator[ServerProcess]:
     server = ServerProcess(home, python, path, **settings).start()
     yield server
     if server.running:

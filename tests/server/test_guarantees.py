@@ -16,7 +16,8 @@ def test_every_test_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     found = {
         node.name
-        for path in (ROOT / "tests" / "server").rglob("test_*.py")
+        for room in ("server", "cluster")
+        for path in (ROOT / "tests" / room).rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.FunctionDef)
     }

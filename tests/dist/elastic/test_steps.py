@@ -34,10 +34,10 @@ def told(outcome: Outcome, what: str) -> str:
     return next(line for line in outcome.output.splitlines() if line.startswith(f"{what} "))
 
 
-def tolerant(openmpi: Launcher, *args: str) -> Outcome:
+def tolerant(openmpi: Launcher, *args: str, program: str = PROGRAM) -> Outcome:
     """Run the program on four ranks that may outlive each other."""
     command = [str(openmpi.home / "bin" / "mpiexec"), "--with-ft", "ulfm", "-n", "4", openmpi.python]
-    return launched([*command, "-m", "allgrad.dist.rank", str(PROGRAMS / PROGRAM), *args], SETTINGS)
+    return launched([*command, "-m", "allgrad.dist.rank", str(PROGRAMS / program), *args], SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,35 @@ def test_the_others_go_on_at_once_and_end_with_the_same_bits(
     outcome = tolerant(openmpi, "-", *deaths)
     # Losses and the samples' numbers of each step are part of what is compared: none is lost or repeated.
     assert told(outcome, "ranks") == undisturbed.replace("ranks 1", f"ranks {left}")
+    assert_they_went_on_at_once(outcome)
+
+
+def assert_they_went_on_at_once(outcome: Outcome) -> None:
     steps = json.loads(told(outcome, "times").removeprefix("times "))
     for line in outcome.output.splitlines():
         if line.startswith("killed"):
             killed = float(line.split()[1])
             assert min(time for time in steps if time > killed) - killed < SECONDS_TO_GO_ON
+
+
+@pytest.mark.parametrize(
+    ("deaths", "left"),
+    [(["0:3:inside"], 3), (["2:5:before", "3:5:inside", "1:9:after"], 1)],
+)
+def test_in_the_fast_mode_the_others_go_on_at_once_and_learn_from_every_sample_once(
+    openmpi: Launcher, tmp_path: Path, deaths: list[str], left: int
+) -> None:
+    outcome = tolerant(openmpi, str(tmp_path), *deaths, program="surviving_fast.py")
+    assert told(outcome, "ranks") == f"ranks {left}"
+    assert_they_went_on_at_once(outcome)
+    # The steps of each rank, those that died among them, and the numbers of the samples that it learned from in each.
+    learned = sorted(
+        tuple(map(int, line.split())) for path in tmp_path.iterdir() for line in path.read_text().splitlines()
+    )
+    for epoch in range(3):
+        steps = [(step, number) for step, number in learned if step // 4 == epoch]
+        assert [step for step, _ in steps] == [4 * epoch + number // 12 for number in range(48)]
+        assert sorted(number for _, number in steps) == list(range(48))
 
 
 def test_checkpoints_go_on_without_the_dead(openmpi: Launcher, undisturbed: str, tmp_path: Path) -> None:

@@ -12,6 +12,12 @@ def tell() -> None:
     print(f"failing at {time.time()}", flush=True)
 
 
+def killed() -> None:
+    time.sleep(0.3)
+    tell()
+    os.kill(os.getpid(), 9)
+
+
 def broken() -> None:
     tell()
     raise ValueError("the batch is empty")
@@ -31,6 +37,13 @@ if how == "backward":
     if dist.rank() == 1:
         output.register_hook(lambda gradient: broken())
     output.sum().backward()
+if how == "killed-in-the-window":
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    wrapped = dist.DataParallel(layers, first_bucket_mb=1e-6, bucket_cap_mb=1e-6)
+    if dist.rank() == 1:
+        # The gradients of the second layer have come, so that the others wait for those of the first.
+        layers[0].weight.register_hook(lambda gradient: killed())
+    wrapped(torch.ones(1, 2)).sum().backward()
 if dist.rank() == 1:
     if how == "exception":
         broken()
@@ -38,8 +51,7 @@ if dist.rank() == 1:
         tell()
         sys.exit(3)
     if how == "killed":
-        tell()
-        os.kill(os.getpid(), 9)
+        killed()
 dist.barrier()
 if how == "fine":
     print(f"rank {dist.rank()} is done", flush=True)

@@ -166,6 +166,30 @@ def expect(error: type[Exception], words: str, call: object) -> None:
     assert words in message, message
 
 
+def check_what_is_not_finite_is_told_of_its_rank_and_parameter_in_every_bucket() -> None:
+    parameters = leaves(4)
+    reducer(parameters)
+    for i in range(4):
+        factor = torch.tensor(float("nan") if RANK == 1 and i % 2 else float("-inf") if RANK == 1 else 1.0)
+        for parameter in parameters:
+            parameter.grad = None
+        loss = loss_of(parameters[:i] + parameters[i + 1 :], RANK + 1) + (parameters[i] * factor).sum()
+        others = {2: "rank 0", 3: "ranks 0, 2", 4: "ranks 0, 2, 3"}[SIZE]
+        words = f"({others}: all finite; rank 1: NaN or infinity in the gradients of p{i})"
+        expect(FloatingPointError, words, loss.backward)
+        for parameter in parameters:
+            parameter.grad = None
+        loss_of(parameters, RANK + 1).backward()
+        np.testing.assert_allclose(grads(parameters), [MEAN] * 4)
+
+
+def check_a_mean_is_there_also_where_the_sum_overflows() -> None:
+    parameters = leaves(2)
+    reducer(parameters)
+    loss_of(parameters, 3e38).backward()
+    np.testing.assert_allclose(grads(parameters), [3e38] * 2, rtol=1e-6)
+
+
 def check_models_that_differ_are_named_on_every_rank() -> None:
     others = {1: "", 2: "rank 0", 3: "ranks 0, 2", 4: "ranks 0, 2, 3"}[SIZE]
     odd = RANK == 1
@@ -189,7 +213,7 @@ def check_a_step_of_another_model_or_another_call_is_named_on_every_rank() -> No
     odd = RANK == 1
     expect(
         RuntimeError,
-        f"rank 1: {reducing._announced if odd else 'the gradients of model'}",
+        f"rank 1: {reducing._announced if odd else 'the gradients of Leaves'}",
         lambda: loss_of(other if odd else one, 1).backward(),
     )
     if odd:

@@ -4,6 +4,7 @@ import errno
 import os
 import platform
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 import allgrad as torch
 from allgrad import dist
+from allgrad.dist.communication.board import Board, board_of
 from allgrad.dist.training.host_sum import HostSum
 from allgrad.dist.training.reducer import Reducer
 from allgrad.dist.world import current
@@ -84,6 +86,25 @@ def check_the_memory_has_no_name_that_could_remain() -> None:
     assert "/memfd:allgrad-gradients (deleted)" in Path("/proc/self/maps").read_text()
     assert not list(Path("/dev/shm").glob("*allgrad-gradients*"))
     step(leaves)
+
+
+def check_what_is_announced_is_read_in_order_however_late() -> None:
+    board = Board(current().comm)
+    for number in range(1, 5):
+        if RANK == SIZE - 1:
+            time.sleep(0.002)
+        assert board.write(10 * number + RANK) == number
+        assert board.read(number + 1) is None
+        said = None
+        while said is None:
+            said = board.read(number)
+        assert said == [10 * number + rank for rank in range(SIZE)]
+
+
+def check_ranks_that_share_memory_announce_there_and_others_by_messages() -> None:
+    assert current().board is not None
+    with mock.patch.dict("os.environ", ALLGRAD_RANKS_PER_WINDOW="1"):
+        assert board_of(current().comm) is None
 
 
 def check_processors_that_need_fences_get_them() -> None:

@@ -47,6 +47,10 @@ def test_a_job_that_can_never_fit_holds_back_nobody() -> None:
     assert decide([job("a", 8), job("b")], 2, 2).start == ("b",)
 
 
+def test_a_job_that_takes_no_slots_waits_for_nobody() -> None:
+    assert decide([job("a", 4, priority=9), job("b", 0)], 0, 4).start == ("b",)
+
+
 def test_the_highest_priority_starts_first() -> None:
     assert decide([job("a"), job("b", priority=1)], 1, 1).start == ("b",)
 
