@@ -60,11 +60,13 @@ def _redirect_output() -> None:
 
 
 def _keep_pipes_from_children() -> None:
-    # MPICH's mpiexec leaves its own ends of the output pipes open in every rank. A process that the script leaves
-    # behind would inherit them, and mpiexec would wait until it has closed them.
+    # MPICH's mpiexec leaves its own ends of the output pipes open in every rank, and Intel's its sockets. A process that
+    # the script leaves behind would inherit them, and mpiexec would wait until it has closed them. A program that
+    # this one becomes needs the socket by which MPI speaks to mpiexec; MPI itself takes leave there when it ends.
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            if int(name) > 2 and stat.S_ISFIFO(os.fstat(int(name)).st_mode):
+            kind = os.fstat(int(name)).st_mode
+            if int(name) > 2 and (stat.S_ISFIFO(kind) or (stat.S_ISSOCK(kind) and name != os.environ.get("PMI_FD"))):
                 os.set_inheritable(int(name), False)
 
 

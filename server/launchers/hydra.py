@@ -13,7 +13,7 @@ from .interface import Ending, by_signal, plain_ending
 
 INTEL = "Intel MPI"
 MPICH = "MPICH"
-_SIGNAL = re.compile(r"EXIT STRING: .*\(signal (\d+)\)")
+_SIGNAL = re.compile(r"EXIT STRING: .*\(signal (\d+)\)|KILLED BY SIGNAL: (\d+)")
 _TAGGED = re.compile(rb"\[(\d+)\] ?")
 
 
@@ -78,7 +78,7 @@ class Hydra:
     def ending(self, returncode: int, output: str) -> Ending:
         """Return how the first rank that failed ended, as mpirun tells it."""
         told = _SIGNAL.search(output)
-        return by_signal(int(told[1])) if told and returncode else plain_ending(returncode)
+        return by_signal(int(told[1] or told[2])) if told and returncode else plain_ending(returncode)
 
     def told(self, line: bytes) -> tuple[int | None, bytes]:
         r"""Return which rank printed *line*, and what; None: mpirun itself.

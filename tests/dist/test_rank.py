@@ -92,6 +92,8 @@ def test_a_log_is_for_its_owner_only_and_is_appended_to(openmpi: Launcher, tmp_p
 
 
 def test_a_child_that_a_rank_leaves_behind_does_not_hold_the_launch(mpi: Launcher, tmp_path: Path) -> None:
+    if mpi.name == "impi":
+        pytest.skip("Intel's mpiexec waits for a rank's socket to be closed unless the rank has used MPI")
     outcome = mpi.run(2, "script.py", "child", env={"ALLGRAD_LOG_DIR": str(tmp_path)})
     assert outcome.code == 0
     assert outcome.ended - (tmp_path / "rank-0.log").stat().st_mtime < 10

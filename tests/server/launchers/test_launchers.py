@@ -15,6 +15,7 @@ from allgrad.server.launchers import Alone, Ending, Hydra, OpenMPI
 
 OPEN_MPI = OpenMPI("/opt/mpi/bin/mpirun", "5.0.11")
 MPICH = Hydra("/opt/mpich/bin/mpirun", "MPICH", "5.0.2")
+INTEL = Hydra("/opt/intel/bin/mpiexec.hydra", "Intel MPI", "2021.18.1")
 OPEN_MPI_KILLED = """
 prterun noticed that process rank 1 with PID 10227 on node vm exited on
 signal 9 (Killed).
@@ -22,6 +23,12 @@ signal 9 (Killed).
 MPICH_KILLED = """
 =   EXIT CODE: 11
 YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Segmentation fault (signal 11)
+"""
+
+INTEL_KILLED = """
+=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
+=   RANK 0 PID 9333 RUNNING AT vm
+=   KILLED BY SIGNAL: 9 (Killed)
 """
 
 Fake = Callable[[str], Path]
@@ -84,6 +91,7 @@ def test_what_the_user_set_takes_precedence() -> None:
         (OPEN_MPI, -15, "", Ending(143, 15)),
         (MPICH, 11, MPICH_KILLED, Ending(139, 11)),
         (MPICH, 11, "", Ending(11)),
+        (INTEL, 255, INTEL_KILLED, Ending(137, 9)),
     ],
 )
 def test_an_ending_tells_code_signal_and_rank(
