@@ -71,6 +71,7 @@ def test_the_plain_wheel_needs_only_numpy(wheel: Path) -> None:
         "scipy",
         "bfloat16",
         "mpi",
+        "kubernetes",
         "server",
         "all",
         "dev",
