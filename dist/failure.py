@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import fcntl
 import json
 import os
@@ -28,6 +29,12 @@ _SECONDS_FOR_THE_FIRST = 1.5
 
 # Longer than the start of MPI_Init takes; see _hold_others.
 _SECONDS_TO_CONNECT = 0.5
+
+# What mpirun --with-ft ulfm tells its ranks.
+TOLERANT = "OMPI_MCA_mpi_ft_enable"
+
+# A name of 256 bytes and a rank (PMIx standard 4.1, pmix_proc_t), rounded up.
+_PMIX_PROC_BYTES = 264
 
 _claim: socket.socket | None = None
 
@@ -241,6 +248,8 @@ def _abort(code: int) -> NoReturn:
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     seen = launch()
     if seen is not None and seen.launcher == OPEN_MPI:
+        if TOLERANT in os.environ:
+            _abort_by_pmix(code)
         _hold_others()
     if seen is not None and seen.launcher == HYDRA and "PMI_FD" in os.environ:
         # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
@@ -250,6 +259,21 @@ def _abort(code: int) -> NoReturn:
         _cancel_step()
     # No clean-up on the way out: a thread that waits for another rank would wait for ever.
     os._exit(code)
+
+
+def _abort_by_pmix(code: int) -> None:
+    """Let prterun end this job: if it tolerates the death of ranks, one that exits does not end those in MPI_Init.
+
+    MPI would do the same, but cannot before it has started, for which it waits for all ranks. The library is the one that
+    the launcher, this rank's parent, has loaded.
+    """
+    with suppress(OSError):
+        loaded = [line.split()[-1] for line in Path(f"/proc/{os.getppid()}/maps").read_text().splitlines()]
+        pmix = ctypes.CDLL(next((path for path in loaded if "/libpmix.so" in path), "libpmix.so.2"))
+        process = ctypes.create_string_buffer(_PMIX_PROC_BYTES)
+        if pmix.PMIx_Init(process, None, ctypes.c_size_t(0)) == 0:
+            pmix.PMIx_Abort(code, b"", None, ctypes.c_size_t(0))
+            time.sleep(_SECONDS_FOR_THE_FIRST)
 
 
 def _cancel_step() -> None:

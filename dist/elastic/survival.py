@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..failure import TOLERANT
 from ..watchdog.watch import seconds_watched, watch, watch_no_longer
 from ..world import World, current, mpi, replace, world_on
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-
-_TOLERANT = "OMPI_MCA_mpi_ft_enable"
-"""What mpirun --with-ft ulfm tells its ranks."""
 
 # A death is known everywhere within 0.1 s, on a busy machine too.
 _SECONDS_TO_BE_KNOWN = 0.5
@@ -78,7 +76,7 @@ votes = Votes()
 @cache
 def can_survive() -> bool:
     """Whether the launcher lets the other ranks live when one has died: Open MPI's, started for that."""
-    return os.environ.get(_TOLERANT, "0").lower() in ("1", "true", "yes", "enabled")
+    return os.environ.get(TOLERANT, "0").lower() in ("1", "true", "yes", "enabled")
 
 
 def is_loss(error: BaseException | None) -> bool:

@@ -7,9 +7,9 @@ import sys
 import sysconfig
 import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import accumulate, chain, count, repeat, takewhile
+from operator import call, methodcaller, truth
 from types import FrameType
 
 _ROOM = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -75,13 +75,14 @@ class Place:
 
 def place() -> Place:
     """Return where the main thread is now."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    if frame is None:
+    frames = _frames_of(threading.main_thread().ident or 0)
+    if not frames:
         return Place("the end of the script", "", ())
+    frame = frames[0]
     waiting = frame.f_code.co_filename.startswith(_ROOM) and not frame.f_code.co_filename.endswith(_ON_DISK)
     within = ""
     stack: list[str] = []
-    for each in _outwards(frame):
+    for each in frames:
         file = each.f_code.co_filename
         if file.startswith(_ROOM):
             within = each.f_code.co_name if waiting and not stack else within
@@ -91,10 +92,14 @@ def place() -> Place:
     return Place(stack[0], within, tuple(reversed(stack)))
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+def _frames_of(thread: int) -> list[FrameType]:
+    """Return the frames of *thread*, innermost first; none if it is not running.
+
+    The thread must not run on meanwhile: seen in CPython 3.11.7, ``f_back`` of a generator's frame that has yielded since
+    is a wild pointer. Between these iterators, all in C, the interpreter never changes threads; in a loop of ours it would.
+    """
+    innermost = map(methodcaller("get", thread), map(call, (sys._current_frames,)))
+    return list(takewhile(truth, accumulate(chain(innermost, repeat("f_back")), getattr)))
 
 
 def is_the_scripts(file: str) -> bool:

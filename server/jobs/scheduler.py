@@ -188,7 +188,7 @@ class Plan:
         """
         if coming.after and not _all_met(coming.after, states):
             return not _spoiler(coming.after, states)
-        return self._free <= 0 and coming.priority <= self._lowest_preemptible
+        return coming.slots > 0 >= self._free and coming.priority <= self._lowest_preemptible
 
     def latest_start(self, job_id: str) -> float | None:
         """Return when a job starts at the latest: known only of the head of the line."""

@@ -231,7 +231,7 @@ def test_only_jobs_of_lower_priority_make_room_and_only_if_it_is_enough(
 @given(
     waiting_jobs,
     running_jobs,
-    st.integers(1, 9),
+    st.integers(0, 9),
     st.integers(-3, 3),
     st.sampled_from([None, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED]),
 )
@@ -260,6 +260,7 @@ def test_nothing_is_decided_anew_for_a_job_that_finds_all_slots_taken() -> None:
     assert plan([job("a")], 0, 4, held).unmoved_by(job("z", priority=1), {})
     assert not plan([job("a")], 0, 4, held).unmoved_by(job("z", priority=2), {})
     assert not plan([], 1, 4).unmoved_by(job("z"), {})
+    assert not plan([job("a")], 0, 4, held).unmoved_by(job("z", slots=0), {})
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 1), st.integers(1, 200)), min_size=1, max_size=12))
