@@ -106,7 +106,8 @@ class Replacements:
         except mpi().Exception:
             leave()
         for name, part in self._parts.items():
-            put_back(part, *states[name], None)
+            saved, beside = states[name]
+            put_back(part, saved, beside, None)
         reproducible = any(beside is not None for _, beside in states.values())
         put_back_random([numbers], grown.rank, reproducible=reproducible)
         self._loader.load_state_dict(position)

@@ -9,6 +9,7 @@ import numpy as np
 
 import allgrad
 from allgrad import Tensor
+from allgrad.nn.utils.gradients import hold_norm
 
 from ..communication.agreement import agree
 from ..world import Group, mpi
@@ -45,9 +46,6 @@ def clip(arrays: Sequence[Array], total: float, max_norm: float, *, error_if_non
             f"the norm of the gradients over all ranks is {total}, so they cannot be clipped: skip this step, or scale "
             "by it all the same with error_if_nonfinite=False"
         )
-    factor = float(max_norm) / (total + 1e-6)
-    if not factor >= 1.0:
-        for array in arrays:
-            array *= array.dtype.type(factor)
+    hold_norm(arrays, total, float(max_norm))
     dtype = arrays[0].dtype if arrays else np.dtype(np.float32)
     return allgrad.from_numpy(np.asarray(total, dtype))

@@ -6,8 +6,10 @@ import math
 import warnings
 from collections.abc import Iterable
 from types import GeneratorType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...tensors.tensor import Tensor
 
@@ -67,10 +69,15 @@ def clip_grads_with_norm_(
 
     For gradients whose norm takes more than these parameters: those of all ranks, say.
     """
-    factor = float(max_norm) / (float(total_norm) + 1e-6)
+    hold_norm([gradient._array for gradient in _gradients(parameters)], float(total_norm), float(max_norm))
+
+
+def hold_norm(arrays: Iterable[npt.NDArray[Any]], total: float, most: float) -> None:
+    """Scale *arrays*, whose common norm is *total*, such that it is at most *most*; a norm of NaN scales too."""
+    factor = most / (total + 1e-6)
     if not factor >= 1.0:
-        for gradient in _gradients(parameters):
-            gradient._array *= factor
+        for array in arrays:
+            array *= factor
 
 
 def clip_grad_norm(
