@@ -36,6 +36,8 @@ TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
 LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
+_JUST_ENDING = 0.5
+"""Seconds that processes beside a launcher have to end after it."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 CANNOT_START = 127
 HOST_LOST = 255
@@ -191,6 +193,14 @@ class Supervisor:
         ours = {own} | self._elsewhere.pids
         return [process for process in found.values() if process.pid not in ours and process.parent not in ours - {own}]
 
+    def _left_behind(self) -> list[processes.Process]:
+        """Return what lives on of the attempt for longer than what ends with its launcher, such as an agent that it has."""
+        until = time.monotonic() + _JUST_ENDING
+        while (left := self._members()) and time.monotonic() < until:
+            time.sleep(0.02)
+            self._reap()
+        return left
+
     def _look_around(self) -> None:
         self._elsewhere.tend()
         self._reap()
@@ -211,7 +221,7 @@ class Supervisor:
         assert self._launcher is not None
         assert self._returncode is not None
         finished, notes = time.time(), []
-        left = self._members()
+        left = self._left_behind()
         if left:
             names = ", ".join(sorted({process.name for process in left}))
             notes.append(f"ended {len(left)} process(es) that the ranks had left running: {names}")

@@ -26,7 +26,7 @@ Script = Callable[[str], str]
 Finished = Callable[[Client, Job], Job]
 Survivors = Callable[[Job], list[str]]
 Eventually = Callable[[Callable[[], object]], None]
-PATIENCE = 2.0
+PATIENCE = 5.0
 _SSH = """#!/bin/sh
 while [ "${{1#-}}" != "$1" ]; do case $1 in -o) shift 2;; *) shift;; esac; done
 [ "$1" = closed ] && {{ echo "closed: Permission denied (publickey)." >&2; exit 255; }}
@@ -132,7 +132,7 @@ def test_a_host_of_which_nothing_is_heard_is_lost(
         os.kill(pid, signal.SIGKILL)
     lost = finished(client, job)
     assert (lost.state, lost.exit_code) == (JobState.FAILED, 255)
-    assert lost.reason.startswith("the host far is lost: nothing is heard of it any more (ssh: connect to host far")
+    assert lost.reason.startswith("the host far is lost: nothing is heard of it any more (")
     assert survivors(job) == []
 
 
