@@ -29,8 +29,8 @@ from math import ceil, log2
 from pathlib import Path
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
-WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 60, 150, 60, 60
+WIDTH, HEIGHT = 790, 420
+LEFT, RIGHT, TOP, BOTTOM = 60, 180, 60, 60
 GREY, FAINT = "#52514e", "#e1e0d9"
 LINES = {"model, 10 Gbit/s": (10.0, "#2a78d6"), "model, 1 Gbit/s": (1.0, "#eb6834")}
 MARKS = {"tiny": "#898781", "MLP": "#4a3aa7", "transformer": "#1baf7a", "CNN": "#e34948"}
