@@ -31,7 +31,7 @@ _SECONDS_FOR_THE_FIRST = 1.5
 _SECONDS_TO_CONNECT = 0.5
 
 # What mpirun --with-ft ulfm tells its ranks.
-TOLERANT = "OMPI_MCA_mpi_ft_enable"
+_TOLERANT = "OMPI_MCA_mpi_ft_enable"
 
 # A name of 256 bytes and a rank (PMIx standard 4.1, pmix_proc_t), rounded up.
 _PMIX_PROC_BYTES = 264
@@ -66,6 +66,11 @@ def exit_code(error: BaseException) -> int:
         return 1
     # The kernel keeps eight bits; a failure must not come out as a success because of that.
     return error.code & 0xFF or int(error.code != 0)
+
+
+def is_tolerated() -> bool:
+    """Return whether the launcher, Open MPI's, lets the other ranks live when one has died."""
+    return os.environ.get(_TOLERANT, "0").lower() in ("1", "true", "yes", "enabled")
 
 
 def is_rank_process() -> bool:
@@ -248,7 +253,7 @@ def _abort(code: int) -> NoReturn:
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     seen = launch()
     if seen is not None and seen.launcher == OPEN_MPI:
-        if TOLERANT in os.environ:
+        if is_tolerated():
             _abort_by_pmix(code)
         _hold_others()
     if seen is not None and seen.launcher == HYDRA and "PMI_FD" in os.environ:

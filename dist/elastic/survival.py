@@ -6,7 +6,6 @@ raises, `Revoke` makes it raise on all others, `Shrink` connects those that are 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..failure import TOLERANT
+from ..failure import is_tolerated
 from ..watchdog.watch import seconds_watched, watch, watch_no_longer
 from ..world import World, current, mpi, replace, world_on
 
@@ -76,7 +75,7 @@ votes = Votes()
 @cache
 def can_survive() -> bool:
     """Whether the launcher lets the other ranks live when one has died: Open MPI's, started for that."""
-    return os.environ.get(TOLERANT, "0").lower() in ("1", "true", "yes", "enabled")
+    return is_tolerated()
 
 
 def is_loss(error: BaseException | None) -> bool:
