@@ -104,6 +104,7 @@ class Watch(threading.Thread):
         self._beats.stay = stay
         self._beats.wake()
         self.join()
+        self._beats.close()  # not by the thread, which may see how this rank has ended before it is woken
 
     def run(self) -> None:
         """Look and tell, until stopped."""
@@ -115,7 +116,6 @@ class Watch(threading.Thread):
             if found is not None:
                 self._end(found, here)
             going_on = going_on or self._beats.is_needed()
-        self._beats.close()
 
     def _look(self) -> tuple[Status, Place]:
         here, now = place(), time.monotonic()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from allgrad import dist
-from allgrad.dist.watchdog.beats import Spoke, listen
+from allgrad.dist.watchdog.beats import Hub, Spoke, listen
 from allgrad.dist.watchdog.hang import Status
-from allgrad.dist.watchdog.watch import seconds_of
+from allgrad.dist.watchdog.watch import Watch, seconds_of
 
 from ..conftest import PROGRAMS
 
@@ -137,3 +138,16 @@ def test_a_rank_0_that_has_ended_before_it_was_reached_is_told_as_such(capsys: p
         "rank 0 is missing at barrier, for which rank 1 has waited 1.5 s: it has ended already"
     )
     assert capsys.readouterr().err == ""
+
+
+class _WokenLate(Hub):
+    def wake(self) -> None:
+        time.sleep(0.5)
+        super().wake()
+
+
+def test_a_thread_that_sees_the_end_before_it_is_woken_ends_as_quietly() -> None:
+    watch = Watch(0, 0.1, _WokenLate(listen(everywhere=False), "token", 1))
+    watch.start()
+    watch.stop("has come to the end of its script")
+    assert not watch.is_alive()
