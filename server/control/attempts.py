@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +39,8 @@ _FIRST_PAUSE = 0.5
 _TRIES = 5
 _LONGEST_PAUSE = 60.0
 _DISK_PAUSE = 1.0
+_GATHER_PAUSE = 30.0
+"""Seconds after which a host that still has something of an attempt is asked for it again."""
 log = logging.getLogger(__name__)
 
 
@@ -258,6 +261,8 @@ class Attempts:
             return
         event = lifecycle.Ended(ended.finished, ended.exit_code, ended.reason, ended.stopped, ended.kind)
         await self._tell(tracked, attempt, event, [*ended.notes, *notes])
+        if run.owed():
+            self.work.spawn(self._gather(run))
 
     async def _collect(self, tracked: Tracked, run: RunDir) -> list[str]:
         """Write down what the supervisor did not come to send of the journal; return what a person should know."""
@@ -273,6 +278,19 @@ class Attempts:
             return [f"its journal cannot be read: {error.strerror or error}"]
         return []
 
+    async def gather_rest(self) -> None:
+        """Fetch what other hosts still have of attempts that have ended."""
+        for owed in await asyncio.to_thread(lambda: list(self._home.path.glob("jobs/*/attempt-*/owed.json"))):
+            run = RunDir(owed.parent)
+            if run.exit() is not None and run.owed():
+                self.work.spawn(self._gather(run))
+
+    async def _gather(self, run: RunDir) -> None:
+        """Fetch what other hosts still have of an attempt that has ended, once they can be reached again."""
+        with suppress(FileNotFoundError):  # the job has been deleted meanwhile
+            while not await asyncio.to_thread(elsewhere.gather, run):
+                await asyncio.sleep(_GATHER_PAUSE)
+
     async def _sweep(self, tracked: Tracked) -> None:
         """End whatever an attempt without a supervisor left behind."""
         job = tracked.job
@@ -286,4 +304,9 @@ class Attempts:
             await asyncio.to_thread(batch.sweep, self.run_dir(job))
         if job.spec.hosts:
             await asyncio.to_thread(elsewhere.sweep, deal(job.spec.hosts, job.ranks), job.id, job.attempt, *times)
+            run = self.run_dir(job)
+            if not await asyncio.to_thread(elsewhere.gather, run):
+                self.work.spawn(self._gather(run))
+            with suppress(ServerBusy):  # on a disk that is full it stays in the job's folder
+                await self._collect(tracked, run)
         await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))

@@ -89,6 +89,7 @@ class Control:
             await self._dispatcher.learn(tracked)
         self._work.spawn(asyncio.to_thread(self._store.check_metrics))
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
+        self._work.spawn(self._attempts.gather_rest())
         self._work.spawn(self._dispatcher.run())
         self._work.spawn(self._stalls.run())
         self._work.spawn(forget_uploads(self.settings.keep_uploads, self.uploads, self._needed_uploads))

@@ -22,11 +22,19 @@ _SSH_FAILED = 255
 _PROBE = """
 import os, sys
 from importlib.metadata import version
-for path in sys.argv[1:]:
-    os.stat(path)
-os.chdir(sys.argv[1])
+folder, shared, comes = sys.argv[1:]
+apart = False
+if shared:
+    try:
+        os.listdir(os.path.dirname(shared))  # what a network's file system remembers may be old
+        os.stat(shared)
+    except FileNotFoundError:
+        apart = True
+if not (apart and comes):
+    os.stat(folder)
+    os.chdir(folder)
 import allgrad.dist
-print(len(os.sched_getaffinity(0)), version("allgrad"))
+print(len(os.sched_getaffinity(0)), version("allgrad"), "apart" if apart else "-")
 """
 _INSTALL = f"install allgrad there at the same path, {Path(sys.executable).parent}, or share that over the network"
 _SWEEP = "allgrad.server.supervisor.sweep"
@@ -39,15 +47,18 @@ class Found:
     host: Host
     cores: int = 0
     trouble: HostUnreachable | None = None
+    apart: bool = False
+    """Whether it does not see the file that it was to see."""
 
 
-def look(hosts: Sequence[Host], folder: str, shared: str = "") -> list[Found]:
+def look(hosts: Sequence[Host], folder: str, shared: str = "", *, comes: bool = False) -> list[Found]:
     """Return what there is on *hosts* for ranks that start in *folder* with this Python, all asked at once.
 
-    *shared*: a file of this machine that they must see, too.
+    *shared*: a file of this machine by which to tell whether they see its files; *comes*: to those that do not, *folder* will come.
     """
+    words = [folder, shared, "comes" if comes else ""]
     with ThreadPoolExecutor(min(_AT_ONCE, len(hosts))) as pool:
-        return list(pool.map(lambda host: _look(host, folder, shared), hosts))
+        return list(pool.map(lambda host: _look(host, words), hosts))
 
 
 def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, environ: Mapping[str, str]) -> list[str]:
@@ -75,17 +86,17 @@ def python_on(host: Host, arguments: Sequence[str], environ: Mapping[str, str]) 
     return over_ssh(ssh(), host.name, [sys.executable, "-P", *arguments], paths)
 
 
-def _look(host: Host, folder: str, shared: str) -> Found:
+def _look(host: Host, words: Sequence[str]) -> Found:
     if host.local:
         return Found(host, len(os.sched_getaffinity(0)))
-    done = _run(host, ["-c", _PROBE, folder, *([shared] if shared else [])], TIMEOUT, os.environ)
-    words = (_last_line(done.stdout) if done.returncode == 0 else "").split()
-    if len(words) != 2 or not words[0].isdigit():
-        return Found(host, trouble=_explain(host, folder, shared, done))
-    if words[1] != version("allgrad"):
-        found = f"there is allgrad {words[1]}, and here {version('allgrad')}"
+    done = _run(host, ["-c", _PROBE, *words], TIMEOUT, os.environ)
+    told = (_last_line(done.stdout) if done.returncode == 0 else "").split()
+    if len(told) != 3 or not told[0].isdigit():
+        return Found(host, trouble=_explain(host, words[0], done))
+    if told[1] != version("allgrad"):
+        found = f"there is allgrad {told[1]}, and here {version('allgrad')}"
         return Found(host, trouble=HostUnreachable(f"ranks cannot start on {host.name}", found, _INSTALL))
-    return Found(host, int(words[0]))
+    return Found(host, int(told[0]), apart=told[2] == "apart")
 
 
 def _run(
@@ -102,16 +113,13 @@ def _run(
         return subprocess.CompletedProcess(command, _SSH_FAILED, "", f"{command[0]}: {error.strerror}")
 
 
-def _explain(host: Host, folder: str, shared: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
+def _explain(host: Host, folder: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
     line = _last_line(done.stderr) or f"exit code {done.returncode}"
     if done.returncode == _SSH_FAILED:
         fix = f"it must let you in without a password: try {shlex.join([*ssh(), host.name, 'true'])}"
         return HostUnreachable(f"cannot reach the host {host.name}", line, fix)
-    if shared and shared in line:
-        fix = "let the server have its folder (allgrad serve --home) on a file system that all hosts share"
-        return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
     if folder in line:
-        fix = "start from a folder that all hosts have, on a file system that they share"
+        fix = "start from a folder that all hosts have, or let it come with the job: allgrad submit --workdir"
         return HostUnreachable(f"ranks cannot start on {host.name}", line, fix)
     return HostUnreachable(f"ranks cannot start on {host.name}", line, _INSTALL)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,15 @@ class RunDir:
         """Return why the ranks have not been started yet, if anything is known."""
         record = read_json(self.path / "delay.json")
         return "" if record is None else str(record["reason"])
+
+    def note_owed(self, hosts: Sequence[str]) -> None:
+        """Write down which hosts without the server's folder may have something that is not here."""
+        write_json(self.path / "owed.json", {"hosts": list(hosts)})
+
+    def owed(self) -> list[str]:
+        """Return which hosts those are."""
+        record: Mapping[str, Any] | None = read_json(self.path / "owed.json")
+        return [] if record is None else list(record["hosts"])
 
     def note_supervisor(self, pid: int, started: float | None) -> None:
         """Write down which process supervises the attempt, and that the ranks were started at *started*; None: not yet."""

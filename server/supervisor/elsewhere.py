@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from ..errors import HostUnreachable
 from ..jobs.hosts import Host
 from ..launchers import reach
-from .keeper import BEAT, END, ENDED
+from .attempt import RunDir
+from .cargo import Cargo
+from .contact import AGAIN, Contact
 
 _MODULE = "allgrad.server.supervisor.keeper"
 _TICK = 0.05
-_AGAIN = 2.0
-"""Seconds between attempts to come back to a host."""
+BUSY_TICK = 0.005
+"""Seconds between looks while files are coming."""
+_LONGEST_SILENCE = 60.0
+"""Seconds of silence after which a host that is asked for what it still has is left for later."""
+_LONGEST_START = 600.0
+"""Seconds that a host may take to unpack what its ranks need."""
 _SLACK = 5.0
 """Seconds that a keeper may take to end what ignores everything but SIGKILL."""
 
@@ -23,7 +30,23 @@ def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, patien
     """End what an attempt without a supervisor left on *hosts*; wait for the keepers of those that cannot be reached."""
     over = time.monotonic() + _lease(grace, patience)
     while reach.sweep(hosts, job_id, attempt, grace, os.environ) and time.monotonic() < over:
-        time.sleep(_AGAIN)
+        time.sleep(AGAIN)
+
+
+def gather(run: RunDir) -> bool:
+    """Fetch what hosts without the server's folder still have of an attempt that has ended; return whether that was all."""
+    owed = run.owed()
+    if not owed:
+        return True
+    if run.supervisor() is not None:
+        return False
+    order = run.order()
+    patience = min(order.host_patience, _LONGEST_SILENCE)
+    hosts = Elsewhere([Host(name) for name in owed], (order.job_id, order.attempt), order.grace, patience, os.environ)
+    hosts.carry(owed, Cargo.of(order, run))
+    hosts.collect()
+    run.note_owed(hosts.owing)
+    return not hosts.owing
 
 
 def _lease(grace: float, patience: float) -> float:
@@ -41,153 +64,103 @@ class Elsewhere:
         self, hosts: Sequence[Host], tag: tuple[str, int], grace: float, patience: float, environ: Mapping[str, str]
     ) -> None:
         words = ["-m", _MODULE, tag[0], str(tag[1]), str(grace), str(patience)]
-        self._keepers = [
-            _Keeper(host.name, reach.python_on(host, words, environ), patience) for host in hosts if not host.local
+        self._contacts = [
+            Contact(host.name, reach.python_on(host, words, environ), patience) for host in hosts if not host.local
         ]
         self._lease = _lease(grace, patience)
 
     def __repr__(self) -> str:
-        return f"Elsewhere({', '.join(keeper.name for keeper in self._keepers)})"
+        return f"Elsewhere({', '.join(contact.name for contact in self._contacts)})"
 
     @property
     def pids(self) -> set[int]:
         """The processes of this machine through which the keepers are spoken with."""
-        return {keeper.pid for keeper in self._keepers}
+        return {contact.pid for contact in self._contacts}
 
-    def begin(self) -> None:
-        """Return once there is a keeper on every host. Raises HostUnreachable."""
-        deadline = time.monotonic() + reach.TIMEOUT
-        for keeper in self._keepers:
-            keeper.connect()
-        while waiting := [keeper for keeper in self._keepers if not keeper.answered]:
-            for keeper in waiting:
-                keeper.tend()
-                if not keeper.connected or time.monotonic() > deadline:
-                    raise HostUnreachable(f"cannot keep ranks on the host {keeper.name}", keeper.last_words())
-            time.sleep(_TICK)
+    @property
+    def busy(self) -> bool:
+        """Whether files were coming when the keepers were last heard."""
+        return any(contact.busy for contact in self._contacts)
+
+    @property
+    def owing(self) -> list[str]:
+        """The hosts without the server's folder that may still have something which is not there."""
+        return [contact.name for contact in self._contacts if contact.carries and not contact.ended]
+
+    def carry(self, apart: Collection[str], cargo: Cargo) -> None:
+        """Have the hosts named *apart*, which do not share the server's folder, send what *cargo* says."""
+        for contact in self._contacts:
+            if contact.name in apart:
+                contact.carry(cargo)
+
+    def begin(self, brought: Sequence[str] = (), asked: Callable[[], object] = lambda: False) -> None:
+        """Return once there is a keeper on every host, and all that ranks need, or when it is *asked* to end.
+
+        *brought*: the files that hosts without the server's folder get. Raises HostUnreachable.
+        """
+        for contact in self._contacts:
+            contact.connect()
+            if contact.carries:
+                contact.bring(list(brought))
+        while (waiting := [each for each in self._contacts if not _is_begun(each)]) and not asked():
+            for contact in waiting:
+                contact.tend()
+                longest = _LONGEST_START if contact.answered else reach.TIMEOUT
+                if contact.trouble or not contact.connected or time.monotonic() > contact.heard + longest:
+                    found = contact.trouble or contact.last_words()
+                    raise HostUnreachable(f"cannot keep ranks on the host {contact.name}", found)
+            time.sleep(_TICK / 5)
 
     def tend(self) -> str:
         """Speak with the keepers; return which host is lost, and how, or ""."""
-        for keeper in self._keepers:
-            keeper.tend()
-            if not keeper.connected and time.monotonic() - keeper.tried > _AGAIN and not keeper.ended:
-                keeper.connect()
-        return next((keeper.loss() for keeper in self._keepers if keeper.lost), "")
+        for contact in self._contacts:
+            contact.tend()
+            if not contact.connected and time.monotonic() - contact.tried > AGAIN and not contact.ended:
+                contact.connect()
+        return next((contact.loss() for contact in self._contacts if contact.lost), "")
 
     def end(self, grace: float) -> None:
         """Have all processes of the attempt ended; settle() waits for that."""
-        for keeper in self._keepers:
-            keeper.end(grace)
+        for contact in self._contacts:
+            contact.end(grace)
 
     def settle(self, grace: float, meanwhile: Callable[[], None]) -> str:
         """Return once nothing of the attempt can be left on any host, and which of them was lost, if one was."""
-        for keeper in self._keepers:
-            if not keeper.connected and not keeper.ended and not keeper.lost:
-                keeper.connect()
-        lost = ""
-        while waiting := [keeper for keeper in self._keepers if not keeper.ended]:
-            for keeper in waiting:
-                keeper.end(grace)
-                keeper.tend()
-                if not keeper.ended and (keeper.lost or not keeper.connected):
-                    lost = lost or keeper.loss()
-                if time.monotonic() > keeper.said + self._lease:
-                    keeper.ended = True
+        lost, over = "", set()
+        while waiting := [each for each in self._contacts if not each.ended and each.name not in over]:
+            for contact in waiting:
+                if not contact.connected and not contact.lost and time.monotonic() - contact.tried > AGAIN:
+                    contact.connect()
+                contact.end(grace)
+                contact.tend()
+                if contact.lost:
+                    lost = lost or contact.loss()
+                if time.monotonic() > contact.said + self._lease:
+                    over.add(contact.name)
             meanwhile()
-            time.sleep(_TICK)
+            time.sleep(BUSY_TICK if self.busy else _TICK)
         return lost
 
+    def give_up(self) -> None:
+        """Have an attempt that could not be started forgotten by the hosts on which there is something of it."""
+        for contact in self._contacts:
+            contact.ended = not contact.answered
+        self.settle(0.0, lambda: None)
 
-class _Keeper:
-    """One keeper, as it is spoken with."""
+    def collect(self) -> None:
+        """Get what the hosts still have of an attempt that has ended, as far as they can be reached now."""
+        for contact in self._contacts:
+            contact.connect()
+            contact.end(0.0)
+        while waiting := [each for each in self._contacts if each.connected and not each.ended and not each.lost]:
+            for contact in waiting:
+                contact.tend()
+            time.sleep(BUSY_TICK if self.busy else _TICK)
+        for contact in self._contacts:
+            contact.close()
+            with suppress(ChildProcessError):  # it could not even be started
+                os.waitpid(contact.pid, 0)
 
-    def __init__(self, name: str, command: list[str], patience: float) -> None:
-        self.name, self.pid = name, 0
-        self.answered = self.ended = self.connected = False
-        self.heard = self.said = self.tried = time.monotonic()
-        self._command, self._patience = command, patience
-        self._to = self._from = -1
-        self._ending = False
-        self._rest = b""
-        self._words: list[bytes] = []
 
-    @property
-    def lost(self) -> bool:
-        """Whether nothing has been heard for too long."""
-        return not self.ended and time.monotonic() - self.heard > self._patience
-
-    def loss(self) -> str:
-        """How the host was lost, in words."""
-        words = self.last_words()
-        return f"the host {self.name} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
-
-    def last_words(self) -> str:
-        """What ssh said last."""
-        return self._words[-1].decode(errors="replace") if self._words else ""
-
-    def connect(self) -> None:
-        """Start a keeper, and begin to speak with it."""
-        self._close()
-        stdin, self._to = os.pipe2(os.O_CLOEXEC)
-        self._from, stdout = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._to, False)
-        os.set_blocking(self._from, False)
-        places = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in ((stdin, 0), (stdout, 1), (stdout, 2))]
-        try:
-            # Neither a fork in a process with threads, nor our mask of signals: it ends by itself when we do.
-            self.pid = os.posix_spawnp(
-                self._command[0], self._command, os.environ, file_actions=places, setpgroup=0, setsigmask=()
-            )
-        except OSError as error:
-            self._words = [f"{self._command[0]}: {error.strerror}".encode()]
-        os.close(stdin)
-        os.close(stdout)
-        self.connected, self._ending, self._rest = True, False, b""
-        self.tried = time.monotonic()
-        self._say(BEAT)
-
-    def _close(self) -> None:
-        for end in (self._to, self._from):
-            if end >= 0:
-                os.close(end)
-        self._to = self._from = -1
-        self.connected = False
-
-    def tend(self) -> None:
-        """Say that we are here, if it is time, and hear what has come."""
-        if self.connected and not self._ending and time.monotonic() - self.said > min(_AGAIN, self._patience / 6):
-            self._say(BEAT)
-        while self.connected and self._hear():
-            pass
-
-    def end(self, grace: float) -> None:
-        """Tell it to end what it keeps, once."""
-        if self.connected and not self._ending:
-            self._say(f"{END} {grace:g}")
-            self._ending = True
-
-    def _say(self, word: str) -> None:
-        self.said = time.monotonic()
-        try:
-            os.write(self._to, word.encode() + b"\n")
-        except BlockingIOError:
-            return  # it has not taken the words before; its silence will tell
-        except BrokenPipeError:
-            return  # what it said last is still to be read
-
-    def _hear(self) -> bool:
-        try:
-            data = os.read(self._from, 1 << 12)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close()
-            return False
-        *words, self._rest = (self._rest + data).split(b"\n")
-        for word in words:
-            if word in (BEAT.encode(), ENDED.encode()):
-                self.answered, self.heard = True, time.monotonic()
-                self.ended = self.ended or word == ENDED.encode()
-            elif word.strip():
-                self._words = [word.strip()]
-        return True
+def _is_begun(contact: Contact) -> bool:
+    return contact.ready if contact.carries else contact.answered

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .linux import data_from
 
 _CRC_KEY = b',"crc":'
 _TAIL = 1 << 20
@@ -64,7 +64,7 @@ class JournalReader:
         """Return up to *limit* of the lines that have come since the last call, from at most *size* bytes."""
         try:
             with self._path.open("rb") as file:
-                self._offset = _data_from(file.fileno(), self._offset)
+                self._offset = data_from(file.fileno(), self._offset)
                 file.seek(self._offset)
                 data = file.read(size)
                 more = bool(file.read(1))
@@ -86,16 +86,6 @@ class JournalReader:
 
     def __repr__(self) -> str:
         return f"JournalReader({self._path}, offset={self._offset})"
-
-
-def _data_from(fd: int, offset: int) -> int:
-    """Return where there is data at or after *offset*: the beginning of a long journal is a hole."""
-    try:
-        return os.lseek(fd, offset, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return offset
-        raise
 
 
 def last_sequence(path: Path) -> int:

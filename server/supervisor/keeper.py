@@ -2,74 +2,141 @@
 
 The supervisor starts it there over ssh and says `beat` again and again, which it answers. When it is told `end GRACE`, or has heard
 nothing for PATIENCE seconds, it ends every process of the attempt on its host. So no rank outlives its supervisor by
-more, whatever became of that, of its machine, or of the network between.
+more, whatever became of that, of its machine, or of the network between. On a host that does not share the server's folder
+it is also told what to `carry`, and sends what the ranks write until the supervisor has it.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+from ..delivery.channel import Channel, Damaged, Message
+from ..delivery.departures import ANSWERS, OFFERS
 from . import processes
+from .cargo import ALL, BEGIN, CARRY, SAFE, Cargo
+from .carrier import Carrier
 
 BEAT = "beat"
 END = "end"
 ENDED = "ended"
 _EVERY = 0.5
+_LOOK = 0.05
+"""Seconds between looks at what there is to be sent."""
+_HEARD = OFFERS | ANSWERS | {BEAT, END, CARRY, BEGIN, SAFE}
 _MODULE = b"allgrad.server.supervisor.keeper"
 
 
 def main() -> None:
     """Keep the attempt that the arguments name."""
-    job_id, attempt = sys.argv[1], int(sys.argv[2])
-    grace, patience = float(sys.argv[3]), float(sys.argv[4])
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    told = _time_to_end(patience)
-    if told is not None or not _relieved():
-        ranks = partial(processes.started_ranks, job_id, attempt)
-        processes.end(ranks, grace if told is None else told, meanwhile=_Beats().keep_up)
-        _say(ENDED)
+    Keeper(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])).keep()
 
 
-class _Beats:
-    """Beats while there is something else to do."""
+class Keeper:
+    """What one keeper has heard, and does about it; *grace* and *patience* in seconds."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, job_id: str, attempt: int, grace: float, patience: float) -> None:
+        self._ranks = partial(processes.started_ranks, job_id, attempt)
+        self._grace, self._patience = grace, patience
+        self._channel = Channel(0, 1, _HEARD)
+        self._carrier: Carrier | None = None
+        self._heard = time.monotonic()
+        self._beaten = 0.0
+        self._told: float | None = None
+        """The grace time that it was told to end with."""
+        self._ending = self._safe = False
 
-    def keep_up(self) -> None:
-        """Beat if it is time to."""
-        if time.monotonic() - self._last > _EVERY:
-            self._last = time.monotonic()
-            _say(BEAT)
+    def __repr__(self) -> str:
+        return f"Keeper({self._channel}, {self._carrier})"
 
+    def keep(self) -> None:
+        """Answer the supervisor until it says `end`, or says nothing for too long; then end the ranks, and say so."""
+        while self._told is None and not self._is_forsaken:
+            self._attend(self._heard + self._patience - time.monotonic())
+        if self._told is None and _relieved():
+            return
+        self._ending = True
+        processes.end(self._ranks, self._grace if self._told is None else self._told, meanwhile=self._attend)
+        self._deliver()
+        self._channel.say(ENDED)
+        while self._is_heard and self._channel.waits:
+            self._attend(_LOOK)
 
-def _time_to_end(patience: float) -> float | None:
-    """Answer what the supervisor says until it says `end`; return the grace, or None once it has been silent for too long."""
-    deadline = time.monotonic() + patience
-    rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(0, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
-            if not selector.get_map():
-                time.sleep(left)
-            elif selector.select(left):
-                data = os.read(0, 1 << 12)
-                if not data:
-                    selector.unregister(0)
-                *words, rest = (rest + data).split(b"\n")
-                for word in words:
-                    if word.startswith(END.encode()):
-                        return float(word.split()[1])
-                if words:
-                    deadline = time.monotonic() + patience
-                    _say(BEAT)
-    return None
+    @property
+    def _is_forsaken(self) -> bool:
+        return time.monotonic() > self._heard + self._patience
+
+    @property
+    def _is_heard(self) -> bool:
+        return not (self._is_forsaken or self._channel.ended or self._channel.deaf)
+
+    def _deliver(self) -> None:
+        """Send what is left to be sent, and forget it once the supervisor says that it is safe there."""
+        if self._carrier is None:
+            return
+        self._carrier.move(final=True)
+        while self._is_heard and not self._carrier.done:
+            self._attend(_LOOK)
+        if self._carrier.done:
+            self._channel.say(ALL)
+        while self._is_heard and not self._safe:
+            self._attend(_LOOK)
+        if self._safe:
+            self._carrier.forget()
+
+    def _attend(self, longest: float = 0.0) -> None:
+        """Hear, answer and send, for up to *longest* seconds if there is nothing to do."""
+        channel = self._channel
+        wait = max(0.0, min(longest, _LOOK) if self._carrier is not None else longest)
+        heard = [] if channel.ended else [0]
+        if heard or wait:
+            select.select(heard, [1] if channel.waits else [], [], wait)
+        for message in self._messages():
+            self._heard = time.monotonic()
+            self._obey(message)
+        if self._ending and time.monotonic() > self._beaten + _EVERY:
+            self._beat()
+        if self._carrier is not None:
+            self._carrier.move()
+        channel.flush()
+
+    def _messages(self) -> list[Message]:
+        if self._channel.ended:
+            return []
+        try:
+            return self._channel.hear()
+        except Damaged:  # it hears that we hang up, and comes back; until then, or for too long, we keep the ranks
+            self._channel.ended = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return []
+
+    def _obey(self, message: Message) -> None:
+        carrier = self._carrier
+        match message.verb:
+            case "beat":
+                self._beat()
+            case "end":
+                self._told = float(message.words[0])
+            case "carry":
+                self._carrier = Carrier(Cargo.from_word(message.words[0]), self._channel)
+            case "begin" if carrier is not None:
+                carrier.begin()
+            case "safe":
+                self._safe = True
+            case verb if carrier is not None and verb in ANSWERS:
+                carrier.hear(message)
+            case verb if carrier is not None and verb in OFFERS:
+                carrier.take(message)
+
+    def _beat(self) -> None:
+        self._beaten = time.monotonic()
+        self._channel.say(BEAT)
 
 
 def _relieved() -> bool:
@@ -86,13 +153,6 @@ def _command_of(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
-
-
-def _say(word: str) -> None:
-    try:
-        os.write(1, word.encode() + b"\n")
-    except OSError:  # nobody listens any more, which the silence will tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

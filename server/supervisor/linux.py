@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -31,6 +32,16 @@ def punch_hole(fd: int, start: int, end: int) -> None:
     Raises OSError where the file system cannot do that.
     """
     _check(_libc.fallocate(fd, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, start, end - start))
+
+
+def data_from(fd: int, offset: int) -> int:
+    """Return where there is data at or after *offset*: the beginning of a long journal and the middle of a long log are holes."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return offset
+        raise
 
 
 def _check(result: int) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,9 @@ from ..launchers.slurm import sweep_nodes
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
 from .batch import INSIDE, BatchSupervisor
-from .elsewhere import Elsewhere
+from .elsewhere import BUSY_TICK, Elsewhere
 from .logs import Trimmer
+from .provisions import ARCHIVE, provide
 from .sender import Sender
 from .tensorboard import FOLDER, EventFile
 
@@ -103,6 +104,8 @@ class Supervisor:
         self._launcher = launchers.within(order.launcher, order.ranks) if self._inside else self._here()
         if order.archive and not Path(order.root).exists():
             archive.unpack(Path(order.archive), Path(order.root))
+        if order.dealt:
+            order = self._check_hosts()
         environ = {
             **os.environ,
             processes.RUN_DIR: str(self._run.path),
@@ -111,8 +114,6 @@ class Supervisor:
             **_checkpointing(order),
             **order.env,
         }
-        if order.dealt:
-            self._check_hosts()
         command = launchers.command(
             self._launcher,
             order.argv,
@@ -137,20 +138,36 @@ class Supervisor:
     def _here(self) -> Launcher:
         return launchers.on_hosts(self._order.dealt, self._order.ranks)
 
-    def _check_hosts(self) -> None:
-        """Return once each host is known to have what the ranks need, and is kept. Raises HostUnreachable."""
-        order = self._order
-        for found in reach.look(order.dealt, order.workdir, str(self._run.path / "order.json")):
+    def _check_hosts(self) -> Order:
+        """Return once each host is known to have what the ranks need, and is kept: what holds there. Raises HostUnreachable."""
+        order, run = self._order, self._run
+        seen = reach.look(order.dealt, order.workdir, str(run.path / "order.json"), comes=bool(order.archive))
+        for found in seen:
             if found.trouble is not None:
                 raise found.trouble
-        self._elsewhere.begin()
+        apart = [found.host.name for found in seen if found.apart]
+        brought: Sequence[str] = ()
+        if apart:
+            order, cargo = provide(order, run)
+            self._elsewhere.carry(apart, cargo)
+            brought = cargo.brought
+            run.note_owed(apart)
+        try:
+            self._elsewhere.begin(brought, asked=lambda: signal.sigpending() - {signal.SIGCHLD})
+        except HostUnreachable:
+            self._elsewhere.give_up()
+            run.note_owed(self._elsewhere.owing)
+            raise
+        finally:
+            (run.path / ARCHIVE).unlink(missing_ok=True)
+        return order
 
     def _wait(self) -> bool:
         """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
         limit = self._order.max_runtime
         deadline = math.inf if limit is None else time.monotonic() + limit
         while self._returncode is None:
-            woken = signal.sigtimedwait(_WAKERS, TICK)
+            woken = signal.sigtimedwait(_WAKERS, BUSY_TICK if self._elsewhere.busy else TICK)
             self._reap()
             if self._inside and self._returncode is None and self._run.stop_asked:
                 self._stop()
@@ -229,6 +246,10 @@ class Supervisor:
         if self._launcher.slurm:
             sweep_nodes(self._order.job_id, self._order.attempt, LEFTOVER_GRACE)
         vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
+        if self._run.owed():
+            self._run.note_owed(owing := self._elsewhere.owing)
+            if owing:
+                notes.append(f"what ranks wrote last on {', '.join(owing)} is still there, and fetched once it can be")
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)

@@ -110,10 +110,16 @@ def test_a_host_that_lets_nobody_in_is_told_at_once_and_can_be_tried_again(clien
     assert (again.attempt, again.failures) == (2, {"lost": 1})
 
 
-def test_a_folder_that_the_host_does_not_share_is_told(network: Network) -> None:
-    (found,) = reach.look([Host("far")], "/", shared="/nonexistent/order.json")
-    assert "No such file or directory: '/nonexistent/order.json'" in str(found.trouble)
-    assert "allgrad serve --home" in str(found.trouble)
+def test_whether_a_host_shares_the_servers_folder_is_seen_and_what_it_lacks_is_told(
+    network: Network, tmp_path: Path
+) -> None:
+    (tmp_path / "order.json").touch()
+    (shared,) = reach.look([Host("far")], "/", shared=str(tmp_path / "order.json"))
+    (apart,) = reach.look([Host("far")], "/nonexistent", shared=str(tmp_path / "none" / "order.json"), comes=True)
+    (lacks,) = reach.look([Host("far")], "/nonexistent", shared=str(tmp_path / "none" / "order.json"))
+    assert (shared.trouble, shared.apart, apart.trouble, apart.apart) == (None, False, None, True)
+    assert "No such file or directory: '/nonexistent'" in str(lacks.trouble)
+    assert "allgrad submit --workdir" in str(lacks.trouble)
 
 
 def test_another_version_on_a_host_is_told(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

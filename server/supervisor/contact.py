@@ -1,0 +1,192 @@
+"""One keeper as its supervisor speaks with it: through an ssh that may break, and is started again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ..delivery.arrivals import Arrivals, Refused
+from ..delivery.channel import Channel, Damaged, Message
+from ..delivery.departures import ANSWERS, OFFERS, Departures
+from .cargo import ALL, BEGIN, CARRY, READY, SAFE, TROUBLE, Cargo
+from .keeper import BEAT, END, ENDED
+
+AGAIN = 2.0
+"""Seconds between attempts to come back to a host."""
+_HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, ALL}
+_PIPE = 1 << 20
+_AT_ONCE = 64
+"""Reads after which others have their turn."""
+
+
+class Contact:
+    """One keeper on the host *name*, started by *command*; *patience*: seconds of silence after which the host is lost."""
+
+    def __init__(self, name: str, command: list[str], patience: float) -> None:
+        self.name, self.pid = name, 0
+        self.answered = self.ended = self.ready = self.busy = False
+        self.heard = self.said = self.tried = time.monotonic()
+        self.trouble = ""
+        """Why ranks cannot start there, as the keeper told it."""
+        self._command, self._patience = command, patience
+        self._ending = False
+        self._channel: Channel | None = None
+        self._ends: tuple[int, ...] = ()
+        self._words = b""
+        self._cargo: Cargo | None = None
+        self._arrivals: Arrivals | None = None
+        self._departures: Departures | None = None
+        self._begun = False
+
+    def __repr__(self) -> str:
+        return f"Contact({self.name}, pid={self.pid}, ended={self.ended})"
+
+    @property
+    def connected(self) -> bool:
+        """Whether an ssh runs."""
+        return self._channel is not None
+
+    @property
+    def carries(self) -> bool:
+        """Whether the host does not share the server's folder."""
+        return self._cargo is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing has been heard for too long."""
+        return not self.ended and time.monotonic() - self.heard > self._patience
+
+    def loss(self) -> str:
+        """How the host was lost, in words."""
+        words = self.last_words()
+        return f"the host {self.name} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
+
+    def last_words(self) -> str:
+        """What ssh, or the keeper, said last that was no message."""
+        lines = [line.strip() for line in self._words.splitlines() if line.strip()]
+        return lines[-1].decode(errors="replace") if lines else ""
+
+    def carry(self, cargo: Cargo) -> None:
+        """Have it send what ranks write there, whenever it is connected."""
+        self._cargo = cargo
+        folder = Path(cargo.folder)
+        self._arrivals = Arrivals(folder, cargo.coming, folder / cargo.aside(self.name))
+
+    def connect(self) -> None:
+        """Start a keeper, and begin to speak with it."""
+        self.close()
+        stdin, to = os.pipe2(os.O_CLOEXEC)
+        source, stdout = os.pipe2(os.O_CLOEXEC)
+        words, stderr = os.pipe2(os.O_CLOEXEC)
+        places = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in ((stdin, 0), (stdout, 1), (stderr, 2))]
+        try:
+            # Neither a fork in a process with threads, nor our mask of signals: it ends by itself when we do.
+            self.pid = os.posix_spawnp(
+                self._command[0], self._command, os.environ, file_actions=places, setpgroup=0, setsigmask=()
+            )
+        except OSError as error:
+            self._words = f"{self._command[0]}: {error.strerror}".encode()
+        for end in (stdin, stdout, stderr):
+            os.close(end)
+        os.set_blocking(words, False)
+        with suppress(OSError):  # this user may have no more memory for pipes
+            fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, _PIPE)
+        self._ends = (to, source, words)
+        self._channel = Channel(source, to, _HEARD)
+        self._ending = False
+        self.tried = time.monotonic()
+        self._say(BEAT)
+        if self._cargo is not None:
+            self._say(CARRY, self._cargo.to_word())
+
+    def bring(self, names: list[str]) -> None:
+        """Have the host get the files *names* of the cargo, and whatever else the ranks need; then it is ready."""
+        assert self._cargo is not None
+        assert self._channel is not None
+        self._departures = Departures(Path(self._cargo.folder), self._channel)
+        for name in names:
+            self._departures.offer(name)
+
+    def close(self) -> None:
+        """Hang up."""
+        for end in self._ends:
+            os.close(end)
+        self._ends, self._channel, self._departures = (), None, None
+
+    def tend(self) -> None:
+        """Say that we are here, if it is time, and hear what has come."""
+        self.busy = False
+        quiet = self._ending and not self.carries
+        if not quiet and not self.lost and time.monotonic() - self.said > min(AGAIN, self._patience / 6):
+            self._say(BEAT)
+        for _ in range(_AT_ONCE):
+            if not self._hear():
+                break
+        if self._departures is not None:
+            self._departures.move()
+            if self._departures.done and not self._begun:
+                self._begun = True
+                self._say(BEGIN)
+        if self._channel is not None:
+            self._channel.flush()
+
+    def end(self, grace: float) -> None:
+        """Tell it to end what it keeps, once."""
+        if self.connected and not self._ending:
+            self._say(END, f"{grace:g}")
+            self._ending = True
+
+    def _say(self, verb: str, *words: str) -> None:
+        if self._channel is not None:
+            self.said = time.monotonic()
+            self._channel.say(verb, *words)
+
+    def _hear(self) -> bool:
+        """Hear what has come, and return whether there may be more."""
+        if self._channel is None:
+            return False
+        try:
+            messages = self._channel.hear()
+            for message in messages:
+                self._obey(message)
+        except (Damaged, Refused, OSError, ValueError, IndexError) as error:
+            # It is asked again where to go on, which a disk that is full outlives too.
+            self._words = f"{type(error).__name__}: {error}".encode()
+            self.close()
+            return False
+        self._hear_words()
+        if self._channel.ended:
+            self.close()
+        return bool(messages)
+
+    def _hear_words(self) -> None:
+        try:
+            self._words = (self._words + os.read(self._ends[-1], 1 << 12))[-1 << 12 :]
+        except BlockingIOError:
+            return
+
+    def _obey(self, message: Message) -> None:
+        if not message.verb:
+            self._words = (self._words + b"\n" + message.body)[-1 << 12 :]
+            return
+        self.answered, self.heard = True, time.monotonic()
+        match message.verb:
+            case "ended":
+                self.ended = True
+            case "ready":
+                self.ready = True
+            case "trouble":
+                self.trouble = message.words[0]
+            case "all" if self._arrivals is not None:
+                self._arrivals.settle()
+                self._say(SAFE)
+            case verb if verb in ANSWERS and self._departures is not None:
+                self._departures.hear(message)
+            case verb if verb in OFFERS and self._arrivals is not None:
+                self.busy = True
+                answer = self._arrivals.take(message)
+                if answer is not None:
+                    self._say(answer.verb, *answer.words)

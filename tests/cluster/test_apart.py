@@ -1,0 +1,150 @@
+"""``allgrad submit`` to hosts that do not see the server's folder: what ranks write there arrives, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from allgrad.server import Client, JobState
+from tests.server.conftest import JOBS, ServerProcess, served, wait_for
+
+from .hosts import Host, Lab
+from .test_submitting import ended, losses, running
+
+pytestmark = pytest.mark.cluster
+PATIENCE = 8.0
+WRITES = """
+import os, socket, sys, time
+from pathlib import Path
+rank = int(os.environ["OMPI_COMM_WORLD_RANK"])
+output = Path(os.environ["ALLGRAD_OUTPUT_DIR"])
+(output / "nested").mkdir(exist_ok=True)
+(output / "nested" / f"of {rank}.bin").write_bytes(bytes([rank]) * 3_000_000)
+print(socket.gethostname(), Path("data.txt").read_text(), flush=True)
+"""
+LAST_WORDS = """
+import os, signal
+print("x" * 50_000 + " last words", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def server(two_hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
+    """A server on the machine itself; on the hosts its folder is another one."""
+    monkeypatch.setenv("ALLGRAD_SSH", two_hosts.ssh)
+    monkeypatch.setenv("OMPI_MCA_btl_tcp_if_include", "10.77.0.0/24")
+    home = tmp_path / "home"
+    home.mkdir()
+    for host in two_hosts.hosts:
+        assert host.run("mount", "-t", "tmpfs", "apart", str(home)).returncode == 0
+    yield from served(home, host_patience=PATIENCE)
+    for host in two_hosts.hosts:
+        host.run("umount", "--lazy", str(home))
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def where(two_hosts: Lab) -> str:
+    return ",".join(f"{host.address}:2" for host in two_hosts.hosts)
+
+
+def remains(two_hosts: Lab, server: ServerProcess) -> list[str]:
+    """What there is of jobs on the hosts."""
+    looked = [host.run("find", str(server.home / "jobs"), "-mindepth", "1").stdout for host in two_hosts.hosts]
+    return "".join(looked).split()
+
+
+def let_go_on(host: Host, output_dir: str) -> None:
+    assert host.run("touch", f"{output_dir}/go").returncode == 0
+
+
+def test_what_ranks_write_arrives_and_nothing_stays_on_the_hosts(
+    server: ServerProcess, client: Client, two_hosts: Lab, where: str, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "writes.py").write_text(WRITES)
+    (work / "data.txt").write_text("brought along")
+    job = ended(client, client.submit(["writes.py"], hosts=where, archive=client.files.upload(work)))
+    assert (job.state, job.reason) == (JobState.SUCCEEDED, "")
+    logs = [b"".join(chunk.data for chunk in client.logs(job.id, rank)).decode() for rank in range(4)]
+    assert logs == [f"{name} brought along\n" for name in ("agh1", "agh1", "agh2", "agh2")]
+    for rank in range(4):
+        assert Path(job.output_dir, "nested", f"of {rank}.bin").read_bytes() == bytes([rank]) * 3_000_000
+    assert remains(two_hosts, server) == []
+
+
+def test_losses_arrive_while_the_connection_is_cut_again_and_again(
+    client: Client, two_hosts: Lab, where: str, server: ServerProcess
+) -> None:
+    job = running(client, "reporting.py", where, "200", "0.02", "0", "150")
+    for _ in range(3):
+        wait_for(lambda: len(sshs := ssh_of(job.id)) >= 2 and all(cut(pid) for pid in sshs))
+        time.sleep(1.0)
+    wait_for(lambda: two_hosts.hosts[0].run("test", "-d", job.output_dir).returncode == 0)
+    let_go_on(two_hosts.hosts[0], job.output_dir)
+    let_go_on(two_hosts.hosts[1], job.output_dir)
+    job = ended(client, job)
+    assert (job.state, job.reason) == (JobState.SUCCEEDED, "")
+    assert losses(client, job) == list(range(1, 201))
+    log = b"".join(chunk.data for chunk in client.logs(job.id, 3)).decode()
+    assert log == "".join(f"rank 3 step {step}\n" for step in range(1, 201))
+
+
+def ssh_of(job_id: str) -> list[int]:
+    """The ssh by which the keepers of a job are spoken with."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"^ssh .*supervisor.keeper {job_id} "], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def cut(pid: int) -> bool:
+    os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def test_the_tail_of_the_log_of_a_killed_rank_arrives(
+    server: ServerProcess, client: Client, two_hosts: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "last_words.py").write_text(LAST_WORDS)
+    job = ended(client, client.submit([str(tmp_path / "last_words.py")], hosts=f"{two_hosts.hosts[0].address}:2"))
+    assert job.state is JobState.FAILED
+    log = b"".join(chunk.data for chunk in client.logs(job.id, 0)) or b"".join(c.data for c in client.logs(job.id, 1))
+    assert log == b"x" * 50_000 + b" last words\n"
+    assert remains(two_hosts, server) == []
+
+
+def test_a_rank_that_fails_is_named_by_the_record_that_it_left_on_its_host(
+    server: ServerProcess, client: Client, two_hosts: Lab, where: str
+) -> None:
+    job = ended(client, client.submit([str(JOBS / "failing.py"), "raise", "3"], hosts=where))
+    assert (job.state, job.reason) == (JobState.FAILED, "rank 3 on agh2: ValueError: the data are bad")
+    assert remains(two_hosts, server) == []
+
+
+def test_a_server_that_is_killed_meanwhile_has_all_losses_afterwards(
+    server: ServerProcess, two_hosts: Lab, where: str
+) -> None:
+    with server.client() as client:
+        job = running(client, "reporting.py", where, "40", "0.02", "0", "20")
+    server.kill()
+    for host in two_hosts.hosts:
+        let_go_on(host, job.output_dir)
+    server.start()
+    with server.client() as client:
+        job = ended(client, job)
+        assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+        assert losses(client, job) == list(range(1, 41))
