@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _OPEN_MPI_SETTINGS = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_coll_libnbc_iallreduce_algorithm": "3"}
 # Where ranks may die, as seen in Open MPI 5.0.11. Ports: any free one instead of the first from 1024, which may have been that of
 # a dead rank; who still calls that one would reach another, which waits for ever to be told who calls. And no collectives
-# by hosts (han): between hosts some return garbage instead of an error.
+# by hosts (han): in runs between hosts some returned garbage instead of an error.
 _SETTINGS_FOR_SURVIVAL = {
     "OMPI_MCA_btl_tcp_port_min_v4": "0",
     "OMPI_MCA_btl_tcp_port_min_v6": "0",

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..checkpoints.state import put_back, put_back_random, random_state, state_of
 from ..training.data_parallel import DataParallel
 from ..watchdog.watch import seconds_watched
@@ -182,24 +180,13 @@ def _merge(between: MPI.Intercomm, *, high: bool) -> World:
     comm.Set_errhandler(mpi().ERRORS_RETURN)
     try:
         grown = connect(comm, timeout)
-        _greet(comm)
+        comm.Barrier()
     except mpi().Exception:
         # Those on the other side wait within it.
         comm.Revoke()
         raise
     replace(grown)
     return grown
-
-
-def _greet(comm: MPI.Intracomm) -> None:
-    """Let every rank hear of every other one, and so connect to it.
-
-    Later, when one of those that started it has died, a rank on another host would not be told who calls, and never answer.
-    Seen in Open MPI 5.0.11.
-    """
-    others = [rank for rank in range(comm.size) if rank != comm.rank]
-    heard = [comm.Irecv(np.empty(1), other) for other in others]
-    mpi().Request.Waitall([*heard, *(comm.Isend(np.zeros(1), other) for other in others)])
 
 
 def _comm(world: World) -> Any:
