@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .failure import guard
+from .failure import guard, is_tolerated
 from .interrupts import heed_interrupts
 from .launch import HYDRA, OPEN_MPI, SRUN, Launch, launch
 from .surroundings import ignored_hostfile, own_seat, warn
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 # fabric carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an
 # Iallreduce of 25 MB by 2 ranks on a host, and 85 % of the default's step over TCP.
 _OPEN_MPI_SETTINGS = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_coll_libnbc_iallreduce_algorithm": "3"}
+# Where ranks may die, as seen in Open MPI 5.0.11. Ports: any free one instead of the first from 1024, which may have been that of
+# a dead rank; who still calls that one would reach another, which waits for ever to be told who calls. And no collectives
+# by hosts (han): in runs between hosts some returned garbage instead of an error.
+_SETTINGS_FOR_SURVIVAL = {
+    "OMPI_MCA_btl_tcp_port_min_v4": "0",
+    "OMPI_MCA_btl_tcp_port_min_v6": "0",
+    "OMPI_MCA_coll_han_priority": "0",
+}
 REPLACEMENT = "ALLGRAD_REPLACEMENT"
 """Says that a process was started in place of a rank that has died, and has not joined the others yet."""
 BACKENDS = ("mpi", "gloo", "nccl", "ucc", "cpu:gloo", "cpu:gloo,cuda:nccl")
@@ -316,7 +324,8 @@ def _finish_trace() -> None:
 
 def start_mpi(seen: Launch) -> ModuleType:
     """Load and start the MPI that started this process as *seen*; RuntimeError where another one is found."""
-    for name, value in _OPEN_MPI_SETTINGS.items():
+    settings = _OPEN_MPI_SETTINGS | (_SETTINGS_FOR_SURVIVAL if is_tolerated() else {})
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     try:
         mpi4py = import_module("mpi4py")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.state import put_back, put_back_random, random_state, state_of
+from ..training.data_parallel import DataParallel
 from ..watchdog.watch import seconds_watched
 from ..world import World, current, leave, mpi, replace
 from .survival import connect, is_loss, shrink
@@ -28,6 +29,7 @@ class Replacements:
     def __init__(self, loader: Any, parts: Mapping[str, Any]) -> None:
         self._loader, self._parts = loader, parts
         self._wanted = 0
+        self._has_started = False
         self._coming: MPI.Intercomm | None = None
 
     def want(self, lost: int) -> None:
@@ -55,8 +57,8 @@ class Replacements:
             return False
         before = current()
         try:
-            if self._coming is None:
-                self._start(before)
+            if self._coming is None and not self._start(before):
+                return False
             return self._let_in(before)
         except mpi().Exception as error:
             if not is_loss(error):
@@ -64,13 +66,21 @@ class Replacements:
         self.want(before.size - shrink().size)
         return True
 
-    def _start(self, world: World) -> None:
-        program = ["-m", "allgrad.dist.elastic.arrival", str(world.size), str(world.size + self._wanted)]
+    def _start(self, world: World) -> bool:
+        """Start what is wanted, unless that cannot be; return whether it is on its way."""
+        wanted, self._wanted = self._wanted, 0
+        if self._has_started and world.local_size < world.size:
+            # Seen in Open MPI 5.0.11: a second MPI_Comm_spawn fails or hangs where the ranks are on several hosts.
+            if world.rank == 0:
+                _say("between hosts Open MPI replaces ranks once only: the others go on without those that died since")
+            return False
+        program = ["-m", "allgrad.dist.elastic.arrival", str(world.size), str(world.size + wanted)]
         as_torch = ["--as-torch"] if "--as-torch" in sys.orig_argv else []
         # Returns when the new processes have started MPI, which is the first thing they do.
-        self._coming = _comm(world).Spawn(sys.executable, [*program, *as_torch, *sys.argv], self._wanted)
+        self._coming = _comm(world).Spawn(sys.executable, [*program, *as_torch, *sys.argv], wanted)
         self._coming.Set_errhandler(mpi().ERRORS_RETURN)
-        self._wanted = 0
+        self._has_started = True
+        return True
 
     def _let_in(self, world: World) -> bool:
         coming = self._coming
@@ -92,7 +102,8 @@ class Replacements:
         states = {name: state_of(part) for name, part in self._parts.items()} if grown.rank == 0 else None
         _comm(grown).bcast((states, self._loader.state_dict(), self._loader.batch_sampler.epoch, random_state()))
         if grown.rank == 0:
-            _tell(grown.size - world.size, grown.size)
+            joined = grown.size - world.size
+            _say(f"{joined} {'rank has' if joined == 1 else 'ranks have'} joined; {grown.size} go on")
         return True
 
     def join(self) -> None:
@@ -100,6 +111,7 @@ class Replacements:
 
         It ends where these do not wait for it any more.
         """
+        self._has_started = True
         try:
             grown = _merge(_wait_to_be_let_in(), high=True)
             states, position, epoch, numbers = _comm(grown).bcast(None)
@@ -112,6 +124,28 @@ class Replacements:
         put_back_random([numbers], grown.rank, reproducible=reproducible)
         self._loader.load_state_dict(position)
         self._loader.batch_sampler.set_epoch(epoch)
+
+
+def require_replaceable(parts: Mapping[str, Any]) -> None:
+    """Raise TypeError, naming the part and why, unless rank 0 alone can tell the whole state of each of *parts*."""
+    for name, part in parts.items():
+        why = _not_replaceable(part)
+        if why:
+            raise TypeError(
+                f"elastic_steps({name}={type(part).__name__}): {why}, so that no rank can be replaced: leave the parts out, and "
+                "start again from a checkpoint when a rank dies (allgrad run --restarts)"
+            )
+
+
+def _not_replaceable(part: Any) -> str:
+    if not hasattr(part, "state_dict") or not hasattr(part, "load_state_dict"):
+        return "it has no state_dict and load_state_dict, by which a new rank would take it over"
+    if hasattr(part, "sharded_state_dict"):
+        return "each rank has a share of its state alone, which is gone with it"
+    if isinstance(part, DataParallel):
+        for name, what in part.of_each_rank.items():
+            return f"with {name} each rank has {what} for itself, which is gone with it"
+    return ""
 
 
 def _answer(coming: MPI.Intercomm, *, come: bool) -> None:
@@ -159,6 +193,6 @@ def _comm(world: World) -> Any:
     return mpi().COMM_SELF if world.comm is None else world.comm
 
 
-def _tell(joined: int, size: int) -> None:
-    sys.stderr.write(f"allgrad: {joined} {'rank has' if joined == 1 else 'ranks have'} joined; {size} go on\n")
+def _say(what: str) -> None:
+    sys.stderr.write(f"allgrad: {what}\n")
     sys.stderr.flush()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..reproducible.batch_sampler import DistributedBatchSampler
 from ..world import current, is_to_join
-from .replacements import Replacements
+from .replacements import Replacements, require_replaceable
 from .survival import is_loss, shrink, votes
 
 
@@ -69,8 +69,9 @@ def elastic_steps(loader: _Loader, epochs: int | None = None, **parts: Any) -> I
     It needs Open MPI, started with ``mpirun --with-ft ulfm`` or ``allgrad run --elastic``. Otherwise the loop is a plain one,
     and the death of a rank ends the run, which `Checkpointer` and ``allgrad run --restarts`` let go on.
 
-    Raises TypeError for another loader, ValueError for *parts* without *epochs*, and what MPI raises for a rank that died
-    outside of a block.
+    Raises TypeError for another loader, and for a part whose state no rank has alone or that has none (`ShardedOptimizer`,
+    divided parameters and gradients, compression, a communication hook): a replacement could not take it over. ValueError for
+    *parts* without *epochs*, and what MPI raises for a rank that died outside of a block.
 
     >>> import allgrad as torch
     >>> from allgrad import dist
@@ -95,6 +96,7 @@ def elastic_steps(loader: _Loader, epochs: int | None = None, **parts: Any) -> I
             f"elastic_steps({', '.join(parts)}): a rank that joins must know how far the others are: give epochs=, and leave out "
             "the loop over epochs and sampler.set_epoch around this one"
         )
+    require_replaceable(parts)
     replacements = Replacements(loader, parts) if parts else None
     return _steps(loader, replacements) if epochs is None else _epochs(loader, epochs, replacements)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,9 +96,10 @@ class Bucket:
     """
 
     def __init__(self, slots: Sequence[Slot], brought: Array, mean: Array) -> None:
-        self.views, self.flags = _cut(brought, slots)
+        shapes = [slot.shape for slot in slots]
+        self.views, self.flags = cut(brought, shapes)
         self.brought, self.mean = brought[: brought.size - len(slots)], mean[: mean.size - len(slots)]
-        self.means, self.used = (self.views, self.flags) if mean is brought else _cut(mean, slots)
+        self.means, self.used = (self.views, self.flags) if mean is brought else cut(mean, shapes)
 
 
 def row_size(slots: Sequence[Slot]) -> int:
@@ -105,7 +107,8 @@ def row_size(slots: Sequence[Slot]) -> int:
     return sum(slot.size for slot in slots) + len(slots)
 
 
-def _cut(row: Array, slots: Sequence[Slot]) -> tuple[list[Array], Array]:
-    ends = np.cumsum([0, *(slot.size for slot in slots)])
-    views = [row[start : start + slot.size].reshape(slot.shape) for slot, start in zip(slots, ends[:-1], strict=True)]
+def cut(row: Array, shapes: Sequence[tuple[int, ...]]) -> tuple[list[Array], Array]:
+    """Return the arrays of *shapes* that lie one behind the other in *row*, and what is left behind them: the flags."""
+    ends = list(accumulate(map(math.prod, shapes), initial=0))
+    views = [row[start:end].reshape(shape) for start, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)]
     return views, row[ends[-1] :]

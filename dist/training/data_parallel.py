@@ -138,11 +138,11 @@ class DataParallel(nn.Module):
         self._tunes, self._hooked = autotune, False
         self.divided: DividedParameters | None = None
         scatters = shard_gradients or bool(shard_parameters)
+        self._divides = "shard_parameters" if shard_parameters else "shard_gradients" if scatters else None
         if virtual_shards is not None and scatters:
-            named = "shard_parameters" if shard_parameters else "shard_gradients"
             raise ValueError(
-                f"DataParallel(virtual_shards=..., {named}=True): the reproducible mode has whole gradients on every "
-                f"rank: leave {named} out; a ShardedOptimizer divides the optimizer's state all the same"
+                f"DataParallel(virtual_shards=..., {self._divides}=True): the reproducible mode has whole gradients on every "
+                f"rank: leave {self._divides} out; a ShardedOptimizer divides the optimizer's state all the same"
             )
         self._settings = Settings(first_bucket_mb, bucket_cap_mb)
         if autotune:
@@ -193,16 +193,23 @@ class DataParallel(nn.Module):
             self._reducer.enabled = before is None or before.enabled
         self._kept = KeptBuffers(self.module)
 
-    def _refuse_other_ranks(self) -> None:
-        lost = {
-            "shard_parameters": "a share of the parameters is" if self.divided is not None else "",
-            "register_comm_hook": "the hook's state may be" if self._hooked else "",
+    @property
+    def of_each_rank(self) -> dict[str, str]:
+        """What every rank has for itself alone, which no other can tell, by what was asked for."""
+        found = {
+            "shard_parameters": ("a share of the parameters", self._divides == "shard_parameters"),
+            "shard_gradients": ("a share of the gradients", self._divides == "shard_gradients"),
+            "compression": ("gradients that it has not sent yet", self._compressor is not None),
+            "register_comm_hook": ("the hook's state", self._hooked),
         }
-        for name, what in lost.items():
-            if what:
+        return {name: what for name, (what, asked) in found.items() if asked}
+
+    def _refuse_other_ranks(self) -> None:
+        for name, what in self.of_each_rank.items():
+            if name in ("shard_parameters", "register_comm_hook"):
                 raise RuntimeError(
-                    f"DataParallel: ranks have died, and with {name} {what} gone with them: start again from a checkpoint "
-                    "(allgrad run --restarts)"
+                    f"DataParallel: ranks have died, and with {name} {what} may be gone with them: start again from a "
+                    "checkpoint (allgrad run --restarts)"
                 )
 
     def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:

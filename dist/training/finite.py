@@ -15,7 +15,7 @@ from allgrad.kernels.sums import is_finite
 
 from ..communication.agreement import by_rank
 from ..world import World
-from .buckets import Reducible
+from .buckets import Array, Reducible, cut
 from .rows import Reduction
 
 # In place of the flag of a parameter, which is 0 or 1: the mean over the ranks is then above 1.
@@ -24,7 +24,7 @@ _MARK = 1 << 14
 
 @runtime_checkable
 class WatchfulReduction(Reduction, Protocol):
-    """A reduction that tells whether what it made is finite, and leaves what this rank has brought as it was."""
+    """A reduction that tells whether what it made is finite, and keeps what this rank has brought."""
 
     @property
     def watches(self) -> bool:
@@ -32,6 +32,9 @@ class WatchfulReduction(Reduction, Protocol):
 
     def is_finite(self) -> bool:
         """Whether all means that are finished, since this was asked last, are finite; all ranks hear the same."""
+
+    def brought(self, k: int) -> Array:
+        """Return what this rank has brought to row *k*, which is finished."""
 
 
 class Finiteness:
@@ -45,9 +48,10 @@ class Finiteness:
     def before(self, k: int) -> None:
         """Look at bucket *k*, which this rank is about to bring, unless the reduction will."""
         if self._watchful is None:
-            marked = _not_finite(self._buckets[k])
+            bucket = self._buckets[k]
+            marked = _not_finite(bucket.views, bucket.flags)
             for at in marked:
-                self._buckets[k].flags[at] = _MARK
+                bucket.flags[at] = _MARK
             self._found += [self._names[k][at] for at in marked]
 
     def require(self, world: World) -> None:
@@ -57,13 +61,15 @@ class Finiteness:
             if any(mean > 1.5 for bucket in self._buckets for mean in bucket.used.real):
                 _raise_not_finite(world, found)
         elif not self._watchful.is_finite():
-            every = zip(self._buckets, self._names, strict=True)
-            _raise_not_finite(world, [names[at] for bucket, names in every for at in _not_finite(bucket)])
+            for k, (bucket, names) in enumerate(zip(self._buckets, self._names, strict=True)):
+                brought = cut(self._watchful.brought(k), [view.shape for view in bucket.views])
+                found += [names[at] for at in _not_finite(*brought)]
+            _raise_not_finite(world, found)
 
 
-def _not_finite(bucket: Reducible) -> list[int]:
+def _not_finite(views: Sequence[Array], flags: Array) -> list[int]:
     with np.errstate(all="ignore"):
-        return [at for at, view in enumerate(bucket.views) if bucket.flags[at] != 0 and not is_finite(view)]
+        return [at for at, view in enumerate(views) if flags[at] != 0 and not is_finite(view)]
 
 
 def _raise_not_finite(world: World, names: list[str]) -> None:

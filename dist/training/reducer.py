@@ -177,10 +177,6 @@ class Reducer:
         bucket, at = self._place[i]
         return self._buckets[bucket].views[at]
 
-    def _mean(self, i: int) -> np.ndarray[Any, Any]:
-        bucket, at = self._place[i]
-        return self._buckets[bucket].means[at]
-
     def _arrival_of(self, i: int) -> Callable[[Tensor], None]:
         def arrived(parameter: Tensor) -> None:
             if self.enabled:
@@ -296,11 +292,11 @@ class Reducer:
             self._settle(i, parameter)
 
     def _show_means(self) -> None:
-        for i, parameter in enumerate(self._parameters):
-            bucket, at = self._place[i]
-            mean = self._mean(i)
-            if self._buckets[bucket].used[at] != 0 and (parameter.grad is None or parameter.grad.numpy() is not mean):
-                parameter.grad = allgrad.from_numpy(mean)
+        for bucket, members in zip(self._buckets, self._dealt, strict=True):
+            for i, mean, used in zip(members, bucket.means, bucket.used.tolist(), strict=True):
+                parameter = self._parameters[i]
+                if used and (parameter.grad is None or parameter.grad.numpy() is not mean):
+                    parameter.grad = allgrad.from_numpy(mean)
 
 
 def require_one_layout(world: Group, what: str, layout: list[str]) -> None:

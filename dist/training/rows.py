@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+# Bytes of a row on all ranks together up to which each adds up all of it: that waits for the others only once.
+_SMALL = 256 << 10
+
+
 class Reduction(Protocol):
     """What turns rows into means; every rank starts and finishes rows 0, 1, ... in this order, again and again."""
 
@@ -59,19 +63,26 @@ def lay_out(
     add up by what *between* makes.
     """
     host = neighbours(comm)
-    window = _window(host, sizes, dtypes) if host.size > 1 and not apart else None
+    own = [
+        np.zeros(size, dtype) if host.size == comm.size and size * dtype.itemsize * host.size <= _SMALL else None
+        for size, dtype in zip(sizes, dtypes, strict=True)
+    ]
+    places = [size if row is None else 2 * size for size, row in zip(sizes, own, strict=True)]
+    window = _window(host, places, dtypes) if host.size > 1 and not apart else None
     # Of its own: when a row starts depends on the moment, so that on the script's communicator it could be taken for
     # something that the script does.
     leaders = first_of_each(comm, host if window else None)
     scale = 1 / comm.size
     if window is None:
         assert leaders is not None
-        own = [np.zeros(size, dtype) for size, dtype in zip(sizes, dtypes, strict=True)]
-        return Rows(own, own, between(own, leaders, scale))
+        alone = [np.zeros(size, dtype) for size, dtype in zip(sizes, dtypes, strict=True)]
+        return Rows(alone, alone, between(alone, leaders, scale))
     hosts = host.bcast(leaders.size if leaders is not None else None)
     further = between(window.sums, leaders, 1.0) if leaders is not None and hosts > 1 else None
-    reduction = HostSum(window, host, scale, further, hosts=hosts)
-    return Rows([row[host.rank] for row in window.brought], window.own_sums, reduction)
+    reduction = HostSum(window, host, scale, further, hosts=hosts, own=own)
+    brought = [row[host.rank] if mine is None else mine for row, mine in zip(window.brought, own, strict=True)]
+    means = [row if mine is None else mine for row, mine in zip(window.own_sums, own, strict=True)]
+    return Rows(brought, means, reduction)
 
 
 def _window(host: MPI.Intracomm, sizes: Sequence[int], dtypes: Sequence[np.dtype[Any]]) -> Window | None:

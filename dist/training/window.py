@@ -16,15 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..communication.shared_memory import LINE, fence, map_together, whole_pages
+from .own_pages import OwnPages
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 Array = NDArray[Any]
-
-_PAGEMAP = "/proc/self/pagemap"
-# Bits of an entry of pagemap: the page is in memory, on disk, or still the file's.
-_PRESENT, _SWAPPED, _OF_FILE = 1 << 63, 1 << 62, 1 << 61
 
 
 class Counter(IntEnum):
@@ -59,10 +56,9 @@ class Window:
             [_row(self._shared, self._at_rank(rank) + start, size, dtype) for rank in range(host.size)]
             for start, size, dtype in every
         ]
-        self._own_address = np.frombuffer(self._private, np.uint8).ctypes.data
+        self._own_pages = OwnPages(np.frombuffer(self._private, np.uint8).ctypes.data)
         self._counters = memoryview(self._shared)[LINE : self._at_sums].cast("q")
         self._fence = fence()
-        self._pagemap = _open_pagemap()
 
     def count(self, counter: Counter, value: int) -> None:
         """Let all ranks see that this one's *counter* is *value*, and whatever it has written before."""
@@ -88,7 +84,7 @@ class Window:
     def show_sum(self, k: int) -> None:
         """Let this rank's view of the sum of row *k* show that sum, and forget what this rank had written there."""
         start, length = self._starts[k], self._lengths[k]
-        if length and self._has_own_pages(self._own_address + start, length):
+        if length and (start, length) in self._own_pages:
             self._private.madvise(mmap.MADV_DONTNEED, start, length)
 
     def _all(self, counter: Counter) -> memoryview:
@@ -113,20 +109,6 @@ class Window:
             os.posix_fallocate(file, 0, self._at_sums + self._region)
         self._shared = mmap.mmap(file, self._at_rank(self._size), flags=mmap.MAP_SHARED)
         self._private = mmap.mmap(file, self._region, flags=mmap.MAP_PRIVATE, offset=self._at_sums)
-
-    def _has_own_pages(self, address: int, length: int) -> bool:
-        if self._pagemap is None:
-            return True
-        found = os.pread(self._pagemap, length // mmap.PAGESIZE * 8, address // mmap.PAGESIZE * 8)
-        entries = np.frombuffer(found, np.uint64)
-        return bool(np.any(((entries & (_PRESENT | _SWAPPED)) != 0) & ((entries & _OF_FILE) == 0)))
-
-
-def _open_pagemap() -> int | None:
-    try:
-        return os.open(_PAGEMAP, os.O_RDONLY)
-    except OSError:
-        return None
 
 
 def _row(memory: mmap.mmap, start: int, size: int, dtype: np.dtype[Any]) -> Array:

@@ -189,9 +189,13 @@ def _rows(x: Any) -> Any:
     return np.reshape(x, (-1, tuple(x.shape)[-1]))
 
 
+def _product(a: Any, b: Any, into: Array | None) -> Any:
+    return np.matmul(a, b) if into is None else np.matmul(a, b, out=into)
+
+
 @operation(
     lambda g, weight: np.matmul(g, weight),
-    lambda g, input: np.matmul(np.swapaxes(_rows(g), 0, 1), _rows(input)),
+    lambda g, input, *, into=None: _product(np.swapaxes(_rows(g), 0, 1), _rows(input), into),
     lambda g: np.sum(_rows(g), axis=0),
     promotion=Promotion.ALIKE,
     node_name="AddmmBackward0",

@@ -39,16 +39,18 @@ class Rule:
     """The derivative with respect to one operand: a function of ``g`` and of what its parameter names say is saved.
 
     ``y`` is the result (``y0``, ``y1`` … of several), an operand's name its value, that name with ``_shape`` its
-    shape only, and an attribute's name the attribute.
+    shape only, and an attribute's name the attribute. A rule with a keyword ``into`` writes the derivative there where that
+    is an array, which then is of g's type: so the gradient of a parameter arises where it is to stay.
     """
 
-    __slots__ = ("function", "saved")
+    __slots__ = ("function", "saved", "takes_into")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         assert isinstance(function, FunctionType)
         code = function.__code__
         self.function = function
         self.saved = code.co_varnames[1 : code.co_argcount]
+        self.takes_into = code.co_kwonlyargcount == 1 and code.co_varnames[code.co_argcount] == "into"
 
 
 class Operation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..tape.nodes import RELEASED
+from ..tape.nodes import RELEASED, AccumulateGrad
 from .nodes import OperationNode, check_output, check_unchanged, is_result, reduce_to, released
 from .operation import Operation, Rule
 from .source import compiled, tuple_of
@@ -21,7 +21,8 @@ def node_type(op: Operation) -> type[OperationNode]:
     if op.outputs is None and not op.several and op.differentiable:
         names = {
             "_RELEASED": RELEASED, "_released": released, "_check": check_unchanged, "_check_output": check_output,
-            "_reduce_to": reduce_to, "_adding": op.adding, "__name__": "allgrad.operations", "__package__": "allgrad.operations",
+            "_reduce_to": reduce_to, "_adding": op.adding, "_AccumulateGrad": AccumulateGrad, "_room": AccumulateGrad.room,
+            "__name__": "allgrad.operations", "__package__": "allgrad.operations",
             **{f"_rule{i}": rule.function for i, rule in enumerate(op.rules) if rule is not None},
         }  # fmt: skip
         members["step"] = compiled("\n".join(_step_lines(op)), f"{op.name} step", names)
@@ -71,7 +72,8 @@ def _edge_lines(op: Operation, i: int) -> list[str]:
 
 
 def _deliver_lines(op: Operation, i: int, rule: Rule) -> list[str]:
-    lines = [f"_r = _rule{i}(g, {', '.join(rule.saved)})" if rule.saved else f"_r = _rule{i}(g)"]
+    into = [f"into=_room(_e{i}, g, grads) if _e{i}.__class__ is _AccumulateGrad else None"] if rule.takes_into else []
+    lines = [f"_r = _rule{i}({', '.join(['g', *rule.saved, *into])})"]
     if op.broadcasts and len(op.operands) > 1:
         lines += ["if _shapes is not None:", f"    _r = _reduce_to(_r, _shapes[{i}])"]
     return [

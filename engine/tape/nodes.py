@@ -238,7 +238,7 @@ class AccumulateGrad(Node):
     It holds its leaf weakly (the leaf holds it), so that neither keeps the other alive.
     """
 
-    __slots__ = ("destination", "leaf", "post_hooks")
+    __slots__ = ("computed_in_place", "destination", "leaf", "post_hooks")
 
     def __init__(self, leaf: Tensor) -> None:
         self.leaf = weakref.ref(leaf)
@@ -248,11 +248,29 @@ class AccumulateGrad(Node):
         self.hooks = self.version = None
         self.post_hooks: dict[int, Callable[..., Any]] | None = None
         self.destination: Array | None = None
+        self.computed_in_place = 0  # the latest pass that was given `room`
 
     @property
     def variable(self) -> Tensor | None:
         """The leaf whose gradient gathers here."""
         return self.leaf()
+
+    def room(self, g: Array, grads: Gradients) -> Array | None:
+        """The destination, if the first gradient of the leaf, of *g*'s type, may be computed there; else None."""
+        room = self.destination
+        # A hook might keep what it is shown.
+        if room is None or self in grads or self.hooks is not None or g.dtype != room.dtype or self._is_taken():
+            return None
+        leaf = self.leaf()
+        if leaf is None or leaf._grad is not None:
+            return None
+        self.computed_in_place = callbacks.passes[-1].number
+        return room
+
+    def _is_taken(self) -> bool:
+        """Whether a pass around this one may have computed a gradient in the destination, which has not arrived yet."""
+        around = callbacks.passes[:-1]
+        return bool(around) and any(each.number == self.computed_in_place for each in around)
 
     def step(self, g: Any, grads: Gradients) -> None:
         leaf = self.leaf()
@@ -260,7 +278,8 @@ class AccumulateGrad(Node):
             return
         with _accumulating:
             if isinstance(g, (np.ndarray, np.generic)):
-                _accumulate(leaf, g, self.destination, owned=self not in grads.shared)
+                destination = None if self.destination is None or self._is_taken() else self.destination
+                _accumulate(leaf, g, destination, owned=self not in grads.shared)
             elif isinstance(g, Batched):
                 raise RuntimeError(_INSIDE_VMAP)
             else:
@@ -285,7 +304,8 @@ def _accumulate(leaf: Tensor, g: Any, destination: Array | None, *, owned: bool)
     elif before is not None:
         leaf._grad = leaf._plain(before._array + g)
     elif destination is not None:
-        destination[...] = g
+        if g is not destination:
+            destination[...] = g
         leaf._grad = leaf._plain(destination)
     elif owned and type(g) is np.ndarray and g.base is None and g.flags.writeable:
         leaf._grad = leaf._plain(g)
@@ -343,7 +363,8 @@ def set_gradient_destination(leaf: Tensor, array: Array | None) -> None:
     """Let the gradient of *leaf* be written into *array*: ``leaf.grad`` is then a Tensor over it.
 
     *array* has the leaf's shape and dtype, and may be a view of a larger buffer; None takes the destination away.
-    A gradient that is there already is moved into *array*. ValueError if *leaf* is no leaf that requires grad, or
+    A gradient that is there already is moved into *array*. Some operations, such as linear, compute gradients there at
+    once; so let one thread at a time run backward passes through *leaf*. ValueError if *leaf* is no leaf that requires grad, or
     *array* does not fit.
     """
     node = leaf._node

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -81,25 +82,43 @@ def test_in_the_fast_mode_the_others_go_on_at_once_and_learn_from_every_sample_o
         assert sorted(number for _, number in steps) == list(range(48))
 
 
+@pytest.fixture(scope="module")
+def never_replaced(openmpi: Launcher, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a run in the reproducible mode ends with in which nobody dies."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return told(openmpi.run(1, "joining.py", "reproducible", str(folder), "1", launcher=False), "ranks").split()[-1]
+
+
 @pytest.mark.parametrize("mode", ["reproducible", "fast"])
-def test_a_replacement_takes_the_place_of_a_dead_rank(openmpi: Launcher, tmp_path: Path, mode: str) -> None:
-    (tmp_path / "disturbed").mkdir()
-    arguments = [mode, str(tmp_path / "disturbed"), "1:3:inside"]
-    outcome = tolerant(openmpi, *arguments, program="joining.py", ranks=2)
+@pytest.mark.parametrize(
+    ("ranks", "deaths", "left"),
+    [
+        (2, ["1:3:inside"], [1]),
+        (3, ["0:2:before", "1:6:inside"], [2, 2]),
+        (4, ["3:2:inside", "0:2:before"], [2]),
+    ],
+    ids=["one of two", "two in turn, rank 0 first", "two at once, rank 0 with them"],
+)
+def test_replacements_take_the_places_of_dead_ranks(
+    openmpi: Launcher, tmp_path: Path, never_replaced: str, mode: str, ranks: int, deaths: list[str], left: list[int]
+) -> None:
+    outcome = tolerant(openmpi, mode, str(tmp_path), str(ranks), *deaths, program="joining.py", ranks=ranks)
     end, weights = told(outcome, "ranks").split(" weights ")
-    assert end == "ranks 2"
+    assert end == f"ranks {ranks}"
     sizes = json.loads(told(outcome, "sizes").removeprefix("sizes "))
-    assert sizes[:4] == [2, 2, 2, 1]
-    assert sizes[-1] == 2
-    learned = sorted(
-        tuple(map(int, line.split())) for path in tmp_path.glob("*/*") for line in path.read_text().splitlines()
-    )
-    assert [step for step, _ in learned] == [number // 12 for number in range(240)]
-    assert sorted(number for _, number in learned) == sorted([*range(120)] * 2)
+    assert [*dict.fromkeys(sizes)] == [ranks, *dict.fromkeys(left)]
+    assert_every_sample_counted_once(tmp_path)
+    assert_they_went_on_at_once(outcome)
     if mode == "reproducible":
-        (tmp_path / "undisturbed").mkdir()
-        alone = openmpi.run(1, "joining.py", mode, str(tmp_path / "undisturbed"), launcher=False)
-        assert told(alone, "ranks") == f"ranks 1 weights {weights}"
+        assert weights == never_replaced
+
+
+def assert_every_sample_counted_once(folder: Path) -> None:
+    """Of two epochs of ten steps of twelve samples, going by what all ranks have written down, the dead among them."""
+    learned = [tuple(map(int, line.split())) for path in folder.iterdir() for line in path.read_text().splitlines()]
+    assert sorted(step for _, step, _ in learned) == [number // 12 for number in range(240)]
+    assert all(step // 10 == epoch for epoch, step, _ in learned)
+    assert sorted((epoch, number) for epoch, _, number in learned) == [divmod(number, 120) for number in range(240)]
 
 
 def test_parts_of_a_replacement_need_to_know_the_epochs() -> None:
@@ -107,6 +126,34 @@ def test_parts_of_a_replacement_need_to_know_the_epochs() -> None:
     loader = DataLoader(data, batch_sampler=dist.DistributedBatchSampler(data, 2))
     with pytest.raises(ValueError, match=r"elastic_steps\(model\): .* give epochs="):
         dist.elastic_steps(loader, model=torch.nn.Linear(1, 1))
+
+
+def _hooked() -> dist.DataParallel:
+    parallel = dist.DataParallel(torch.nn.Linear(1, 1))
+    parallel.register_comm_hook(None, lambda state, bucket: bucket.buffer())
+    return parallel
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        (lambda: dist.ShardedOptimizer(torch.optim.SGD, torch.nn.Linear(1, 1).parameters()), "each rank has a share"),
+        (lambda: dist.DataParallel(torch.nn.Linear(1, 1), shard_gradients=True), "with shard_gradients each rank has"),
+        (
+            lambda: dist.DataParallel(torch.nn.Linear(1, 1), shard_parameters=True),
+            "with shard_parameters each rank has",
+        ),
+        (lambda: dist.DataParallel(torch.nn.Linear(1, 1), compression=dist.Int8()), "with compression each rank has"),
+        (_hooked, "with register_comm_hook each rank has"),
+        (lambda: {"steps": 3}, "it has no state_dict and load_state_dict"),
+    ],
+    ids=["sharded optimizer", "gradients", "parameters", "compression", "hook", "plain value"],
+)
+def test_parts_that_no_rank_has_alone_cannot_be_replaced_and_are_refused(part: Callable[[], Any], why: str) -> None:
+    data = TensorDataset(torch.arange(4))
+    loader = DataLoader(data, batch_sampler=dist.DistributedBatchSampler(data, 2))
+    with pytest.raises(TypeError, match=rf"elastic_steps\(part=\w+\): {why}.* no rank can be replaced"):
+        dist.elastic_steps(loader, epochs=1, done=torch.nn.Linear(1, 1), part=part())
 
 
 def test_with_epochs_the_loop_goes_on_where_the_sampler_is() -> None:

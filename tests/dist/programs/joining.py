@@ -1,6 +1,7 @@
 """Train over epochs while ranks are killed and replaced; print the digest of every bit that came of it.
 
-Arguments: "fast" or "reproducible", a folder for the samples of each step that counted, who is killed when: RANK:STEP:PLACE ...
+Arguments: "fast" or "reproducible", a folder for the samples of each step that counted, the number of ranks, and who is
+killed when: RANK:STEP:PLACE ...
 """
 
 import hashlib
@@ -15,7 +16,8 @@ import allgrad as torch
 from allgrad import dist, nn
 from allgrad.utils.data import DataLoader, TensorDataset
 
-MODE, FOLDER, DEATHS = sys.argv[1], Path(sys.argv[2]), [tuple(death.split(":")) for death in sys.argv[3:]]
+MODE, FOLDER, RANKS = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+DEATHS = [tuple(death.split(":")) for death in sys.argv[4:]]
 BATCH, STEPS_OF_EPOCH, EPOCHS = 12, 10, 2
 
 
@@ -48,7 +50,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     sampler = dist.DistributedBatchSampler(data, batch_size=BATCH, virtual_shards=shards, seed=2)
     loader = DataLoader(data, batch_sampler=sampler)
-    done, times, sizes = Counter(), [], []
+    done, times, sizes, fewer = Counter(), [], [], 0
 
     def loss_of(inputs: Any, wanted: Any) -> Any:
         die(done.steps, "inside")
@@ -65,12 +67,13 @@ def main() -> None:
                     parallel.backward(loss_of, inputs, wanted)
                 optimizer.step()
                 for number in numbers.tolist():
-                    counted.write(f"{done.steps} {number}\n")
+                    counted.write(f"{sampler.epoch} {done.steps} {number}\n")
                 done.steps += 1
                 times.append(time.time())
                 sizes.append(dist.world_size())
-                if DEATHS and dist.world_size() == 1:
-                    time.sleep(0.5 * sizes.count(1))  # a replacement takes its time
+                if DEATHS and dist.world_size() < RANKS and fewer < 10:
+                    fewer += 1
+                    time.sleep(0.5 * fewer)  # a replacement takes its time
     assert done.steps == int(model[1].num_batches_tracked) == EPOCHS * STEPS_OF_EPOCH
     digest = hashlib.sha256()
     states = list(optimizer.state_dict()["state"].values())

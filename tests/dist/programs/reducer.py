@@ -39,6 +39,11 @@ def grads(parameters: list[torch.Tensor]) -> list[Any]:
     return [None if parameter.grad is None else parameter.grad[0].item() for parameter in parameters]
 
 
+def assert_shown(parameters: list[torch.Tensor], reducing: Reducer) -> None:
+    means = [mean for bucket in reducing.layout.buckets for mean in bucket.means]
+    assert all(parameter.grad.numpy() is mean for parameter, mean in zip(reversed(parameters), means, strict=True))
+
+
 def check_gradients_become_means_and_stay_views() -> None:
     for dtype in ("float32", "float64", "float16"):
         parameters = leaves(7, dtype=dtype)
@@ -47,8 +52,7 @@ def check_gradients_become_means_and_stay_views() -> None:
             reducing.prepare()
             loss_of(parameters, step * (RANK + 1)).backward()
             np.testing.assert_allclose(grads(parameters), [step * MEAN] * 7, rtol=1e-3)
-            memory = [parameter.grad.numpy() for parameter in parameters]
-            assert all(a is reducing._mean(6 - i) for i, a in enumerate(memory))
+            assert_shown(parameters, reducing)
             for parameter in parameters:
                 parameter.grad = None
 
@@ -110,9 +114,9 @@ def check_replaced_and_zeroed_gradients_find_back_into_the_bucket() -> None:
     parameters[1].grad = torch.ones(5)
     loss_of([parameters[0], parameters[2]], RANK + 1).backward()
     np.testing.assert_allclose(grads(parameters), [1 + MEAN, 1, MEAN])
-    for i, parameter in enumerate(parameters):
+    for parameter in parameters:
         parameter.grad.zero_()
-        assert parameter.grad.numpy() is reducing._mean(2 - i)
+    assert_shown(parameters, reducing)
     loss_of(parameters, RANK + 1).backward()
     np.testing.assert_allclose(grads(parameters), [MEAN] * 3)
 
@@ -166,8 +170,8 @@ def expect(error: type[Exception], words: str, call: object) -> None:
     assert words in message, message
 
 
-def check_what_is_not_finite_is_told_of_its_rank_and_parameter_in_every_bucket() -> None:
-    parameters = leaves(4)
+def check_what_is_not_finite_is_told_of_its_rank_and_parameter_in_every_bucket(size: int = 5) -> None:
+    parameters = leaves(4, size)
     reducer(parameters)
     for i in range(4):
         factor = torch.tensor(float("nan") if RANK == 1 and i % 2 else float("-inf") if RANK == 1 else 1.0)
@@ -181,6 +185,10 @@ def check_what_is_not_finite_is_told_of_its_rank_and_parameter_in_every_bucket()
             parameter.grad = None
         loss_of(parameters, RANK + 1).backward()
         np.testing.assert_allclose(grads(parameters), [MEAN] * 4)
+
+
+def check_what_is_not_finite_is_told_of_large_buckets_too() -> None:
+    check_what_is_not_finite_is_told_of_its_rank_and_parameter_in_every_bucket(size=70_000)
 
 
 def check_a_mean_is_there_also_where_the_sum_overflows() -> None:

@@ -55,10 +55,13 @@ def check_every_element_is_the_mean() -> None:
         np.testing.assert_allclose(leaves[0].grad.numpy(), np.mean(random, axis=0), rtol=1e-5, atol=1e-6)
 
 
-def check_what_a_rank_does_to_its_gradients_no_other_sees(pagemap: bool = True) -> None:
+def check_what_a_rank_does_to_its_gradients_no_other_sees(kernel: str = "that scans pages") -> None:
     leaves, reducer = wrapped()
-    if not pagemap:
-        reducer._reduction._window._pagemap = None  # type: ignore[union-attr]
+    pages = reducer._reduction._window._own_pages  # type: ignore[union-attr]
+    if kernel == "without a scan":
+        pages._scans = False
+    elif kernel == "that does not tell":
+        pages._pagemap = None
     for factor in (1.0, 2.0, 3.0):
         forget(leaves)
         step(leaves, factor)
@@ -76,8 +79,9 @@ def check_what_a_rank_does_to_its_gradients_no_other_sees(pagemap: bool = True) 
     assert_all(leaves, MEAN)
 
 
-def check_the_same_where_the_kernel_does_not_say_which_pages_were_written() -> None:
-    check_what_a_rank_does_to_its_gradients_no_other_sees(pagemap=False)
+def check_the_same_with_older_kernels_and_where_none_says_which_pages_were_written() -> None:
+    check_what_a_rank_does_to_its_gradients_no_other_sees("without a scan")
+    check_what_a_rank_does_to_its_gradients_no_other_sees("that does not tell")
 
 
 def check_the_memory_has_no_name_that_could_remain() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 import allgrad as torch
 from allgrad import Tensor
 from allgrad.autograd.graph import add_between_operations, queue_callback, set_gradient_destination
+from allgrad.nn.functional import linear
+from allgrad.operations import linear as products
+from allgrad.testing import assert_close
 
 
 def test_a_leaf_gets_its_gradient_before_the_operations_below_it_run() -> None:
@@ -119,6 +123,74 @@ def test_a_gradient_is_written_where_its_destination_says() -> None:
     w.grad = None
     w.sum().backward()
     assert bucket.tolist() == [9.0, 2.0, 2.0, 9.0, 9.0]
+
+
+def _gradients(destination: Any, losses: Callable[[Tensor, Tensor], list[Tensor]], hook: Any = None) -> tuple[Any, Any]:
+    """The gradient of a matrix after the backward passes of *losses*, and what *hook* saw."""
+    w = torch.arange(6, dtype=torch.float32).view(2, 3).requires_grad_()
+    seen: list[Tensor] = []
+    if hook is not None:
+        w.register_hook(seen.append)
+    set_gradient_destination(w, destination)
+    for loss in losses(w, torch.arange(12, dtype=torch.float32).view(4, 3)):
+        loss.backward()
+    return w.grad, seen
+
+
+def _once(w: Tensor, x: Tensor) -> list[Tensor]:
+    return [linear(x, w).square().sum()]
+
+
+def _twice_in_one_pass(w: Tensor, x: Tensor) -> list[Tensor]:
+    return [(linear(x, w) * linear(x + 1, w)).sum()]
+
+
+def _in_two_passes(w: Tensor, x: Tensor) -> list[Tensor]:
+    return [linear(x, w).sum(), linear(x, w).square().sum()]
+
+
+def _in_a_pass_inside_another(w: Tensor, x: Tensor) -> list[Tensor]:
+    between = linear(x, w)
+    between.register_hook(torch.enable_grad()(lambda g: linear(x, w).sum().backward()))
+    return [(linear(x + 1, w) * 2 + between).sum()]
+
+
+@pytest.mark.parametrize("losses", [_once, _twice_in_one_pass, _in_two_passes, _in_a_pass_inside_another])
+def test_a_gradient_that_is_computed_in_its_destination_is_the_same(losses: Any) -> None:
+    destination = np.full((2, 3), np.nan, dtype=np.float32)
+    expected, _ = _gradients(None, losses)
+    found, _ = _gradients(destination, losses)
+    assert_close(found, expected)
+
+
+def test_the_product_of_a_linear_layer_is_computed_in_the_destination_of_its_weight(monkeypatch: Any) -> None:
+    rooms = []
+
+    def product(a: Any, b: Any, into: Any) -> Any:
+        rooms.append(into)
+        return np.matmul(a, b, out=into)
+
+    monkeypatch.setattr(products, "_product", product)
+    destination = np.zeros((2, 3), dtype=np.float32)
+    grad, _ = _gradients(destination, _once)
+    assert [room is destination for room in rooms] == [True]
+    assert grad.numpy() is destination
+
+
+def test_what_a_hook_keeps_stays_when_the_destination_changes() -> None:
+    destination = np.zeros((2, 3), dtype=np.float32)
+    _, (seen,) = _gradients(destination, _once, hook=True)
+    kept = seen.clone()
+    destination[...] = -1
+    assert_close(seen, kept)
+
+
+def test_a_gradient_that_is_asked_for_is_not_computed_in_the_destination() -> None:
+    w, destination = torch.ones(2, 3, requires_grad=True), np.zeros((2, 3), dtype=np.float32)
+    set_gradient_destination(w, destination)
+    (found,) = torch.autograd.grad(linear(torch.ones(4, 3), w).sum(), w)
+    assert found.tolist() == [[4.0] * 3] * 2
+    assert not destination.any()
 
 
 def test_a_gradient_that_is_there_moves_to_its_destination() -> None:
