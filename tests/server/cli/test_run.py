@@ -110,9 +110,12 @@ def test_a_background_child_neither_blocks_nor_stays(allgrad: CommandLine, proce
     assert processes_of(allgrad.folder) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_all_ranks_even_stubborn_ones(
-    allgrad: CommandLine, processes_of: Living, number: signal.Signals, code: int
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")],
+)
+def test_a_signal_ends_all_ranks_even_stubborn_ones_and_is_told_in_a_line(
+    allgrad: CommandLine, processes_of: Living, number: signal.Signals, told: str
 ) -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\n"
     allgrad.script("stubborn.py", RANK + stubborn + "time.sleep(60)")
@@ -120,7 +123,8 @@ def test_a_signal_ends_all_ranks_even_stubborn_ones(
     assert running.stdout is not None
     assert "up" in running.stdout.readline()
     running.send_signal(number)
-    running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=60)
+    assert output.splitlines()[-1] == f"allgrad: {told}; all ranks have ended"
     assert running.returncode == 128 + number
     assert processes_of(allgrad.folder) == []
 
