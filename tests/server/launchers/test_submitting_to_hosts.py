@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,18 +43,20 @@ class Network:
     down: Path
 
 
-@pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
-    made = Network(tmp_path / "ssh", tmp_path / "down")
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    folder = tmp_path_factory.mktemp("network")
+    made = Network(folder / "ssh", folder / "down")
     made.ssh.write_text(_SSH.format(down=made.down))
     made.ssh.chmod(0o755)
-    monkeypatch.setenv("ALLGRAD_SSH", str(made.ssh))
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALLGRAD_SSH", str(made.ssh))
+        yield made
 
 
-@pytest.fixture
-def client(network: Network, server_with: Callable[..., ServerProcess]) -> Iterator[Client]:
-    with server_with(host_patience=PATIENCE, slots=1).client() as client:
+@pytest.fixture(scope="module")
+def client(network: Network, shared_server_with: Callable[..., ServerProcess]) -> Iterator[Client]:
+    with shared_server_with(host_patience=PATIENCE, slots=1).client() as client:
         yield client
 
 
@@ -111,12 +112,12 @@ def test_cancelling_ends_ranks_on_hosts_that_ignore_it_and_their_daemons(
 ) -> None:
     job = client.submit([job_script("stubborn")], hosts=[Host("far", 2)])
     until_all_print(client, job)
-    begun = time.monotonic()
     client.cancel(job.id)
-    assert finished(client, job).state is JobState.CANCELLED
+    job = finished(client, job)
+    assert job.state is JobState.CANCELLED
     assert survivors(job) == []
     assert keepers(job) == []
-    assert time.monotonic() - begun < 20
+    assert (job.finished or 0.0) - (job.started or 0.0) < 300, "the job itself would go on for ten minutes"
 
 
 def test_a_host_that_lets_nobody_in_is_told_at_once_and_can_be_tried_again(client: Client, finished: Finished) -> None:
@@ -147,9 +148,12 @@ def test_a_host_of_which_nothing_is_heard_is_lost(
     job = client.submit([job_script("careful")], hosts="far:2")
     until_all_print(client, job)
     network.down.touch()
-    for pid in keepers(job):
-        os.kill(pid, signal.SIGKILL)
-    lost = finished(client, job)
+    try:
+        for pid in keepers(job):
+            os.kill(pid, signal.SIGKILL)
+        lost = finished(client, job)
+    finally:
+        network.down.unlink()
     assert (lost.state, lost.exit_code) == (JobState.FAILED, 255)
     assert lost.reason.startswith("the host far is lost: nothing is heard of it any more (")
     assert survivors(job) == []
@@ -197,7 +201,9 @@ def test_hosts_that_cannot_be_used_are_refused(
 def rank() -> Iterator[subprocess.Popen[bytes]]:
     """A process that bears the tags of a rank of the first attempt of job `kept`, and ignores SIGTERM."""
     tags = {processes.JOB_TAG: "kept", processes.ATTEMPT_TAG: "1", processes.RUN_DIR: "/nowhere"}
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **tags}, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -226,7 +232,7 @@ def test_a_keeper_ends_the_ranks_when_told_to_and_when_nobody_speaks_with_it_any
             kept.stdin.write(b"end 0.1\n")
         elif how == "hanging up":
             kept.stdin.close()
-        assert rank.wait(timeout=20) == -signal.SIGKILL
+        assert rank.wait(timeout=60) == -signal.SIGKILL
         assert kept.stdout.read().endswith(b"ended\n")
 
 
@@ -234,8 +240,8 @@ def test_a_keeper_whose_supervisor_has_come_back_leaves_the_ranks_to_the_younger
     rank: subprocess.Popen[bytes],
 ) -> None:
     with keep(0.5) as older, keep(30.0) as younger:
-        assert older.wait(timeout=20) == 0
+        assert older.wait(timeout=60) == 0
         assert rank.poll() is None
         assert younger.stdin is not None
         younger.stdin.write(b"end 0\n")
-        assert rank.wait(timeout=20) == -signal.SIGKILL
+        assert rank.wait(timeout=60) == -signal.SIGKILL
