@@ -10,8 +10,8 @@ from itertools import islice
 from ..access.rules import Quota
 from ..errors import InvalidRequest, QuotaExceeded
 from ..files.uploads import Uploads
-from ..jobs.cores import slots_here
 from ..jobs.job import Job, JobState
+from ..jobs.slots import size
 from ..jobs.spec import After, Dependency, JobSpec
 from ..service.requests import check_files, check_request_id, check_spec, files_of
 from .attempts import Settings
@@ -59,7 +59,7 @@ class Admission:
         check_request_id(request_id)
         try:
             for spec in specs:
-                check_spec(spec, self._settings.slots, self._settings.threads)
+                check_spec(spec, self._settings.room, self._settings.threads)
                 await self._check_files(spec)
                 for need in spec.after:
                     await self._check_possible(need)
@@ -97,7 +97,7 @@ class Admission:
         quota = self._quotas.get(jobs[0].owner)
         if quota is None:
             return 0
-        most = max(slots_here(job.spec, self._settings.threads) for job in jobs)
+        most = max(size(self._settings.demand(job.spec)) for job in jobs)
         if 0 < quota.slots < most:
             raise QuotaExceeded(
                 f"the job takes {most} slots",

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -287,8 +287,8 @@ class Control:
         """Whether the disk has done all that it was asked to."""
         return self._store.broken is None
 
-    def free_slots(self) -> int:
-        """Return how many slots no attempt holds."""
+    def free_slots(self) -> Mapping[str, int]:
+        """Return how many slots of the server's machine, and of each of its hosts, no attempt holds."""
         return self._dispatcher.plan.free
 
     def count(self, *, running: bool) -> int:

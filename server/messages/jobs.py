@@ -18,6 +18,7 @@ from ..jobs.job import (
     Event,
     Explanation,
     Heartbeat,
+    HostSlots,
     Job,
     JobState,
     LogChunk,
@@ -346,4 +347,5 @@ def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
         cores_per_slot=message.cores_per_slot,
         queued_jobs=message.queued_jobs,
         running_jobs=message.running_jobs,
+        hosts=tuple(HostSlots(host.name, host.slots, host.free_slots) for host in message.hosts),
     )

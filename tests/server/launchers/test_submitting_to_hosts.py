@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from allgrad.server import Alert, Client, Host, Job, JobState, Metrics, RetryRule, checkup
+from allgrad.server import Alert, Client, Host, HostSlots, Job, JobState, Metrics, RetryRule, checkup
 from allgrad.server.errors import InvalidRequest
 from allgrad.server.launchers import reach
 from allgrad.server.supervisor import keeper, processes
@@ -86,6 +86,25 @@ def test_ranks_on_a_host_report_and_log_and_take_no_slots_here(
     logs = {chunk.rank: chunk.data for chunk in client.logs(job.id, rank=None)}
     assert logs[1].startswith(b"rank 1 step 1\n")
     client.cancel(here.id)
+
+
+def test_slots_of_hosts_that_the_server_was_told_of_are_counted(
+    network: Network, server_with: Callable[..., ServerProcess], job_script: Script, finished: Finished
+) -> None:
+    with server_with(hosts="far:2,near:1", slots=1).client() as client:
+        first = client.submit([job_script("careful")], hosts="far:2")
+        until_all_print(client, first)
+        second = client.submit(["true"], hosts="far:1")
+        assert client.get(second.id).reason == "waits for 1 slot of far: 0 of 2 free"
+        elsewhere = client.submit(["true"], hosts="near")
+        assert finished(client, elsewhere).state is JobState.SUCCEEDED
+        assert client.info().hosts == (HostSlots("far", 2, 0), HostSlots("near", 1, 1))
+        with pytest.raises(InvalidRequest, match="3 ranks cannot run on far; it has 2 slots"):
+            client.submit(["true"], hosts="far:3")
+        with pytest.raises(InvalidRequest, match="ranks cannot run on other; the server counts the slots of far, near"):
+            client.submit(["true"], hosts="far:1,other:1")
+        client.cancel(first.id)
+        assert finished(client, second).state is JobState.SUCCEEDED
 
 
 def test_cancelling_ends_ranks_on_hosts_that_ignore_it_and_their_daemons(
