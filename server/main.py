@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -42,7 +43,7 @@ from .jobs.hosts import Host
 from .jobs.stalls import LEAST
 from .launchers.hosts import check_hosts, parse_hosts
 from .service.access_service import AccessService
-from .service.calls import Readable
+from .service.calls import ByName, Readable
 from .service.file_service import FileService
 from .service.job_service import JobService, mpi_name
 from .service.report_service import ReportingService
@@ -229,14 +230,15 @@ def _bind(server: grpc.aio.Server, address: str, files: ServerFiles | None) -> s
 
 
 async def _add_services(server: grpc.aio.Server, control: Control, tokens: Tokens) -> health.HealthServicer:
-    add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
-    add_ReportingServiceServicer_to_server(ReportingService(control), server)
-    add_SweepServiceServicer_to_server(SweepService(control), server)
-    add_FileServiceServicer_to_server(FileService(control), server)
-    add_AccessServiceServicer_to_server(AccessService(control, tokens), server)
+    services: Any = ByName(server)
+    add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), services)
+    add_ReportingServiceServicer_to_server(ReportingService(control), services)
+    add_SweepServiceServicer_to_server(SweepService(control), services)
+    add_FileServiceServicer_to_server(FileService(control), services)
+    add_AccessServiceServicer_to_server(AccessService(control, tokens), services)
     servicer = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, services)
+    reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), services)
     return servicer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
 
 from ..access.rules import Quota
 from ..errors import InvalidRequest, QuotaExceeded
@@ -19,7 +20,9 @@ from .tracked import Tracked
 _FRESH = 1.0
 """Seconds for which a program that was found counts as there: for a burst of jobs it is looked for once."""
 _REMEMBERED = 1000
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
+_ID_LENGTH = 8
+_FETCHED = 256
 
 
 class Admission:
@@ -104,6 +107,19 @@ class Admission:
         return quota.queued
 
 
-def new_id() -> str:
-    """Return an id for a job or a sweep, which nobody can guess."""
-    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))
+class Identities:
+    """Ids for jobs and sweeps, which nobody can guess."""
+
+    def __init__(self) -> None:
+        self._unused = iter(b"")
+
+    def new(self) -> str:
+        """Return one that was never used.
+
+        Randomness is fetched for many at a time: each fetch lets another thread run, and then waits for it.
+        """
+        random = bytes(islice(self._unused, _ID_LENGTH))
+        if len(random) < _ID_LENGTH:
+            self._unused = iter(secrets.token_bytes(_ID_LENGTH * _FETCHED))
+            return self.new()
+        return random.translate(_LETTERS).decode()

@@ -30,7 +30,7 @@ from ..jobs.sweeps import job_specs
 from ..store import JobFilter, Store
 from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
-from .admission import Admission, new_id
+from .admission import Admission, Identities
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
 from .retention import Retention, forget_job, forget_uploads
@@ -59,6 +59,7 @@ class Control:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
         self.uploads = Uploads(home)
         self._work = Work()
+        self._identities = Identities()
         self._attempts = Attempts(home, store, settings, self._apply, self.report)
         self.quotas = {quota.user: quota for quota in store.reader.quotas()}
         """By user; no entry: no limit."""
@@ -117,7 +118,7 @@ class Control:
     async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
         """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
         check_sweep(spec)
-        identity = new_id()
+        identity = self._identities.new()
         specs = job_specs(identity, spec)
         await self._admission.check(specs, request_id)
         jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
@@ -309,7 +310,7 @@ class Control:
         return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
     def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
-        now, identity = self._dispatcher.now(), new_id()
+        now, identity = self._dispatcher.now(), self._identities.new()
         return Job(
             identity,
             spec,
