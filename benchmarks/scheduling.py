@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from allgrad.server.jobs.job import JobState
 from allgrad.server.jobs.scheduler import Plan, Running, Situation, Waiting
+from allgrad.server.jobs.slots import HERE
 from allgrad.server.jobs.spec import Dependency
 
 QUEUED = 10_000
@@ -40,13 +41,14 @@ def situation(*, limits: bool, free: int, chained: bool = False) -> Situation:
     """A queue of jobs of all sizes and priorities."""
     chance = random.Random(1)
     running = [
-        Running(f"r{number}", 1, ends_by=NOW + 1000 + number if limits else math.inf) for number in range(SLOTS - free)
+        Running(f"r{number}", ((HERE, 1),), ends_by=NOW + 1000 + number if limits else math.inf)
+        for number in range(SLOTS - free)
     ]
     waiting = [
         Waiting(
             f"w{number}",
             number,
-            chance.randint(2 if free == 1 else 1, 16),
+            ((HERE, chance.randint(2 if free == 1 else 1, 16)),),
             NOW - chance.uniform(0, 86_400),
             chance.randint(-5, 5),
             chance.uniform(60, 86_400) if limits else math.inf,
@@ -55,7 +57,7 @@ def situation(*, limits: bool, free: int, chained: bool = False) -> Situation:
         for number in range(QUEUED)
     ]
     states = {f"w{number}": JobState.QUEUED for number in range(QUEUED)} if chained else {}
-    return Situation(NOW, SLOTS, waiting, running, states)
+    return Situation(NOW, {HERE: SLOTS}, waiting, running, states)
 
 
 def why_last(plan: Plan, last: Waiting) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import termios
@@ -156,7 +157,7 @@ def _one_line(error: BaseException) -> str:
 def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None:
     if not first and isinstance(error, KeyboardInterrupt):
         told = ""  # they all get it
-    elif not first and "ALLGRAD_LOG_DIR" not in os.environ:
+    elif not first and not _has_own_log():
         told = f"allgrad: {who()} failed too: {_one_line(error)}\n"
     elif isinstance(error, Refused):
         told = f"allgrad: {error.message}\n"
@@ -173,6 +174,11 @@ def _print(error: BaseException, text: str, *, first: bool, alone: bool) -> None
     sys.stderr.flush()
     if not alone:
         _wait_to_be_heard()
+
+
+def _has_own_log() -> bool:
+    """Whether what this rank prints is kept apart from what others print; `allgrad run` reads pipes, and shows them together."""
+    return "ALLGRAD_LOG_DIR" in os.environ and stat.S_ISREG(os.fstat(2).st_mode)
 
 
 def _at(error: BaseException) -> str:

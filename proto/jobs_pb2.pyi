@@ -404,7 +404,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi", "cores_per_slot", "queued_jobs", "running_jobs")
+    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi", "cores_per_slot", "queued_jobs", "running_jobs", "hosts")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
@@ -414,6 +414,7 @@ class GetServerInfoResponse(_message.Message):
     CORES_PER_SLOT_FIELD_NUMBER: _ClassVar[int]
     QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
     RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
     version: str
     slots: int
     free_slots: int
@@ -423,7 +424,18 @@ class GetServerInfoResponse(_message.Message):
     cores_per_slot: int
     queued_jobs: int
     running_jobs: int
-    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ..., cores_per_slot: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ...) -> None: ...
+    hosts: _containers.RepeatedCompositeFieldContainer[HostSlots]
+    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ..., cores_per_slot: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostSlots, _Mapping]]] = ...) -> None: ...
+
+class HostSlots(_message.Message):
+    __slots__ = ("name", "slots", "free_slots")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    slots: int
+    free_slots: int
+    def __init__(self, name: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ...) -> None: ...
 
 class PauseJobRequest(_message.Message):
     __slots__ = ("job_id",)
@@ -522,14 +534,16 @@ class WaitForLauncher(_message.Message):
     def __init__(self, launcher: _Optional[_Union[Launcher, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WaitForSlots(_message.Message):
-    __slots__ = ("needed", "free", "total")
+    __slots__ = ("needed", "free", "total", "host")
     NEEDED_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
     needed: int
     free: int
     total: int
-    def __init__(self, needed: _Optional[int] = ..., free: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    host: str
+    def __init__(self, needed: _Optional[int] = ..., free: _Optional[int] = ..., total: _Optional[int] = ..., host: _Optional[str] = ...) -> None: ...
 
 class WaitForTurn(_message.Message):
     __slots__ = ("job_id", "ahead")
@@ -578,9 +592,11 @@ class WaitForPerson(_message.Message):
     def __init__(self) -> None: ...
 
 class WaitForServer(_message.Message):
-    __slots__ = ("needed", "total")
+    __slots__ = ("needed", "total", "host")
     NEEDED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
     needed: int
     total: int
-    def __init__(self, needed: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    host: str
+    def __init__(self, needed: _Optional[int] = ..., total: _Optional[int] = ..., host: _Optional[str] = ...) -> None: ...

@@ -185,7 +185,8 @@ def server(target: Target) -> Finding:
         return Finding("server", Verdict.PROBLEM if asked_for else Verdict.WARNING, error.found, error.fix)
     except AllgradError as error:
         return Finding("server", Verdict.PROBLEM, f"{error.what}; {error.found}", error.fix)
-    return Finding("server", Verdict.OK, f"{info.version}, {info.free_slots} of {info.slots} slots free")
+    there = "".join(f", {host.free_slots} of {host.slots} on {host.name}" for host in info.hosts)
+    return Finding("server", Verdict.OK, f"{info.version}, {info.free_slots} of {info.slots} slots free{there}")
 
 
 def hosts(named: Sequence[Host]) -> Iterator[Finding]:

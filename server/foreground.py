@@ -28,6 +28,14 @@ LAST_WORDS = 40
 """Lines kept of what the launcher itself prints."""
 
 
+class EndedBySignal(SystemExit):
+    """SIGTERM or SIGHUP, signal *number*, has come for the one who waits; its exit code is the shell's for that."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = signal.Signals(number)
+
+
 def become(command: Command) -> NoReturn:
     """Let *command*, one rank that needs no launcher, take the place of this process."""
     sys.stdout.flush()
@@ -179,4 +187,4 @@ def _own_pipe(path: Path) -> int:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    raise EndedBySignal(number)

@@ -66,7 +66,7 @@ class Home:
 
     def output_dir(self, job_id: str) -> Path:
         """Return where the scripts of a job keep what should remain, over all attempts."""
-        return self.job_dir(job_id) / "output"
+        return self.path.joinpath("jobs", job_id, "output")
 
     def run_dir(self, job_id: str, attempt: int) -> Path:
         """Return the folder of one attempt: journal, logs, pid and exit files."""

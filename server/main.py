@@ -7,8 +7,9 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -38,9 +39,11 @@ from .control.attempts import (
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
+from .jobs.hosts import Host
 from .jobs.stalls import LEAST
+from .launchers.hosts import check_hosts, parse_hosts
 from .service.access_service import AccessService
-from .service.calls import Readable
+from .service.calls import ByName, Readable
 from .service.file_service import FileService
 from .service.job_service import JobService, mpi_name
 from .service.report_service import ReportingService
@@ -88,6 +91,7 @@ def serve(
     stall_after: float = LEAST,
     tensorboard: bool = True,
     bind: bool = True,
+    hosts: str | Sequence[Host] = (),
     host_patience: float = DEFAULT_HOST_PATIENCE,
     kubernetes: Mapping[str, str] | None = None,
     tls_cert: str | None = None,
@@ -105,15 +109,16 @@ def serve(
     *metrics_port*: where Prometheus may ask, with the same token (default: nowhere). *stall_after*: seconds of silence
     that are never a stall, unless a job says otherwise (0: silence never is). *tensorboard*: whether what jobs report is
     written into `tensorboard/` of their output folders, too. *bind*: whether each job gets cores of its own, where there
-    are at least as many cores as slots. *host_patience*: seconds of silence after which a host that a job named counts as
-    lost, and after which its ranks are ended there. *kubernetes*: the volume `claim` that pods mount at `path`, in which
+    are at least as many cores as slots. *hosts*: those that jobs may name, with their slots, as "a:8,b:8" or as Hosts (default:
+    any, and what runs there is not counted). *host_patience*: seconds of silence after which a host that a job named counts
+    as lost, and after which its ranks are ended there. *kubernetes*: the volume `claim` that pods mount at `path`, in which
     *home* must lie, their `image`, and the `namespace` if not that of the kubeconfig. *tls_cert*, *tls_key*: PEM files of a
     certificate, followed when they change; supervisors and local clients then use a loopback port of their own.
     *tls_client_ca*: whoever connects from elsewhere needs a certificate signed by it. *announce* is called with lines for
     people.
 
-    Raises CannotServe if *host* is more than this machine and there is no certificate, the port is taken, or a
-    server has the folder.
+    Raises CannotServe if *host* is more than this machine and there is no certificate, *hosts* name this machine, the port
+    is taken, or a server has the folder.
     """
     files = ServerFiles.of(tls_cert, tls_key, tls_client_ca)
     _check_reach(host, files)
@@ -134,6 +139,7 @@ def serve(
         stall_after=stall_after,
         tensorboard=tensorboard,
         cores=dealt,
+        hosts=_slots_of(hosts),
         host_patience=host_patience,
         kubernetes=kubernetes or {},
     )
@@ -224,14 +230,15 @@ def _bind(server: grpc.aio.Server, address: str, files: ServerFiles | None) -> s
 
 
 async def _add_services(server: grpc.aio.Server, control: Control, tokens: Tokens) -> health.HealthServicer:
-    add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), server)
-    add_ReportingServiceServicer_to_server(ReportingService(control), server)
-    add_SweepServiceServicer_to_server(SweepService(control), server)
-    add_FileServiceServicer_to_server(FileService(control), server)
-    add_AccessServiceServicer_to_server(AccessService(control, tokens), server)
+    services: Any = ByName(server)
+    add_JobServiceServicer_to_server(JobService(control, await asyncio.to_thread(mpi_name)), services)
+    add_ReportingServiceServicer_to_server(ReportingService(control), services)
+    add_SweepServiceServicer_to_server(SweepService(control), services)
+    add_FileServiceServicer_to_server(FileService(control), services)
+    add_AccessServiceServicer_to_server(AccessService(control, tokens), services)
     servicer = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, services)
+    reflection.enable_server_reflection((*_SERVICES, HEALTH, reflection.SERVICE_NAME), services)
     return servicer
 
 
@@ -257,6 +264,17 @@ def _check_shared(home: Home, kubernetes: Mapping[str, str]) -> None:
             f"its pods see only {kubernetes['path']}, where the claim {kubernetes['claim']} is mounted",
             f"serve with --home {kubernetes['path']}/allgrad",
         )
+
+
+def _slots_of(hosts: str | Sequence[Host]) -> dict[str, int]:
+    named = parse_hosts(hosts) if isinstance(hosts, str) else hosts
+    check_hosts(named)
+    for host in named:
+        if host.local:
+            raise CannotServe(
+                f"cannot count {host} among the hosts", "that is this machine", "its slots are those of --slots"
+            )
+    return {host.name: host.slots for host in named}
 
 
 def _check_reach(host: str, files: ServerFiles | None) -> None:

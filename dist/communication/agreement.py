@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from itertools import count, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,3 +133,22 @@ def by_rank(said: Iterable[str], numbers: Iterable[int] | None = None) -> str:
     for number, text in zip(count() if numbers is None else numbers, said, strict=False):
         ranks.setdefault(text, []).append(str(number))
     return "; ".join(f"rank{'s' if len(who) > 1 else ''} {', '.join(who)}: {text}" for text, who in ranks.items())
+
+
+def require_one_layout(world: Group, what: str, layout: list[str]) -> None:
+    """Raise RuntimeError on every rank, naming the first parameter that differs, unless all have this *layout*."""
+    assert world.comm is not None
+    try:
+        agree(world, f"{what} of {len(layout)} parameters: {', '.join(layout)}")
+    except DisagreementError as disagreement:
+        kind = what.partition("(")[0]
+        if not all(said.startswith(f"{kind}(") for said in disagreement.said):
+            raise
+        layouts = world.comm.allgather(layout)
+        for found in zip_longest(*layouts, fillvalue="no further parameter"):
+            if len(set(found)) > 1:
+                raise RuntimeError(
+                    f"{kind}: the model differs between ranks, first in this: {by_rank(found)}; "
+                    "build the same model on every rank before wrapping it"
+                ) from None
+        raise

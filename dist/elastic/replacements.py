@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _READY, _COME = 1, 2
 _SECONDS_BETWEEN_LOOKS = 0.01
+# Of the time between two steps' looks, what a look may take. MPI goes on with connecting only while it is called, and at the first
+# calls does nothing about it, so one call a step could let a replacement wait for ten steps.
+_SHARE_FOR_LOOKING = 0.05
 
 
 class Replacements:
@@ -31,6 +34,7 @@ class Replacements:
         self._wanted = 0
         self._has_started = False
         self._coming: MPI.Intercomm | None = None
+        self._looked = 0.0
 
     def want(self, lost: int) -> None:
         """Start as many processes as ranks were *lost*, and those again that were to join a world that is no more."""
@@ -80,6 +84,7 @@ class Replacements:
         self._coming = _comm(world).Spawn(sys.executable, [*program, *as_torch, *sys.argv], wanted)
         self._coming.Set_errhandler(mpi().ERRORS_RETURN)
         self._has_started = True
+        self._looked = time.monotonic()
         return True
 
     def _let_in(self, world: World) -> bool:
@@ -88,7 +93,7 @@ class Replacements:
         found = "not yet"
         if world.rank == 0 and (coming.Is_revoked() or coming.Get_failed().size):
             found = "gone"
-        elif world.rank == 0 and coming.Iprobe(tag=_READY):
+        elif world.rank == 0 and self._is_ready(coming):
             found = "ready"
         found = _comm(world).bcast(found)
         if found == "not yet":
@@ -105,6 +110,16 @@ class Replacements:
             joined = grown.size - world.size
             _say(f"{joined} {'rank has' if joined == 1 else 'ranks have'} joined; {grown.size} go on")
         return True
+
+    def _is_ready(self, coming: MPI.Intercomm) -> bool:
+        now = time.monotonic()
+        until = now + (now - self._looked) * _SHARE_FOR_LOOKING
+        found = coming.Iprobe(tag=_READY)
+        while not found and (now := time.monotonic()) < until:
+            time.sleep(0)  # it may need this core
+            found = coming.Iprobe(tag=_READY)
+        self._looked = now
+        return found
 
     def join(self) -> None:
         """Within a process that was started so: wait to be let in, and take over where the others are.

@@ -13,14 +13,17 @@ import numpy as np
 import allgrad
 from allgrad import nn
 
-from ..communication.agreement import agree
+from ..communication.agreement import agree, require_one_layout
+from ..communication.objects import broadcast_object
 from ..elastic.survival import votes
 from ..observation.spans import waiting
 from ..observation.stragglers import StepMeter, StepTime, Stragglers
 from ..training.sync_batch_norm import SyncBatchNorm
 from ..world import World, current
+from .batch_sampler import require_a_shard_for_each
 from .pieces import first_length
 from .rows import Array, Row, Rows
+from .sameness import require_sameness, use_one_thread
 from .shard_buffers import ShardBuffers
 from .shard_passes import Outcome, ShardPass
 from .shards import Span, cut, fold, owned, subtrees, sum_of
@@ -30,6 +33,22 @@ from .turns import take_turns
 _LEARNING = int.from_bytes(b"shards", "little")  # tells the streams of shards from other streams of one seed
 _EVALUATING = int.from_bytes(b"examine", "little")
 _number_of_model = count(1)
+
+
+def sharded_step(module: nn.Module, shards: int, seed: int | None, world: World) -> ShardedStep:
+    """Return the steps of *module* in *shards* shards, if *world* can compute them to the bit; *seed* None: rank 0's.
+
+    Raises ValueError for fewer shards than ranks, and RuntimeError on every rank where hosts, packages or models differ.
+    """
+    require_a_shard_for_each(world.size, shards, "DataParallel")
+    use_one_thread()
+    require_sameness(world)
+    name = type(module).__name__
+    layout = [f"{name} {p.dtype} {tuple(p.shape)}" for name, p in module.named_parameters() if p.requires_grad]
+    if world.comm is not None:
+        require_one_layout(world, f"DataParallel({name}, virtual_shards={shards}, seed={seed})", layout)
+    chosen = broadcast_object(allgrad.initial_seed()) if seed is None else seed
+    return ShardedStep(module, shards, chosen)
 
 
 class ShardedStep:
@@ -56,11 +75,18 @@ class ShardedStep:
     def _world(self) -> World:
         return current()  # which is another one after a rank has died
 
-    def learn(self, loss_of: Callable[..., Any], batch: Sequence[Any]) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the module; outside of a step a backward pass from what it returns raises, as it would be this rank's alone."""
+        output = self._module(*args, **kwargs)
+        if not self.running:
+            _refuse_backward(output)
+        return output
+
+    def learn(self, loss_fn: Callable[..., Any], batch: Sequence[Any]) -> Any:
         """Add the gradients of the batch's loss to every ``.grad``; return the loss, and metrics if there are any."""
         votes.begin()
         sizes = self._agree_on_sizes(batch, "backward")
-        passes = self._passes(loss_of, batch, sizes, _LEARNING)
+        passes = self._passes(self._loss_of(loss_fn), batch, sizes, _LEARNING)
         earlier = [parameter.grad for parameter in self._parameters]
         self.running = True
         try:
@@ -83,9 +109,9 @@ class ShardedStep:
         self.steps += 1
         return self._means([outcome for found, *_ in everyones for outcome in found])
 
-    def evaluate(self, loss_of: Callable[..., Any], batch: Sequence[Any]) -> Any:
+    def evaluate(self, loss_fn: Callable[..., Any], batch: Sequence[Any]) -> Any:
         """Return the batch's loss, and metrics if there are any; gradients and buffers stay as they are."""
-        passes = self._passes(loss_of, batch, self._agree_on_sizes(batch, "evaluate"), _EVALUATING)
+        passes = self._passes(self._loss_of(loss_fn), batch, self._agree_on_sizes(batch, "evaluate"), _EVALUATING)
         self.running = True
         try:
             if self._in_turn():
@@ -97,6 +123,13 @@ class ShardedStep:
             self.running = False
         everyones = self._gather([done.outcome for done in passes.values()])
         return self._means([outcome for found in everyones for outcome in found])
+
+    def _loss_of(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return *loss_fn*; one of allgrad's own losses is given the module's output for the first part of a shard."""
+        named = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
+        if not getattr(named, "__module__", "").startswith(("allgrad.nn.", "allgrad.operations.")):
+            return loss_fn
+        return lambda first, *others: loss_fn(self._module(first), *others)
 
     @property
     def _span(self) -> Span:
@@ -223,3 +256,23 @@ class ShardedStep:
 
 def _counts(passes: Mapping[int, ShardPass]) -> list[Array]:
     return next(iter(passes.values())).copies.counts() if passes else []
+
+
+def _refuse_backward(output: Any) -> None:
+    """Let a backward pass from *output* raise: it would give this rank's gradients alone."""
+    if isinstance(output, allgrad.Tensor):
+        if output.requires_grad:
+            output.register_hook(_say_what_to_call)
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            _refuse_backward(value)
+    elif isinstance(output, list | tuple):
+        for value in output:
+            _refuse_backward(value)
+
+
+def _say_what_to_call(gradient: object) -> None:
+    raise RuntimeError(
+        "loss.backward() on the output of DataParallel(virtual_shards=...) would give this rank's gradients alone: call "
+        "loss = parallel.backward(loss_fn, *batch), where loss_fn(*batch) computes the loss"
+    )

@@ -9,9 +9,8 @@ import allgrad
 from allgrad import Tensor
 from allgrad.optim import Optimizer
 
-from ..communication.agreement import agree
+from ..communication.agreement import agree, require_one_layout
 from ..communication.objects import gather_object, gather_objects
-from ..training.reducer import require_one_layout
 from ..world import Group, current
 from .clip import clip, total_norm
 from .gradients import ScatteredGradient

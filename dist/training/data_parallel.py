@@ -14,15 +14,12 @@ from allgrad import nn
 
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
-from ..communication.objects import broadcast_object
 from ..compression.compressor import Compressor, compressor_for
 from ..compression.method import Compression
 from ..elastic.survival import can_survive, votes
 from ..observation.spans import recording, span
 from ..observation.stragglers import StepTime
-from ..reproducible.batch_sampler import require_a_shard_for_each
-from ..reproducible.sameness import require_sameness, use_one_thread
-from ..reproducible.sharded import ShardedStep
+from ..reproducible.sharded import ShardedStep, sharded_step
 from ..sharding.gradients import ScatteringReducer
 from ..sharding.parameters import DividedParameters, row_maker
 from ..world import World, current
@@ -31,7 +28,7 @@ from .buckets import MIB
 from .comm_hook import Hook, HookedReduction
 from .join import Joining, follow, require_that_nothing_else_communicates
 from .kept_buffers import KeptBuffers
-from .reducer import Reducer, require_one_layout, rows_of_means
+from .reducer import Reducer, rows_of_means
 
 if TYPE_CHECKING:
     from allgrad import Tensor
@@ -153,7 +150,7 @@ class DataParallel(nn.Module):
             )
         make_row = None
         if virtual_shards is not None:
-            self._shard(virtual_shards, seed, parameters)
+            self._sharded = sharded_step(module, virtual_shards, seed, self._world)
         else:
             make: Callable[..., Reducer] = ScatteringReducer if scatters else self._plain_reducer
             if shard_parameters and self._world.comm is not None:
@@ -212,24 +209,10 @@ class DataParallel(nn.Module):
                     "checkpoint (allgrad run --restarts)"
                 )
 
-    def _shard(self, shards: int, seed: int | None, parameters: Sequence[tuple[str, Tensor]]) -> None:
-        require_a_shard_for_each(self._world.size, shards, "DataParallel")
-        use_one_thread()
-        require_sameness(self._world)
-        name = type(self.module).__name__
-        layout = [f"{name} {p.dtype} {tuple(p.shape)}" for name, p in parameters]
-        if self._world.comm is not None:
-            require_one_layout(self._world, f"DataParallel({name}, virtual_shards={shards}, seed={seed})", layout)
-        chosen = broadcast_object(allgrad.initial_seed()) if seed is None else seed
-        self._sharded = ShardedStep(self.module, shards, chosen)
-
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module."""
         if self._sharded is not None:
-            output = self.module(*args, **kwargs)
-            if not self._sharded.running:
-                _refuse_backward(output)
-            return output
+            return self._sharded.forward(*args, **kwargs)
         if self._world is not current():
             with votes.preparing():
                 self._reduce_in(current())
@@ -280,7 +263,7 @@ class DataParallel(nn.Module):
         >>> parallel.module.bias.grad
         tensor([1.])
         """
-        return self._steps_of_shards("backward").learn(self._loss_of(loss_fn), batch)
+        return self._steps_of_shards("backward").learn(loss_fn, batch)
 
     def evaluate(self, loss_fn: Callable[..., Any], *batch: Any) -> Any:
         """Return what `backward` would, in the reproducible mode, and leave gradients and buffers as they are.
@@ -291,7 +274,7 @@ class DataParallel(nn.Module):
         >>> parallel.evaluate(lambda x: (parallel(x).mean(), {"samples": len(x)}), torch.ones(8, 2))[1]
         {'samples': 2.0}
         """
-        return self._steps_of_shards("evaluate").evaluate(self._loss_of(loss_fn), batch)
+        return self._steps_of_shards("evaluate").evaluate(loss_fn, batch)
 
     @property
     def steps(self) -> int:
@@ -388,12 +371,6 @@ class DataParallel(nn.Module):
                 "or call loss.backward() on the loss of this rank's samples"
             )
         return self._sharded
-
-    def _loss_of(self, loss_fn: Callable[..., Any]) -> Callable[..., Any]:
-        named = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
-        if not getattr(named, "__module__", "").startswith(("allgrad.nn.", "allgrad.operations.")):
-            return loss_fn
-        return lambda first, *others: loss_fn(self.module(first), *others)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -515,26 +492,6 @@ class DataParallel(nn.Module):
         assert self._world.comm is not None
         for _, tensor in tensors:
             send_from(self._world.comm, tensor.detach().numpy(), source)
-
-
-def _refuse_backward(output: Any) -> None:
-    """Let a backward pass from *output* raise: it would give this rank's gradients alone."""
-    if isinstance(output, allgrad.Tensor):
-        if output.requires_grad:
-            output.register_hook(_say_what_to_call)
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            _refuse_backward(value)
-    elif isinstance(output, list | tuple):
-        for value in output:
-            _refuse_backward(value)
-
-
-def _say_what_to_call(gradient: object) -> None:
-    raise RuntimeError(
-        "loss.backward() on the output of DataParallel(virtual_shards=...) would give this rank's gradients alone: call "
-        "loss = parallel.backward(loss_fn, *batch), where loss_fn(*batch) computes the loss"
-    )
 
 
 DistributedDataParallel = DataParallel

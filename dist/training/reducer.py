@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import numpy as np
 import allgrad
 from allgrad.autograd.graph import Handle, add_between_operations, queue_callback, set_gradient_destination
 
-from ..communication.agreement import Announcement, DisagreementError, agree, by_rank
+from ..communication.agreement import Announcement, require_one_layout
 from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
-from ..world import Group, World
+from ..world import World
 from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
 from .finite import Finiteness
@@ -297,22 +296,3 @@ class Reducer:
                 parameter = self._parameters[i]
                 if used and (parameter.grad is None or parameter.grad.numpy() is not mean):
                     parameter.grad = allgrad.from_numpy(mean)
-
-
-def require_one_layout(world: Group, what: str, layout: list[str]) -> None:
-    """Raise RuntimeError on every rank, naming the first parameter that differs, unless all have this *layout*."""
-    assert world.comm is not None
-    try:
-        agree(world, f"{what} of {len(layout)} parameters: {', '.join(layout)}")
-    except DisagreementError as disagreement:
-        kind = what.partition("(")[0]
-        if not all(said.startswith(f"{kind}(") for said in disagreement.said):
-            raise
-        layouts = world.comm.allgather(layout)
-        for found in zip_longest(*layouts, fillvalue="no further parameter"):
-            if len(set(found)) > 1:
-                raise RuntimeError(
-                    f"{kind}: the model differs between ranks, first in this: {by_rank(found)}; "
-                    "build the same model on every rank before wrapping it"
-                ) from None
-        raise

@@ -25,8 +25,10 @@ class Scope(StrEnum):
 
     def includes(self, other: Scope) -> bool:
         """Return whether all that *other* allows is allowed."""
-        order = list(Scope)
-        return order.index(self) >= order.index(other)
+        return _ORDER[self] >= _ORDER[other]
+
+
+_ORDER = {scope: place for place, scope in enumerate(Scope)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,15 @@ def run(
     if place.world or (place.alone and not restarts):
         _become_a_rank(argv, as_torch, place.world)
     check(place)
+    from ..foreground import EndedBySignal
+
     try:
         return _attempts(_Run(argv, as_torch, elastic, export), place, restarts, min_ranks)
     except KeyboardInterrupt:
         click.echo("allgrad: interrupted; all ranks have ended", err=True)
+    except EndedBySignal as error:
+        click.echo(f"allgrad: ended by {error.number.name}; all ranks have ended", err=True)
+        raise
     return INTERRUPTED
 
 

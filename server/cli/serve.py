@@ -75,6 +75,11 @@ from .lifetimes import Span
 )
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @click.option(
+    "--hosts",
+    metavar="LIST",
+    help="Hosts that jobs may name, and their slots, as in a:8,b:8.  [default: any, and what runs there is not counted]",
+)
+@click.option(
     "--host-patience",
     type=Span(),
     metavar="TIME",
@@ -104,6 +109,7 @@ def serve(
     stall_after: float | None,
     tensorboard: bool,
     bind: bool,
+    hosts: str | None,
     host_patience: float | None,
     kubernetes: str | None,
     kubernetes_image: str,
@@ -143,6 +149,7 @@ def serve(
         stall_after=LEAST if stall_after is None else stall_after,
         tensorboard=tensorboard,
         bind=bind,
+        hosts=hosts or "",
         host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
         kubernetes=_cluster(kubernetes, kubernetes_image, kubernetes_namespace) if kubernetes else None,
         tls_cert=tls_cert,

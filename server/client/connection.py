@@ -36,12 +36,16 @@ class Connection:
         self.address = route.address
         self._channel = tls.channel(route.address, route.files, CHANNEL_OPTIONS)
         self._metadata = metadata(route)
+        self._calls: dict[type, Any] = {}
+        """What makes a call, by the type of its request: made once, since that takes a part of what a call takes."""
 
     def ask(self, question: Question[Any, Answer]) -> Answer:
         """Return the answer to *question*."""
-        call = self._channel.unary_unary(
-            question.path, type(question.request).SerializeToString, question.response.FromString
-        )
+        kind = type(question.request)
+        call = self._calls.get(kind)
+        if call is None:
+            call = self._channel.unary_unary(question.path, kind.SerializeToString, question.response.FromString)
+            self._calls[kind] = call
         return question.value(call(question.request, timeout=DEADLINE, metadata=self._metadata))
 
     def stream(self, question: Stream[Any, Item]) -> Iterator[Item]:

@@ -61,7 +61,7 @@ def job_spec(
         ranks=(sum(host.slots for host in hosts) or 1) if ranks is None else ranks,
         name=name,
         env=dict(env or {}),
-        workdir=str(workdir or "") if archive else str(Path(workdir or ".").absolute()),
+        workdir=str(workdir or "") if archive else _from_here(workdir),
         as_torch=as_torch,
         priority=options.get("priority", 0),
         after=tuple(after),
@@ -77,6 +77,10 @@ def job_spec(
         launcher=LauncherKind(options.get("launcher", LauncherKind.MPIRUN)),
         launcher_options=dict(options.get("launcher_options", {})),
     )
+
+
+def _from_here(folder: str | os.PathLike[str] | None) -> str:
+    return str(Path(folder).absolute()) if folder else os.getcwd()
 
 
 def sweep_spec(

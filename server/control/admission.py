@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from itertools import islice
 
 from ..access.rules import Quota
 from ..errors import InvalidRequest, QuotaExceeded
 from ..files.uploads import Uploads
-from ..jobs.cores import slots_here
 from ..jobs.job import Job, JobState
+from ..jobs.slots import size
 from ..jobs.spec import After, Dependency, JobSpec
 from ..service.requests import check_files, check_request_id, check_spec, files_of
 from .attempts import Settings
@@ -19,7 +20,9 @@ from .tracked import Tracked
 _FRESH = 1.0
 """Seconds for which a program that was found counts as there: for a burst of jobs it is looked for once."""
 _REMEMBERED = 1000
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
+_ID_LENGTH = 8
+_FETCHED = 256
 
 
 class Admission:
@@ -56,7 +59,7 @@ class Admission:
         check_request_id(request_id)
         try:
             for spec in specs:
-                check_spec(spec, self._settings.slots, self._settings.threads)
+                check_spec(spec, self._settings.room, self._settings.threads)
                 await self._check_files(spec)
                 for need in spec.after:
                     await self._check_possible(need)
@@ -94,7 +97,7 @@ class Admission:
         quota = self._quotas.get(jobs[0].owner)
         if quota is None:
             return 0
-        most = max(slots_here(job.spec, self._settings.threads) for job in jobs)
+        most = max(size(self._settings.demand(job.spec)) for job in jobs)
         if 0 < quota.slots < most:
             raise QuotaExceeded(
                 f"the job takes {most} slots",
@@ -104,6 +107,19 @@ class Admission:
         return quota.queued
 
 
-def new_id() -> str:
-    """Return an id for a job or a sweep, which nobody can guess."""
-    return "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(8))
+class Identities:
+    """Ids for jobs and sweeps, which nobody can guess."""
+
+    def __init__(self) -> None:
+        self._unused = iter(b"")
+
+    def new(self) -> str:
+        """Return one that was never used.
+
+        Randomness is fetched for many at a time: each fetch lets another thread run, and then waits for it.
+        """
+        random = bytes(islice(self._unused, _ID_LENGTH))
+        if len(random) < _ID_LENGTH:
+            self._unused = iter(secrets.token_bytes(_ID_LENGTH * _FETCHED))
+            return self.new()
+        return random.translate(_LETTERS).decode()

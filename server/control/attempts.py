@@ -17,6 +17,8 @@ from ..jobs import lifecycle
 from ..jobs.hosts import deal
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
+from ..jobs.slots import HERE, Demand, demand
+from ..jobs.spec import JobSpec
 from ..jobs.stalls import LEAST
 from ..store import Store
 from ..supervisor import batch, elsewhere, journal, processes
@@ -69,10 +71,21 @@ class Settings:
     """Whether what jobs report is written as event files into their output folders, too."""
     host_patience: float = DEFAULT_HOST_PATIENCE
     """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+    hosts: Mapping[str, int] = field(default_factory=dict)
+    """Hosts that jobs may name, and the slots of each; empty: any, and what runs there is not counted."""
     kubernetes: Mapping[str, str] = field(default_factory=dict)
     """The volume `claim` that pods mount at `path`, their `image` and `namespace`; empty: there is no cluster."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
+
+    @property
+    def room(self) -> dict[str, int]:
+        """The slots of the server's machine, and of each host."""
+        return {HERE: self.slots, **self.hosts}
+
+    def demand(self, spec: JobSpec) -> Demand:
+        """Return what a job takes of them."""
+        return demand(spec, self.threads, counts_hosts=bool(self.hosts))
 
 
 class Apply(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from ..jobs.sweeps import job_specs
 from ..store import JobFilter, Store
 from ..supervisor.attempt import RunDir
 from ..supervisor.journal import Line
-from .admission import Admission, new_id
+from .admission import Admission, Identities
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
 from .retention import Retention, forget_job, forget_uploads
@@ -59,6 +59,7 @@ class Control:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
         self.uploads = Uploads(home)
         self._work = Work()
+        self._identities = Identities()
         self._attempts = Attempts(home, store, settings, self._apply, self.report)
         self.quotas = {quota.user: quota for quota in store.reader.quotas()}
         """By user; no entry: no limit."""
@@ -118,7 +119,7 @@ class Control:
     async def submit_sweep(self, spec: SweepSpec, request_id: str) -> Sweep:
         """Accept a sweep and all of its jobs at once. Raises InvalidRequest, RequestIdTaken."""
         check_sweep(spec)
-        identity = new_id()
+        identity = self._identities.new()
         specs = job_specs(identity, spec)
         await self._admission.check(specs, request_id)
         jobs = tuple(self._new_job(each, sweep=identity) for each in specs)
@@ -287,8 +288,8 @@ class Control:
         """Whether the disk has done all that it was asked to."""
         return self._store.broken is None
 
-    def free_slots(self) -> int:
-        """Return how many slots no attempt holds."""
+    def free_slots(self) -> Mapping[str, int]:
+        """Return how many slots of the server's machine, and of each of its hosts, no attempt holds."""
         return self._dispatcher.plan.free
 
     def count(self, *, running: bool) -> int:
@@ -310,7 +311,7 @@ class Control:
         return {digest for spec in specs for digest in (spec.archive, spec.resume_from) if digest}
 
     def _new_job(self, spec: JobSpec, sweep: str = "") -> Job:
-        now, identity = self._dispatcher.now(), new_id()
+        now, identity = self._dispatcher.now(), self._identities.new()
         return Job(
             identity,
             spec,

@@ -15,6 +15,7 @@ from ..jobs import cores, lifecycle
 from ..jobs.causes import Cause, InBatchQueue, OnHold
 from ..jobs.job import Job, JobState
 from ..jobs.scheduler import Plan, Running, Situation, Waiting
+from ..jobs.slots import HERE
 from ..jobs.spec import SweepSpec
 from .attempts import Apply, Settings
 from .tracked import Tracked
@@ -58,7 +59,7 @@ class Dispatcher:
         self._parallel: dict[str, int] = {}
         self._views: dict[str, tuple[Job, Waiting]] = {}
         self._woken = asyncio.Event()
-        self._plan = Plan(Situation(0.0, settings.slots, (), ()))
+        self._plan = Plan(Situation(0.0, settings.room, (), ()))
         self._stale = True
         self._grown = False
         """Whether jobs have come since the plan was made that leave its decision as it is."""
@@ -130,10 +131,6 @@ class Dispatcher:
             self._plan_serves_until = begun + (_REUSE * took if len(self._tracked) > _LONG else 0.0)
         return self._plan
 
-    def slots_of(self, job: Job) -> int:
-        """Return how many slots a job takes."""
-        return cores.slots_here(job.spec, self._settings.threads)
-
     def causes(self, job: Job) -> list[Cause]:
         """Return what keeps *job* from running, if it waits."""
         if job.state is JobState.PAUSED:
@@ -204,7 +201,8 @@ class Dispatcher:
     def _cores_for(self, job: Job) -> tuple[int, ...]:
         held = [tracked.job.cores for tracked in self._tracked.values() if tracked.job.state.holds_slots]
         mine = self._settings.cores
-        return cores.assign(mine, held, self.slots_of(job) * self._settings.threads) if mine else ()
+        slots = dict(self._settings.demand(job.spec)).get(HERE, 0)
+        return cores.assign(mine, held, slots * self._settings.threads) if mine else ()
 
     def _situation(self) -> Situation:
         waiting: list[Waiting] = []
@@ -217,7 +215,7 @@ class Dispatcher:
                 running.append(self._running(tracked.job, now))
         parallel = {sweep: limit for sweep, limit in self._parallel.items() if limit}
         states = {job_id: state for job_id in self._needed if (state := self._state(job_id)) is not None}
-        return Situation(now, self._settings.slots, waiting, running, states, parallel, self._quotas)
+        return Situation(now, self._settings.room, waiting, running, states, parallel, self._quotas)
 
     def _states(self, job: Job) -> Mapping[str, JobState]:
         """Return the states of the jobs that *job* depends on."""
@@ -236,7 +234,7 @@ class Dispatcher:
         view = Waiting(
             id=job.id,
             number=tracked.number,
-            slots=self.slots_of(job),
+            slots=self._settings.demand(job.spec),
             queued=job.queued,
             priority=job.priority,
             limit=self._limit(job),
@@ -253,7 +251,7 @@ class Dispatcher:
         started = now if job.state is JobState.STARTING or job.started is None else job.started
         return Running(
             id=job.id,
-            slots=self.slots_of(job),
+            slots=self._settings.demand(job.spec),
             priority=job.priority,
             ends_by=started + self._limit(job),
             started=started,

@@ -53,6 +53,8 @@ def _head(overview: Overview) -> Text:
     text.append("allgrad", style="bold")
     if info := overview.info:
         text.append(f"  {info.slots - info.free_slots} of {info.slots} slots in use")
+        for host in info.hosts:
+            text.append(f", {host.slots - host.free_slots} of {host.slots} on {host.name}")
         text.append(f"  {info.running_jobs} running, {info.queued_jobs} queued")
     text.append("  Ctrl-C leaves", style="dim")
     if overview.trouble:

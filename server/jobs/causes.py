@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..access.rules import Quota
 from .job import JobState
+from .slots import HERE
 from .spec import After, Dependency, LauncherKind
 
 
@@ -20,14 +21,16 @@ class AboutToStart:
 
 @dataclass(frozen=True, slots=True)
 class NeedsSlots:
-    """Too few slots are free."""
+    """Too few slots are free on *host*; by default the server's machine."""
 
     needed: int
     free: int
     total: int
+    host: str = HERE
 
     def __str__(self) -> str:
-        return f"waits for {_count(self.needed, 'slot')}: {self.free} of {self.total} free"
+        where = f" of {self.host}" if self.host else ""
+        return f"waits for {_count(self.needed, 'slot')}{where}: {self.free} of {self.total} free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,18 @@ class InBatchQueue:
 
 @dataclass(frozen=True, slots=True)
 class NeedsServer:
-    """The server, restarted since with fewer slots, has too few."""
+    """The server, restarted since with fewer slots, has too few, on its own machine or on *host*."""
 
     needed: int
     total: int
+    host: str = HERE
 
     def __str__(self) -> str:
+        if self.host:
+            return (
+                f"needs {_count(self.needed, 'slot')} of {self.host}, of which the server now counts {self.total}: cancel it, "
+                f"or restart the server with --hosts {self.host}:{self.needed} among them"
+            )
         return (
             f"needs {_count(self.needed, 'slot')}, but the server now has {self.total}: cancel it, "
             f"or restart the server with --slots {self.needed}"

@@ -158,6 +158,15 @@ class LogChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class HostSlots:
+    """A host that jobs may name, and how many of its slots no attempt holds."""
+
+    name: str
+    slots: int
+    free_slots: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerInfo:
     """What a server says of itself; *started* in seconds since the epoch."""
 
@@ -172,6 +181,8 @@ class ServerInfo:
     """0: ranks are not bound to cores."""
     queued_jobs: int = 0
     running_jobs: int = 0
+    hosts: tuple[HostSlots, ...] = ()
+    """Empty: jobs may name any, and the server does not count what runs there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
 """Who may start, who must make room, and why the others wait: pure functions of one situation.
 
 Jobs stand in line by priority, and every AGEING seconds of waiting count as much as one step of priority. A job starts
-with all of its slots at once. The first that does not fit is the head: it has its slots reserved for the time at which
-enough of the running ones must have ended, and only what leaves that time untouched may overtake it.
+with all of its slots at once, on all of its hosts. The first that does not fit is the head of the line on its hosts: it has
+its slots reserved for the time at which enough of the running ones must have ended, and of those that want slots there
+only what leaves that time untouched may overtake it. Jobs that share no host never wait for each other.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -18,7 +18,9 @@ from operator import attrgetter
 from ..access.rules import Quota
 from .causes import AboutToStart, Backoff, Cause, Crowded, NeedsJob, NeedsServer, NeedsSlots, NeedsTurn, OverQuota
 from .job import JobState
+from .slots import Demand, fits, give, size
 from .spec import After, Dependency
+from .usage import Usage
 
 AGEING = 600.0
 """Seconds of waiting that weigh as much as one step of priority."""
@@ -32,7 +34,7 @@ class Waiting:
 
     id: str
     number: int
-    slots: int
+    slots: Demand
     queued: float
     priority: int = 0
     limit: float = math.inf
@@ -55,7 +57,7 @@ class Running:
     """A job that holds slots."""
 
     id: str
-    slots: int
+    slots: Demand
     priority: int = 0
     ends_by: float = math.inf
     """When it has surely ended."""
@@ -72,7 +74,8 @@ class Situation:
     """All that a decision depends on."""
 
     now: float
-    slots: int
+    slots: Mapping[str, int]
+    """How many each host has."""
     waiting: Sequence[Waiting]
     running: Sequence[Running]
     states: Mapping[str, JobState] = field(default_factory=dict)
@@ -98,10 +101,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The time at which the head starts at the latest, and the slots that are still free then."""
+    """The time at which a head of the line starts at the latest, and what is still free on its hosts then."""
 
+    head: Waiting
     at: float
-    spare: int
+    spare: dict[str, int]
 
 
 class Plan:
@@ -109,14 +113,16 @@ class Plan:
 
     def __init__(self, situation: Situation) -> None:
         self._now = situation
-        self._free = situation.slots - sum(job.slots for job in situation.running)
+        self._free = dict(situation.slots)
+        for job in situation.running:
+            give(self._free, job.slots, -1)
 
     def __repr__(self) -> str:
-        return f"Plan({len(self._now.waiting)} waiting, {self._free} of {self._now.slots} slots free)"
+        return f"Plan({len(self._now.waiting)} waiting, {self._free} of {dict(self._now.slots)} slots free)"
 
     @property
-    def free(self) -> int:
-        """How many slots nobody holds."""
+    def free(self) -> Mapping[str, int]:
+        """How many slots of each host nobody holds."""
         return self._free
 
     @cached_property
@@ -144,28 +150,24 @@ class Plan:
                     found.doomed.append((job.id, spoiler))
             elif job.not_before > now:
                 found.look_again = min(found.look_again, job.not_before)
-            elif job.slots <= slots:
+            elif fits(job.slots, slots):
                 found.line.append(job)
-        found.line.sort(key=lambda job: (job.slots > 0, _RANK(job)))  # who takes nothing waits for nobody
+        found.line.sort(key=lambda job: (bool(job.slots), _RANK(job)))  # who takes nothing waits for nobody
         return found
 
-    @cached_property
-    def head(self) -> Waiting | None:
-        """The first job in line that does not fit."""
+    @property
+    def heads(self) -> Sequence[Reservation]:
+        """The first jobs in line that do not fit, no two of them on one host, and when each starts at the latest."""
         return self._outcome[1]
-
-    @cached_property
-    def reservation(self) -> Reservation:
-        """When the head starts at the latest."""
-        return self._outcome[2]
 
     def causes(self, job: Waiting, states: Mapping[str, JobState] | None = None) -> list[Cause]:
         """Return what keeps a waiting job from starting: each cause would suffice.
 
         *states*: of the jobs that it depends on, if it has come after the situation that this is the plan of.
         """
-        if job.slots > self._now.slots:
-            return [NeedsServer(job.slots, self._now.slots)]
+        total = self._now.slots
+        if not fits(job.slots, total):
+            return [NeedsServer(slots, total.get(host, 0), host) for host, slots in _lacking(job, total)]
         known = self._now.states if states is None else states
         found: list[Cause] = [
             NeedsJob(need, known.get(need.job_id, JobState.UNKNOWN))
@@ -188,23 +190,38 @@ class Plan:
         """
         if coming.after and not _all_met(coming.after, states):
             return not _spoiler(coming.after, states)
-        return coming.slots > 0 >= self._free and coming.priority <= self._lowest_preemptible
+        stuck = all(self._free.get(host, 0) <= 0 for host, _ in coming.slots)
+        return bool(coming.slots) and stuck and coming.priority <= self._lowest_preemptible
 
     def latest_start(self, job_id: str) -> float | None:
-        """Return when a job starts at the latest: known only of the head of the line."""
-        head = self.head
-        return self.reservation.at if head and head.id == job_id and self.reservation.at < math.inf else None
+        """Return when a job starts at the latest: known only of heads of the line."""
+        return next((each.at for each in self.heads if each.head.id == job_id and each.at < math.inf), None)
 
     def _place_causes(self, job: Waiting) -> Iterator[Cause]:
-        head = self.head
-        if job.id in self._starting_ids or (head is None and job.slots <= self._free):
+        lacking = _lacking(job, self._free)
+        waits_for = self._shared(job)
+        if job.id in self._starting_ids or not (waits_for or lacking):
             yield AboutToStart()
             return
-        first = head is None or job.rank <= head.rank
-        if job.slots > self._free or first:
-            yield NeedsSlots(job.slots, self._free, self._now.slots)
-        if head is not None and not first:
-            yield NeedsTurn(head.id, bisect_left(self.line, job.rank, key=_RANK))
+        turns = [(head, host) for head, host in waits_for if head.rank < job.rank]
+        for host, slots in lacking if lacking or turns else job.slots:
+            yield NeedsSlots(slots, self._free.get(host, 0), self._now.slots[host], host)
+        for head, host in turns:
+            yield NeedsTurn(head.id, bisect_left(self._lines[host], job.rank, key=_RANK))
+
+    def _shared(self, job: Waiting) -> list[tuple[Waiting, str]]:
+        """Return the heads of the line that want slots of a host of *job*'s, each with the first such host."""
+        shared = ([host for host, _ in job.slots if host in each.spare] for each in self.heads)
+        return [(each.head, hosts[0]) for each, hosts in zip(self.heads, shared, strict=True) if hosts]
+
+    @cached_property
+    def _lines(self) -> Mapping[str, list[Waiting]]:
+        """The line of each host."""
+        lines: dict[str, list[Waiting]] = {}
+        for job in self.line:
+            for host, _ in job.slots:
+                lines.setdefault(host, []).append(job)
+        return lines
 
     @cached_property
     def _lowest_preemptible(self) -> float:
@@ -234,108 +251,105 @@ class Plan:
         return busy
 
     @cached_property
-    def _usage_soon(self) -> _Usage:
+    def _usage_soon(self) -> Usage:
         """What users have once those that may start have started."""
-        return _Usage(self._now.quotas, [*self._now.running, *self._starting])
+        return Usage(self._now.quotas, [*self._now.running, *self._starting])
 
     @cached_property
     def _starting(self) -> Sequence[Waiting]:
         return self._outcome[0]
 
     @cached_property
-    def _outcome(self) -> tuple[list[Waiting], Waiting | None, Reservation]:
-        """Return who starts, who is the head, and its reservation."""
-        free, busy = self._free, dict(self._busy)
-        usage = _Usage(self._now.quotas, self._now.running)
+    def _outcome(self) -> tuple[list[Waiting], list[Reservation]]:
+        """Return who starts, and the heads of the line."""
+        free, busy = dict(self._free), dict(self._busy)
+        usage = Usage(self._now.quotas, self._now.running)
         chosen: list[Waiting] = []
-        head: Waiting | None = None
-        reserved = Reservation(math.inf, 0)
+        heads: list[Reservation] = []
+        reserved: dict[str, Reservation] = {}
+        full = False
         for job in self.line:
-            if head is not None and free <= 0:
+            if full:
                 break
             limit = self._now.parallel.get(job.group)
             if (limit and busy.get(job.group, 0) >= limit) or usage.forbids(job):
                 continue
-            if head is None and job.slots > max(0, free):
-                head = job
-                reserved = self._reserve(job, free, chosen)
-                continue
-            if head is not None:
-                if job.slots > free or not self._harmless(job, reserved):
+            before = [reserved[host] for host, _ in job.slots if host in reserved] if heads else []
+            if fits(job.slots, free):
+                if before and not self._overtakes(job, before):
                     continue
-                if self._now.now + job.limit > reserved.at:
-                    reserved = Reservation(reserved.at, reserved.spare - job.slots)
-            chosen.append(job)
-            free -= job.slots
-            usage.add(job)
-            if job.group:
-                busy[job.group] = busy.get(job.group, 0) + 1
-        return chosen, head, reserved
+                chosen.append(job)
+                give(free, job.slots, -1)
+                usage.add(job)
+                if job.group:
+                    busy[job.group] = busy.get(job.group, 0) + 1
+            elif before:
+                continue
+            else:
+                heads.append(self._reserve(job, free, chosen))
+                reserved |= dict.fromkeys(heads[-1].spare, heads[-1])
+            full = bool(heads) and all(room <= 0 and host in reserved for host, room in free.items())
+        return chosen, heads
 
-    def _harmless(self, job: Waiting, reserved: Reservation) -> bool:
-        """Return whether the head starts no later than reserved if *job* overtakes it."""
-        if reserved.at == math.inf:
-            return False
-        return self._now.now + job.limit <= reserved.at or job.slots <= reserved.spare
+    def _overtakes(self, job: Waiting, heads: Sequence[Reservation]) -> bool:
+        """Return whether *heads* start no later than reserved if *job* starts now; if so, take it off what they have to spare."""
+        late = [each for each in heads if each.at == math.inf or self._now.now + job.limit > each.at]
+        for each in late:
+            if each.at == math.inf or any(slots > each.spare[host] for host, slots in job.slots if host in each.spare):
+                return False
+        for each in late:
+            give(each.spare, job.slots, -1)
+        return True
 
-    def _reserve(self, head: Waiting, free: int, chosen: Sequence[Waiting]) -> Reservation:
+    def _reserve(self, head: Waiting, free: Mapping[str, int], chosen: Sequence[Waiting]) -> Reservation:
         """Return when *head* starts at the latest, if all jobs before it use the whole time that they may."""
+        room = {host: free[host] for host, _ in head.slots}
         ends = [(job.ends_by, job.slots) for job in self._now.running]
         ends += [(self._now.now + job.limit, job.slots) for job in chosen]
         for at, slots in sorted(ends):
-            free += slots
-            if free >= head.slots:
-                return Reservation(at, free - head.slots)
-        return Reservation(math.inf, 0)
+            give(room, slots)
+            if fits(head.slots, room):
+                give(room, head.slots, -1)
+                return Reservation(head, at, room)
+        return Reservation(head, math.inf, dict.fromkeys(room, 0))
 
     def _preempted(self) -> Iterator[tuple[str, str]]:
-        """Yield as few jobs of lower priority as make room for the head, the lowest and youngest first."""
-        head = self.head
-        if head is None:
-            return
-        coming = self._free - sum(job.slots for job in self._starting)
-        coming += sum(job.slots for job in self._now.running if job.leaving)
+        told: list[Running] = []
+        for each in self.heads:
+            leaving = self._leaving_for(each.head, told)
+            told += leaving
+            yield from ((job.id, each.head.id) for job in leaving)
+
+    def _leaving_for(self, head: Waiting, told: Sequence[Running]) -> list[Running]:
+        """Return as few jobs of lower priority as make room for *head*, the lowest and youngest first; [] if none can."""
+        coming = {host: self._free[host] for host, _ in head.slots}
+        for starting in self._starting:
+            give(coming, starting.slots, -1)
+        for job in self._now.running:
+            if job.leaving or job in told:
+                give(coming, job.slots)
         possible = [
-            job for job in self._now.running if job.preemptible and not job.leaving and job.priority < head.priority
+            job
+            for job in self._now.running
+            if job.preemptible and not job.leaving and job.priority < head.priority and job not in told
         ]
         chosen: list[Running] = []
         for job in sorted(possible, key=lambda job: (job.priority, -job.started)):
-            if coming >= head.slots:
+            lacking = _lacking(head, coming)
+            if not lacking:
                 break
-            chosen.append(job)
-            coming += job.slots
-        if coming < head.slots:
-            return
-        for job in sorted(chosen, key=lambda job: job.slots):  # whom it turned out not to take
-            if coming - job.slots >= head.slots:
+            if any(host == wanted for host, _ in job.slots for wanted, _ in lacking):
+                chosen.append(job)
+                give(coming, job.slots)
+        if not fits(head.slots, coming):
+            return []
+        for job in sorted(chosen, key=lambda job: size(job.slots)):  # whom it turned out not to take
+            give(coming, job.slots, -1)
+            if fits(head.slots, coming):
                 chosen.remove(job)
-                coming -= job.slots
-        yield from ((job.id, head.id) for job in chosen)
-
-
-class _Usage:
-    """How many jobs and slots the users with a quota have."""
-
-    def __init__(self, quotas: Mapping[str, Quota], jobs: Iterable[Waiting | Running]) -> None:
-        self._quotas = quotas
-        self._jobs: Counter[str] = Counter()
-        self._slots: Counter[str] = Counter()
-        for job in jobs if quotas else ():
-            self.add(job)
-
-    def add(self, job: Waiting | Running) -> None:
-        """Count a job."""
-        if job.user in self._quotas:
-            self._jobs[job.user] += 1
-            self._slots[job.user] += job.slots
-
-    def forbids(self, job: Waiting) -> bool:
-        """Return whether its user may not have *job* besides."""
-        quota = self._quotas.get(job.user)
-        if quota is None:
-            return False
-        crowded = 0 < quota.running <= self._jobs[job.user]
-        return crowded or 0 < quota.slots < self._slots[job.user] + job.slots
+            else:
+                give(coming, job.slots)
+        return chosen
 
 
 @dataclass(slots=True)
@@ -346,6 +360,11 @@ class _Sorted:
     doomed: list[tuple[str, str]] = field(default_factory=list)
     look_again: float = math.inf
     """When the first of those that pause after a failure comes to the line."""
+
+
+def _lacking(job: Waiting, room: Mapping[str, int]) -> Demand:
+    """Return what *job* wants of the hosts that have no *room* for that."""
+    return tuple((host, slots) for host, slots in job.slots if slots > room.get(host, 0))
 
 
 def _all_met(after: Sequence[Dependency], states: Mapping[str, JobState]) -> bool:

@@ -23,8 +23,10 @@ def cause_message(cause: Cause) -> pb.WaitCause:
     """Return *cause* as a message; one without particulars has its description only."""
     told = str(cause)
     match cause:
-        case NeedsSlots(needed, free, total):
-            return pb.WaitCause(description=told, slots=pb.WaitForSlots(needed=needed, free=free, total=total))
+        case NeedsSlots(needed, free, total, host):
+            return pb.WaitCause(
+                description=told, slots=pb.WaitForSlots(needed=needed, free=free, total=total, host=host)
+            )
         case NeedsTurn(job_id, ahead):
             return pb.WaitCause(description=told, turn=pb.WaitForTurn(job_id=job_id, ahead=ahead))
         case NeedsJob(need, state):
@@ -43,6 +45,6 @@ def cause_message(cause: Cause) -> pb.WaitCause:
             return pb.WaitCause(description=told, launcher=waits)
         case OnHold():
             return pb.WaitCause(description=told, person=pb.WaitForPerson())
-        case NeedsServer(needed, total):
-            return pb.WaitCause(description=told, server=pb.WaitForServer(needed=needed, total=total))
+        case NeedsServer(needed, total, host):
+            return pb.WaitCause(description=told, server=pb.WaitForServer(needed=needed, total=total, host=host))
     return pb.WaitCause(description=told)

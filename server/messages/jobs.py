@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from allgrad.proto import jobs_pb2 as pb
@@ -14,6 +18,7 @@ from ..jobs.job import (
     Event,
     Explanation,
     Heartbeat,
+    HostSlots,
     Job,
     JobState,
     LogChunk,
@@ -114,7 +119,7 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         argv=spec.argv,
         ranks=spec.ranks,
         name=spec.name,
-        env=spec.env,
+        env=spec.env or None,  # an empty mapping takes as long as all the rest
         working_directory=spec.workdir,
         as_torch=spec.as_torch,
         priority=spec.priority,
@@ -122,14 +127,14 @@ def spec_message(spec: JobSpec) -> pb.JobSpec:
         retries=[_rule_message(rule) for rule in spec.retries],
         max_runtime=duration(spec.max_runtime),
         threads_per_rank=spec.threads,
-        labels=spec.labels,
+        labels=spec.labels or None,
         checkpoint=checkpoint,
         stall_after=duration(spec.stall_after),
         resume_from=spec.resume_from,
         archive=spec.archive,
         hosts=[pb.Host(name=host.name, slots=host.slots) for host in spec.hosts],
         launcher=_LAUNCHER_MESSAGES[spec.launcher],
-        launcher_options=spec.launcher_options,
+        launcher_options=spec.launcher_options or None,
     )
 
 
@@ -140,30 +145,21 @@ def packed(message: pb.JobSpec) -> bytes:
 
 def spec_value(message: pb.JobSpec) -> JobSpec:
     """Return the spec that *message* tells."""
-    return JobSpec(
-        argv=tuple(message.argv),
-        ranks=message.ranks,
-        name=message.name,
-        env=dict(message.env),
-        workdir=message.working_directory,
-        as_torch=message.as_torch,
-        priority=message.priority,
-        after=tuple(
-            Dependency(need.job_id, After.END if need.condition == pb.DEPENDENCY_CONDITION_ENDED else After.SUCCESS)
-            for need in message.after
-        ),
-        retries=tuple(map(_rule_value, message.retries)),
-        max_runtime=span(message.max_runtime) if message.HasField("max_runtime") else None,
-        threads=message.threads_per_rank,
-        labels=dict(message.labels),
-        resume_from=message.resume_from,
-        stall_after=span(message.stall_after) if message.HasField("stall_after") else None,
-        checkpoint=_checkpoint_value(message.checkpoint) if message.HasField("checkpoint") else _ANY_CHECKPOINT,
-        archive=message.archive,
-        hosts=tuple(Host(host.name, host.slots) for host in message.hosts),
-        launcher=_LAUNCHERS.get(message.launcher, LauncherKind.MPIRUN),
-        launcher_options=dict(message.launcher_options),
-    )
+    return JobSpec(**{"argv": (), "ranks": 0, **_told(message, SPEC_FIELDS)})
+
+
+def _told(message: Message, fields: Mapping[str, _Field]) -> dict[str, Any]:
+    """Return what *message* says, as keywords for a value: only what is set, since most of it never is."""
+    found = {}
+    for descriptor, content in message.ListFields():
+        name, value = fields[descriptor.name]
+        found[name] = content if value is None else value(content)
+    return found
+
+
+def _dependencies(needs: Iterable[pb.Dependency]) -> tuple[Dependency, ...]:
+    end = pb.DEPENDENCY_CONDITION_ENDED
+    return tuple(Dependency(need.job_id, After.END if need.condition == end else After.SUCCESS) for need in needs)
 
 
 def _checkpoint_value(message: pb.CheckpointPolicy) -> CheckpointPolicy:
@@ -192,6 +188,53 @@ def _rule_value(message: pb.RetryRule) -> RetryRule:
     )
 
 
+_Field: TypeAlias = "tuple[str, Callable[[Any], Any] | None]"
+"""What a field of a message is called in the value, and how it is made; None: it is the same."""
+SPEC_FIELDS: Mapping[str, _Field] = {
+    "argv": ("argv", tuple),
+    "ranks": ("ranks", None),
+    "name": ("name", None),
+    "env": ("env", dict),
+    "working_directory": ("workdir", None),
+    "as_torch": ("as_torch", None),
+    "priority": ("priority", None),
+    "after": ("after", _dependencies),
+    "retries": ("retries", lambda rules: tuple(map(_rule_value, rules))),
+    "max_runtime": ("max_runtime", span),
+    "threads_per_rank": ("threads", None),
+    "labels": ("labels", dict),
+    "checkpoint": ("checkpoint", _checkpoint_value),
+    "stall_after": ("stall_after", span),
+    "resume_from": ("resume_from", None),
+    "archive": ("archive", None),
+    "hosts": ("hosts", lambda hosts: tuple(Host(host.name, host.slots) for host in hosts)),
+    "launcher": ("launcher", lambda launcher: _LAUNCHERS.get(launcher, LauncherKind.MPIRUN)),
+    "launcher_options": ("launcher_options", dict),
+}
+JOB_FIELDS: Mapping[str, _Field] = {
+    "id": ("id", None),
+    "spec": ("spec", spec_value),
+    "state": ("state", state_value),
+    "reason": ("reason", None),
+    "create_time": ("created", seconds),
+    "start_time": ("started", seconds),
+    "finish_time": ("finished", seconds),
+    "exit_code": ("exit_code", None),
+    "attempt": ("attempt", None),
+    "output_directory": ("output_dir", None),
+    "checkpoint": ("checkpoint", None),
+    "warning": ("warning", None),
+    "priority": ("priority", None),
+    "queue_time": ("queued", seconds),
+    "not_before_time": ("not_before", seconds),
+    "cores": ("cores", tuple),
+    "sweep_id": ("sweep", None),
+    "failures": ("failures", dict),
+    "user": ("owner", None),
+}
+_NOTHING_SAID = JobSpec((), ranks=0)
+
+
 def job_message(job: Job, spec: pb.JobSpec | None = None) -> pb.Job:
     """Return *job* as a message. *spec*: the message of its spec, if at hand."""
     return pb.Job(
@@ -212,34 +255,15 @@ def job_message(job: Job, spec: pb.JobSpec | None = None) -> pb.Job:
         not_before_time=timestamp(job.not_before or None),
         cores=job.cores,
         sweep_id=job.sweep,
-        failures=job.failures,
+        failures=job.failures or None,
         user=job.owner,
     )
 
 
 def job_value(message: pb.Job) -> Job:
     """Return the job that *message* tells."""
-    return Job(
-        id=message.id,
-        spec=spec_value(message.spec),
-        state=state_value(message.state),
-        reason=message.reason,
-        created=seconds(message.create_time),
-        started=seconds(message.start_time) if message.HasField("start_time") else None,
-        finished=seconds(message.finish_time) if message.HasField("finish_time") else None,
-        exit_code=message.exit_code if message.HasField("exit_code") else None,
-        attempt=message.attempt,
-        output_dir=message.output_directory,
-        checkpoint=message.checkpoint,
-        warning=message.warning,
-        priority=message.priority,
-        queued=seconds(message.queue_time),
-        not_before=seconds(message.not_before_time),
-        cores=tuple(message.cores),
-        sweep=message.sweep_id,
-        failures=dict(message.failures),
-        owner=message.user,
-    )
+    unsaid = {"id": "", "spec": _NOTHING_SAID, "state": JobState.UNKNOWN, "owner": ""}
+    return Job(**{**unsaid, **_told(message, JOB_FIELDS)})
 
 
 def event_message(event: Event) -> pb.JobEvent:
@@ -323,4 +347,5 @@ def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
         cores_per_slot=message.cores_per_slot,
         queued_jobs=message.queued_jobs,
         running_jobs=message.running_jobs,
+        hosts=tuple(HostSlots(host.name, host.slots, host.free_slots) for host in message.hosts),
     )

@@ -19,6 +19,7 @@ from ..errors import CursorAhead, InvalidRequest
 from ..failpoints import reach
 from ..jobs.job import LAUNCHER_LOG, Heartbeat, Job, LogChunk
 from ..jobs.policies import label_terms
+from ..jobs.slots import HERE
 from ..messages import jobs as messages
 from ..messages.batches import EVENTS_AT_ONCE, joined
 from ..messages.causes import cause_message
@@ -104,16 +105,21 @@ class JobService(JobServiceServicer):
     @unary
     async def GetServerInfo(self, _: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:  # noqa: N802
         """Tell what this server is."""
+        free = self._control.free_slots()
         return pb.GetServerInfoResponse(
             version=version("allgrad"),
             slots=self._control.settings.slots,
-            free_slots=self._control.free_slots(),
+            free_slots=free[HERE],
             sqlite_version=apsw.sqlitelibversion(),
             start_time=messages.timestamp(self._started),
             mpi=self._mpi,
             cores_per_slot=self._control.settings.threads if self._control.settings.cores else 0,
             queued_jobs=self._control.count(running=False),
             running_jobs=self._control.count(running=True),
+            hosts=[
+                pb.HostSlots(name=host, slots=slots, free_slots=free[host])
+                for host, slots in self._control.settings.hosts.items()
+            ],
         )
 
     @stream

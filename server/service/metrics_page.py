@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ..control.controller import Control
 from ..errors import CannotServe
+from ..jobs.slots import HERE
 
 PATIENCE = 5.0
 """Seconds that a client has for its request."""
@@ -31,7 +32,17 @@ class Figures(Collector):
         """Yield every figure."""
         control = self._control
         yield GaugeMetricFamily("allgrad_slots", "Ranks that may run at once.", control.settings.slots)
-        yield GaugeMetricFamily("allgrad_slots_free", "Slots that no attempt holds.", control.free_slots())
+        free = control.free_slots()
+        yield GaugeMetricFamily("allgrad_slots_free", "Slots that no attempt holds.", free[HERE])
+        hosts = GaugeMetricFamily("allgrad_host_slots", "Slots of a host.", labels=["host"])
+        free_there = GaugeMetricFamily(
+            "allgrad_host_slots_free", "Slots of a host that no attempt holds.", labels=["host"]
+        )
+        for host, slots in control.settings.hosts.items():
+            hosts.add_metric([host], slots)
+            free_there.add_metric([host], free[host])
+        yield hosts
+        yield free_there
         jobs = GaugeMetricFamily("allgrad_jobs", "Unfinished jobs.", labels=["state"])
         jobs.add_metric(["queued"], control.count(running=False))
         jobs.add_metric(["running"], control.count(running=True))

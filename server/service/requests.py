@@ -9,12 +9,13 @@ import os
 import shutil
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from .. import launchers
 from ..errors import InvalidRequest
 from ..files.uploads import Uploads
-from ..jobs.cores import slots_here, slots_of
 from ..jobs.policies import check_policies
+from ..jobs.slots import HERE, demand, slots_of
 from ..jobs.spec import JobSpec, LauncherKind
 from ..launchers import slurm
 from ..launchers.batch import check_options
@@ -35,11 +36,11 @@ RESERVED_ENV = frozenset(f"ALLGRAD_{name}" for name in _RESERVED)
 _FIRST_PAGE = 1 << 62
 
 
-def check_spec(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
-    """Raise InvalidRequest if a server of *slots* slots could never run *spec*; say what to change."""
+def check_spec(spec: JobSpec, room: Mapping[str, int], cores_per_slot: int) -> None:
+    """Raise InvalidRequest if a server could never run *spec*, which has *room*: slots here and on hosts; say what to change."""
     _check_text(spec)
     _check_hosts(spec)
-    _check_size(spec, slots, cores_per_slot)
+    _check_size(spec, room, cores_per_slot)
     check_policies(spec)
 
 
@@ -165,23 +166,36 @@ def _check_batch(spec: JobSpec, cluster: Mapping[str, str]) -> None:
         mpijobs.check(spec, cluster)
 
 
-def _check_size(spec: JobSpec, slots: int, cores_per_slot: int) -> None:
+def _check_size(spec: JobSpec, room: Mapping[str, int], cores_per_slot: int) -> None:
     if spec.ranks < 1:
         raise InvalidRequest(f"a job cannot have {spec.ranks} ranks", "", "ask for 1 or more", field="spec.ranks")
     if spec.threads < 0:
         raise InvalidRequest(
             f"a rank cannot have {spec.threads} threads", "", "ask for 1 or more", field="spec.threads_per_rank"
         )
-    needed = slots_here(spec, cores_per_slot)
-    if needed > slots:
-        each = slots_of(1, spec.threads, cores_per_slot)
-        threads = f" with {spec.threads} threads" if each > 1 else ""
-        raise InvalidRequest(
-            f"{spec.ranks} ranks{threads} cannot run here",
-            f"the server has {slots} slot{'s' if slots != 1 else ''}, and each rank takes {each if each > 1 else 'one'}",
-            f"ask for at most {slots // each}, or start the server with: allgrad serve --slots {needed}",
-            field="spec.ranks",
-        )
+    for host, needed in demand(spec, cores_per_slot, counts_hosts=len(room) > 1):
+        if host not in room:
+            raise InvalidRequest(
+                f"ranks cannot run on {host}",
+                f"the server counts the slots of {', '.join(sorted(filter(None, room)))}, and of no other host",
+                "name those, or let whoever runs the server add it: allgrad serve --hosts",
+                field="spec.hosts",
+            )
+        if needed > room[host]:
+            _refuse_size(spec, host, needed, room[host], slots_of(1, spec.threads, cores_per_slot))
+
+
+def _refuse_size(spec: JobSpec, host: str, needed: int, slots: int, each: int) -> NoReturn:
+    threads = f" with {spec.threads} threads" if each > 1 else ""
+    where, of, option = ("here", "the server", f"--slots {needed}")
+    if host != HERE:
+        where, of, option = (f"on {host}", "it", f"--hosts {host}:{needed}")
+    raise InvalidRequest(
+        f"{needed // each} ranks{threads} cannot run {where}",
+        f"{of} has {slots} slot{'s' if slots != 1 else ''}, and each rank takes {each if each > 1 else 'one'}",
+        f"ask for at most {slots // each}, or start the server with: allgrad serve {option}",
+        field="spec.ranks" if host == HERE else "spec.hosts",
+    )
 
 
 def _check_program(spec: JobSpec) -> None:

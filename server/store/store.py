@@ -10,8 +10,6 @@ from typing import Any
 
 import apsw
 
-from allgrad.proto import jobs_pb2 as pb
-
 from ..access.rules import Quota, Token
 from ..errors import RequestIdTaken
 from ..home import Home
@@ -277,5 +275,6 @@ def _row(transaction: Transaction, number: int, event: Event) -> tuple[int, int,
     cursor = transaction.next_cursor(number)
     if type(event) is Metrics:
         return number, cursor, messages.metrics_bytes(event, cursor)
-    message: pb.JobEvent = messages.event_message(replace(event, cursor=cursor))
+    message = messages.event_message(event)
+    message.cursor = cursor
     return number, cursor, message.SerializeToString()

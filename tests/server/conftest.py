@@ -21,6 +21,8 @@ from allgrad.server.supervisor import processes
 
 JOBS = Path(__file__).parent / "programs"
 MPICH = Path(__file__).parents[2] / ".venv-mpich" / "bin"
+PATIENCE = 60.0
+"""Seconds to wait for what comes at once when all is well."""
 _SERVE = "import json, sys; from allgrad.server import serve; serve(**json.loads(sys.argv[1]))"
 
 
@@ -44,6 +46,12 @@ class ServerProcess:
         assert "serves at" in self.announced
         return self
 
+    def next_line(self) -> str:
+        """Wait for the next line that it prints, and return it."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
     def kill(self) -> None:
         """End it as a crash would."""
         assert self._process is not None
@@ -54,7 +62,7 @@ class ServerProcess:
         """End it as an administrator would; return what it said."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        said, _ = self._process.communicate(timeout=10)
+        said, _ = self._process.communicate(timeout=PATIENCE)
         assert self._process.returncode == 0
         return said
 
@@ -87,8 +95,13 @@ def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
 @pytest.fixture
 def server_with(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts a server with settings of one's own."""
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(contextmanager(served)(tmp_path / "home", **settings))
+    yield from starter(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def shared_server_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts a server with settings of one's own, which the tests of a module share."""
+    yield from starter(tmp_path_factory.mktemp("shared") / "home")
 
 
 @pytest.fixture(scope="module", params=["Open MPI", "MPICH"])
@@ -111,6 +124,11 @@ def python_beside_no_mpi(folder: Path) -> str:
     packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
     (Path(packages) / "all.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     return str(folder / "bin" / "python")
+
+
+def starter(home: Path) -> Iterator[Callable[..., ServerProcess]]:
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(contextmanager(served)(home, **settings))
 
 
 def served(home: Path, python: str = sys.executable, path: str = "", **settings: object) -> Iterator[ServerProcess]:
@@ -152,13 +170,13 @@ def finished() -> Callable[[Client, Job], Job]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], object]], None]:
-    """Waits for a condition, and fails if it does not come to be within 10 seconds."""
+    """Waits for a condition, and fails if it does not come to be within PATIENCE."""
     return wait_for
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait for a condition, and fail if it does not come to be within 10 seconds."""
-    deadline = time.monotonic() + 30
+    """Wait for a condition, and fail if it does not come to be within PATIENCE."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.02)

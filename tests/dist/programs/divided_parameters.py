@@ -235,7 +235,9 @@ def memory() -> float:
     """MB of this process, of memory that several share its part."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
+    dist.barrier()  # a rank's part is larger while another has not touched, or has left, what they share
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    dist.barrier()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 
 

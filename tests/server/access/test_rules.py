@@ -22,7 +22,7 @@ from allgrad.server.errors import Forbidden, InvalidRequest, QuotaExceeded, Unau
 
 from ..conftest import ServerProcess
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 TRUE = [sys.executable, "-c", ""]
 
 
@@ -55,7 +55,7 @@ def status(server: ServerProcess, method: str, token: str | None) -> grpc.Status
     metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
     with grpc.insecure_channel(address) as channel:
         ask: Any = channel.stream_stream(method)
-        call = ask(iter([b""]), metadata=metadata, timeout=5)
+        call = ask(iter([b""]), metadata=metadata, timeout=60)
         try:
             next(iter(call))
         except (grpc.RpcError, StopIteration):
@@ -80,7 +80,7 @@ def test_the_server_offers_no_service_that_the_rules_do_not_know(server: ServerP
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         metadata = (("authorization", f"Bearer {home.token()}"),)
         stub: Any = ServerReflectionStub(channel)
-        answer = next(iter(stub.ServerReflectionInfo(asked, metadata=metadata, timeout=5)))
+        answer = next(iter(stub.ServerReflectionInfo(asked, metadata=metadata, timeout=60)))
     offered = {service.name for service in answer.list_services_response.service}
     assert offered == {method.split("/")[1] for method in RULES}
 
@@ -128,7 +128,7 @@ def test_a_revoked_token_ends_at_once_and_with_it_its_streams(
     follower.start()
     eventually(lambda: client.get(job.id).state is JobState.RUNNING)
     assert client.access.revoke_token(token.id).revoked is not None
-    follower.join(10)
+    follower.join(60)
     assert ended
     with pytest.raises(Unauthenticated, match="revoked"):
         leaver.info()

@@ -34,7 +34,7 @@ class CommandLine:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert "Traceback" not in done.stderr or "allgrad/server" not in done.stderr, done.stderr
         return done
@@ -92,7 +92,7 @@ def serving(client: CommandLine, *options: str) -> Iterator[subprocess.Popen[str
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -113,6 +113,6 @@ def test_following_goes_on_when_the_server_is_killed_and_started_again(allgrad: 
         time.sleep(0.2)
     with serving(allgrad):
         (allgrad.folder / "go").touch()
-        rest, _ = following.communicate(timeout=30)
+        rest, _ = following.communicate(timeout=60)
     assert following.returncode == 0, rest
     assert "succeeded" in rest

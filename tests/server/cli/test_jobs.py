@@ -132,7 +132,7 @@ def test_follow_exits_with_the_jobs_code_and_says_why(
     server: CommandLine, processes_of: Living, ranks: str, ending: str, code: int, told: str
 ) -> None:
     last = int(ranks) - 1
-    server.script("fail.py", RANK + f"print('at work', rank)\nif rank == {last}: {ending}\ntime.sleep(60)")
+    server.script("fail.py", RANK + f"print('at work', rank)\nif rank == {last}: {ending}\ntime.sleep(600)")
     done = server("submit", "-n", ranks, "--follow", "fail.py")
     assert done.returncode == code
     assert told in done.stdout
@@ -155,11 +155,11 @@ def test_a_background_child_does_not_keep_the_job(server: CommandLine, processes
 
 
 def test_ctrl_c_cancels_a_followed_job_and_says_so(server: CommandLine, processes_of: Living) -> None:
-    server.script("long.py", "import time; time.sleep(60)")
+    server.script("long.py", "import time; time.sleep(600)")
     following = server.start("submit", "-n", "2", "--follow", "long.py")
     job = wait_for(following, "running")
     following.send_signal(signal.SIGINT)
-    rest, _ = following.communicate(timeout=20)
+    rest, _ = following.communicate(timeout=60)
     assert following.returncode == 130
     assert f"allgrad: cancelling job {job}" in rest
     assert f"job {job} cancelled" in rest
@@ -169,12 +169,12 @@ def test_ctrl_c_cancels_a_followed_job_and_says_so(server: CommandLine, processe
 
 @pytest.mark.parametrize("verb", [["watch"], ["logs", "-f"]])
 def test_ctrl_c_stops_looking_and_leaves_the_job_alone(server: CommandLine, verb: list[str]) -> None:
-    server.script("long.py", "import time; print('up'); time.sleep(60)")
+    server.script("long.py", "import time; print('up'); time.sleep(600)")
     job = submitted(server, "long.py")
     looking = server.start(*verb, job)
     wait_for(looking, "up" if verb[0] == "logs" else "running")
     looking.send_signal(signal.SIGINT)
-    rest, _ = looking.communicate(timeout=20)
+    rest, _ = looking.communicate(timeout=60)
     assert looking.returncode == 130
     assert f"job {job} goes on" in rest
     assert records(server("show", job, "--json").stdout)[0]["state"] == "RUNNING"
@@ -194,7 +194,7 @@ def wait_for(process: subprocess.Popen[str], line: str) -> str:
 
 
 def test_cancelling_ends_a_job_and_watching_it_exits_with_6(server: CommandLine) -> None:
-    server.script("long.py", "import time; time.sleep(60)")
+    server.script("long.py", "import time; time.sleep(600)")
     job = submitted(server, "-n", "2", "long.py")
     done = server("cancel", job)
     assert done.returncode == 0
@@ -205,7 +205,7 @@ def test_cancelling_ends_a_job_and_watching_it_exits_with_6(server: CommandLine)
 
 
 def test_a_queued_job_says_what_it_waits_for(server: CommandLine) -> None:
-    server.script("long.py", "import time; time.sleep(60)")
+    server.script("long.py", "import time; time.sleep(600)")
     first, second = submitted(server, "-n", "2", "long.py"), submitted(server, "long.py")
     shown = server("show", second).stdout
     assert "queued" in shown
@@ -301,12 +301,12 @@ def in_terminal(client: CommandLine, *arguments: str) -> str:
     with subprocess.Popen(command, cwd=client.folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as shown:
         os.close(theirs)
         received = b""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 received += os.read(ours, 65536)
             except OSError:  # the other end is closed
                 break
         os.close(ours)
-        assert shown.wait(timeout=10) == 0
+        assert shown.wait(timeout=60) == 0
     return received.decode()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,24 +65,32 @@ def test_a_script_for_torch_runs_as_it_is(allgrad: CommandLine, ranks: str) -> N
     ("ending", "code"), [("sys.exit(3)", 3), ("raise ValueError('no')", 1), ("os.kill(os.getpid(), 9)", 137)]
 )
 def test_the_exit_code_is_the_jobs_own(allgrad: CommandLine, ranks: str, ending: str, code: int) -> None:
-    allgrad.script("end.py", RANK + f"if rank == {int(ranks) - 1}: {ending}\ntime.sleep(30)")
-    begun = time.monotonic()
+    allgrad.script("end.py", RANK + f"if rank == {int(ranks) - 1}: {ending}\ntime.sleep(600)")
     done = allgrad("run", "-n", ranks, "end.py")
     returncode = 128 - done.returncode if done.returncode < 0 else done.returncode
     assert returncode == code
-    assert time.monotonic() - begun < 10
 
 
 def test_the_traceback_of_the_rank_that_failed_is_shown_once(allgrad: CommandLine) -> None:
-    allgrad.script("fail.py", RANK + "if rank == 1: raise ValueError('no such luck')\ntime.sleep(30)")
+    allgrad.script("fail.py", RANK + "if rank == 1: raise ValueError('no such luck')\ntime.sleep(600)")
     done = allgrad("run", "-n", "2", "fail.py")
     assert done.stdout.count("[1] ValueError: no such luck") == 1
     assert "[1] allgrad: rank 1 on" in done.stdout
     assert "prterun" not in done.stdout + done.stderr
 
 
+def test_what_fails_on_all_ranks_has_one_traceback_and_one_line_for_each_other_rank(allgrad: CommandLine) -> None:
+    allgrad.script("fail.py", RANK + "raise ValueError('no such luck')")
+    done = allgrad("run", "-n", "3", "fail.py")
+    assert done.stdout.count("Traceback") == 1
+    # A rank may be ended before it comes to its line.
+    others = [line for line in done.stdout.splitlines() if line.endswith("failed too: ValueError: no such luck")]
+    assert len(others) <= 2
+    assert done.stdout.count("no such luck") == 2 + len(others), done.stdout  # the raising line, and the error's own
+
+
 def test_a_killed_rank_is_told_with_its_signal(allgrad: CommandLine) -> None:
-    allgrad.script("die.py", RANK + "if rank == 1: os.kill(os.getpid(), 9)\ntime.sleep(30)")
+    allgrad.script("die.py", RANK + "if rank == 1: os.kill(os.getpid(), 9)\ntime.sleep(600)")
     assert "a rank was ended by signal 9 (Killed)" in allgrad("run", "-n", "2", "die.py").stderr
 
 
@@ -100,9 +107,12 @@ def test_a_background_child_neither_blocks_nor_stays(allgrad: CommandLine, proce
     assert processes_of(allgrad.folder) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_all_ranks_even_stubborn_ones(
-    allgrad: CommandLine, processes_of: Living, number: signal.Signals, code: int
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")],
+)
+def test_a_signal_ends_all_ranks_even_stubborn_ones_and_is_told_in_a_line(
+    allgrad: CommandLine, processes_of: Living, number: signal.Signals, told: str
 ) -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\n"
     allgrad.script("stubborn.py", RANK + stubborn + "time.sleep(60)")
@@ -110,7 +120,8 @@ def test_a_signal_ends_all_ranks_even_stubborn_ones(
     assert running.stdout is not None
     assert "up" in running.stdout.readline()
     running.send_signal(number)
-    running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=60)
+    assert output.splitlines()[-1] == f"allgrad: {told}; all ranks have ended"
     assert running.returncode == 128 + number
     assert processes_of(allgrad.folder) == []
 
@@ -130,7 +141,7 @@ def test_a_reader_that_leaves_ends_the_ranks(allgrad: CommandLine, processes_of:
     assert running.stdout is not None
     running.stdout.readline()
     running.stdout.close()
-    assert running.wait(timeout=20) == 141
+    assert running.wait(timeout=60) == 141
     assert processes_of(allgrad.folder) == []
 
 
@@ -206,7 +217,7 @@ FADING = (
 size = int(os.environ.get("OMPI_COMM_WORLD_SIZE", 1))
 print(f"attempt {os.environ['ALLGRAD_ATTEMPT']} of {size}", flush=True)
 if size > 1 and rank == size - 1: os.kill(os.getpid(), 9)
-if size > 1: time.sleep(30)
+if size > 1: time.sleep(600)
 """
 )
 

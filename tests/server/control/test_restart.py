@@ -40,6 +40,11 @@ def watch_in_background(client: Client, job: Job) -> tuple[list[Event], threadin
     return events, thread
 
 
+def assert_ends(watcher: threading.Thread) -> None:
+    watcher.join(60)
+    assert not watcher.is_alive(), "it still watches"
+
+
 def assert_complete(events: list[Event]) -> None:
     """Every loss once and in order, every state once."""
     steps = [event.step for event in events if isinstance(event, Metrics)]
@@ -57,9 +62,9 @@ def test_a_job_and_its_watcher_live_through_the_end_of_the_server(
         events, watcher = watch_in_background(client, job)
         eventually(lambda: len(events) > 6)
         getattr(own_server, end)()
-        time.sleep(0.5)
+        time.sleep(0.5)  # so that it tries to come back, in vain
         own_server.start()
-        watcher.join(20)
+        assert_ends(watcher)
         assert_complete(events)
         assert list(client.watch(job.id)) == events
 
@@ -78,15 +83,20 @@ def test_a_job_that_ends_while_there_is_no_server_is_taken_up_with_all_its_losse
         assert_complete(list(client.watch(job.id)))
 
 
-def test_many_crashes_lose_and_double_nothing(own_server: ServerProcess, job_script: Script) -> None:
+def test_many_crashes_lose_and_double_nothing(
+    own_server: ServerProcess, job_script: Script, eventually: Eventually
+) -> None:
     with own_server.client() as client:
-        job = client.submit([job_script("reporting"), str(STEPS), "0.05"])
+        job = client.submit([job_script("reporting"), str(STEPS), "0.05", "0", str(STEPS)])
         events, watcher = watch_in_background(client, job)
+        before_the_last = STEPS - 1 + len([JobState.QUEUED, JobState.STARTING, JobState.RUNNING])
         for _ in range(4):
-            time.sleep(0.15)
+            count = min(len(events) + 1, before_the_last)
+            eventually(lambda count=count: len(events) >= count)  # type: ignore[misc]
             own_server.kill()
             own_server.start()
-        watcher.join(20)
+        Path(job.output_dir, "go").touch()
+        assert_ends(watcher)
         assert_complete(events)
 
 

@@ -39,7 +39,7 @@ def test_cancelling_ends_ranks_that_ignore_it_and_their_daemons(
     job = finished(client, job)
     assert (job.state, job.reason) == (JobState.CANCELLED, "cancelled")
     assert survivors(job) == []
-    assert time.monotonic() - begun < 10, "the job itself would go on for a minute"
+    assert time.monotonic() - begun < 300, "the job itself would go on for ten minutes"
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -43,7 +43,7 @@ def grpc_message(data: bytes, announced: int | None = None) -> bytes:
 def connect(address: str, *, greet: bool = True) -> socket.socket:
     """Return a connection, with the preface and empty settings sent if it is to *greet*."""
     host, _, port = address.rpartition(":")
-    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection = socket.create_connection((host, int(port)), timeout=60)
     if greet:
         connection.sendall(PREFACE + frame(SETTINGS, 0, 0))
     return connection

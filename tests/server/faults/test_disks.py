@@ -57,7 +57,7 @@ class FaultyServer:
         """Stop it and return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
         return self._process.returncode
 
 

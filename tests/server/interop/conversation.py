@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,16 @@ class _Conversation:
         spec = {"argv": ["sleep", "1000"], "ranks": 1, "workingDirectory": "/"}
         (made,) = self._call(f"{_JOBS}/SubmitJob", {"spec": spec})
         asked = {"jobId": made["job"]["id"]}
+        self._wait_until_it_runs(asked)  # else it may have no exit code
         self._call(f"{_JOBS}/CancelJob", asked)
         told = self._call(f"{_JOBS}/WatchJob", asked)
         return [_event(event) for message in told for event in message["events"]][-1:]
+
+    def _wait_until_it_runs(self, asked: Fields) -> None:
+        deadline = time.monotonic() + 60
+        while (state := self._call(f"{_JOBS}/GetJob", asked)[0]["job"]["state"]) != "JOB_STATE_RUNNING":
+            assert time.monotonic() < deadline, state
+            time.sleep(0.05)
 
     def errors(self) -> dict[str, Any]:
         spec = {"argv": ["true"], "ranks": 100_000, "workingDirectory": "/"}

@@ -65,6 +65,12 @@ class SmallKubernetes:
         self.folder = folder
         self.jobs: dict[str, dict[str, Any]] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """End what runs, and stand in nobody's way."""
+        for name in list(self.jobs):
+            self.delete(name)
         self.pending: dict[str, Any] = {}
         self.ending: dict[str, Any] = {}
         self.quota = ""
@@ -183,5 +189,4 @@ def served(cluster: SmallKubernetes, context: ssl.SSLContext) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-        for name in list(cluster.jobs):
-            cluster.delete(name)
+        cluster.clear()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HOME = Path(os.environ["SMALL_SLURM"])
+HOME = Path(os.environ["SMALL_SLURM"]).resolve()
 
 
 def sbatch(words: list[str]) -> int:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from allgrad.server import Alert, Client, Host, Job, JobState, Metrics, RetryRule, checkup
+from allgrad.server import Alert, Client, Host, HostSlots, Job, JobState, Metrics, RetryRule, checkup
 from allgrad.server.errors import InvalidRequest
 from allgrad.server.launchers import reach
 from allgrad.server.supervisor import keeper, processes
@@ -44,18 +43,20 @@ class Network:
     down: Path
 
 
-@pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
-    made = Network(tmp_path / "ssh", tmp_path / "down")
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    folder = tmp_path_factory.mktemp("network")
+    made = Network(folder / "ssh", folder / "down")
     made.ssh.write_text(_SSH.format(down=made.down))
     made.ssh.chmod(0o755)
-    monkeypatch.setenv("ALLGRAD_SSH", str(made.ssh))
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALLGRAD_SSH", str(made.ssh))
+        yield made
 
 
-@pytest.fixture
-def client(network: Network, server_with: Callable[..., ServerProcess]) -> Iterator[Client]:
-    with server_with(host_patience=PATIENCE, slots=1).client() as client:
+@pytest.fixture(scope="module")
+def client(network: Network, shared_server_with: Callable[..., ServerProcess]) -> Iterator[Client]:
+    with shared_server_with(host_patience=PATIENCE, slots=1).client() as client:
         yield client
 
 
@@ -87,17 +88,36 @@ def test_ranks_on_a_host_report_and_log_and_take_no_slots_here(
     client.cancel(here.id)
 
 
+def test_slots_of_hosts_that_the_server_was_told_of_are_counted(
+    network: Network, server_with: Callable[..., ServerProcess], job_script: Script, finished: Finished
+) -> None:
+    with server_with(hosts="far:2,near:1", slots=1).client() as client:
+        first = client.submit([job_script("careful")], hosts="far:2")
+        until_all_print(client, first)
+        second = client.submit(["true"], hosts="far:1")
+        assert client.get(second.id).reason == "waits for 1 slot of far: 0 of 2 free"
+        elsewhere = client.submit(["true"], hosts="near")
+        assert finished(client, elsewhere).state is JobState.SUCCEEDED
+        assert client.info().hosts == (HostSlots("far", 2, 0), HostSlots("near", 1, 1))
+        with pytest.raises(InvalidRequest, match="3 ranks cannot run on far; it has 2 slots"):
+            client.submit(["true"], hosts="far:3")
+        with pytest.raises(InvalidRequest, match="ranks cannot run on other; the server counts the slots of far, near"):
+            client.submit(["true"], hosts="far:1,other:1")
+        client.cancel(first.id)
+        assert finished(client, second).state is JobState.SUCCEEDED
+
+
 def test_cancelling_ends_ranks_on_hosts_that_ignore_it_and_their_daemons(
     client: Client, job_script: Script, finished: Finished, survivors: Survivors
 ) -> None:
     job = client.submit([job_script("stubborn")], hosts=[Host("far", 2)])
     until_all_print(client, job)
-    begun = time.monotonic()
     client.cancel(job.id)
-    assert finished(client, job).state is JobState.CANCELLED
+    job = finished(client, job)
+    assert job.state is JobState.CANCELLED
     assert survivors(job) == []
     assert keepers(job) == []
-    assert time.monotonic() - begun < 20
+    assert (job.finished or 0.0) - (job.started or 0.0) < 300, "the job itself would go on for ten minutes"
 
 
 def test_a_host_that_lets_nobody_in_is_told_at_once_and_can_be_tried_again(client: Client, finished: Finished) -> None:
@@ -134,9 +154,12 @@ def test_a_host_of_which_nothing_is_heard_is_lost(
     job = client.submit([job_script("careful")], hosts="far:2")
     until_all_print(client, job)
     network.down.touch()
-    for pid in keepers(job):
-        os.kill(pid, signal.SIGKILL)
-    lost = finished(client, job)
+    try:
+        for pid in keepers(job):
+            os.kill(pid, signal.SIGKILL)
+        lost = finished(client, job)
+    finally:
+        network.down.unlink()
     assert (lost.state, lost.exit_code) == (JobState.FAILED, 255)
     assert lost.reason.startswith("the host far is lost: nothing is heard of it any more (")
     assert survivors(job) == []
@@ -184,7 +207,9 @@ def test_hosts_that_cannot_be_used_are_refused(
 def rank() -> Iterator[subprocess.Popen[bytes]]:
     """A process that bears the tags of a rank of the first attempt of job `kept`, and ignores SIGTERM."""
     tags = {processes.JOB_TAG: "kept", processes.ATTEMPT_TAG: "1", processes.RUN_DIR: "/nowhere"}
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **tags}, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -213,7 +238,7 @@ def test_a_keeper_ends_the_ranks_when_told_to_and_when_nobody_speaks_with_it_any
             kept.stdin.write(b"end 0.1\n")
         elif how == "hanging up":
             kept.stdin.close()
-        assert rank.wait(timeout=20) == -signal.SIGKILL
+        assert rank.wait(timeout=60) == -signal.SIGKILL
         assert kept.stdout.read().endswith(b"ended\n")
 
 
@@ -221,8 +246,8 @@ def test_a_keeper_whose_supervisor_has_come_back_leaves_the_ranks_to_the_younger
     rank: subprocess.Popen[bytes],
 ) -> None:
     with keep(0.5) as older, keep(30.0) as younger:
-        assert older.wait(timeout=20) == 0
+        assert older.wait(timeout=60) == 0
         assert rank.poll() is None
         assert younger.stdin is not None
         younger.stdin.write(b"end 0\n")
-        assert rank.wait(timeout=20) == -signal.SIGKILL
+        assert rank.wait(timeout=60) == -signal.SIGKILL

@@ -37,23 +37,30 @@ TASK = Task(
 )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallKubernetes]:
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[SmallKubernetes]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_OPTIONAL
-    made = SmallKubernetes(tmp_path)
-    with small_kubernetes.served(made, context) as url:
-        file = tmp_path / "kubeconfig"
+    folder = tmp_path_factory.mktemp("kubernetes")
+    made = SmallKubernetes(folder)
+    with small_kubernetes.served(made, context) as url, pytest.MonkeyPatch.context() as patch:
+        file = folder / "kubeconfig"
         file.write_text(yaml.safe_dump(kubeconfig(url, authority, {"token": TOKEN})))
-        monkeypatch.setenv("KUBECONFIG", str(file))
+        patch.setenv("KUBECONFIG", str(file))
         yield made
+
+
+@pytest.fixture
+def cluster(shared_cluster: SmallKubernetes) -> Iterator[SmallKubernetes]:
+    yield shared_cluster
+    shared_cluster.clear()
 
 
 def kubeconfig(url: str, authority: trustme.CA, user: dict[str, object]) -> dict[str, object]:
@@ -66,11 +73,18 @@ def kubeconfig(url: str, authority: trustme.CA, user: dict[str, object]) -> dict
     }
 
 
-@pytest.fixture
-def client(cluster: SmallKubernetes, tmp_path: Path, server_with: Callable[..., ServerProcess]) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def shared_client(
+    shared_cluster: SmallKubernetes, shared_server_with: Callable[..., ServerProcess]
+) -> Iterator[Client]:
     place = {"claim": "work", "path": "/", "image": "allgrad-mpi"}
-    with server_with(slots=1, kubernetes=place).client() as client:
+    with shared_server_with(slots=1, kubernetes=place).client() as client:
         yield client
+
+
+@pytest.fixture
+def client(cluster: SmallKubernetes, shared_client: Client) -> Client:
+    return shared_client
 
 
 def test_ranks_that_kubernetes_starts_report_and_log_and_take_no_slots(

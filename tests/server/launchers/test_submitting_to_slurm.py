@@ -26,26 +26,33 @@ Eventually = Callable[[Callable[[], object]], None]
 COMMANDS = Path(__file__).with_name("small_slurm.py")
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home, programs = tmp_path / "slurm", tmp_path / "bin"
-    home.mkdir()
-    programs.mkdir()
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Slurm's commands on PATH; gives the link that says where the cluster of the test that runs is."""
+    programs = tmp_path_factory.mktemp("bin")
     for name in ("sbatch", "squeue", "scontrol", "scancel"):
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {COMMANDS} "$0" "$@"\n')
         (programs / name).chmod(0o755)
-    monkeypatch.setenv("SMALL_SLURM", str(home))
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    return home
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMALL_SLURM", str(programs / "cluster"))
+        patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        yield programs / "cluster"
 
 
 @pytest.fixture
-def server(cluster: Path, server_with: Callable[..., ServerProcess]) -> ServerProcess:
-    return server_with(slots=1)
+def cluster(slurm: Path, tmp_path: Path) -> Iterator[Path]:
+    slurm.symlink_to(tmp_path)
+    yield tmp_path
+    slurm.unlink()
+
+
+@pytest.fixture(scope="module")
+def server(slurm: Path, shared_server_with: Callable[..., ServerProcess]) -> ServerProcess:
+    return shared_server_with(slots=1)
 
 
 @pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
+def client(cluster: Path, server: ServerProcess) -> Iterator[Client]:
     with server.client() as client:
         yield client
 

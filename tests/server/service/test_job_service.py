@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 Script = Callable[[str], str]
 Finished = Callable[[Client, Job], Job]
+Eventually = Callable[[Callable[[], object]], None]
 
 
 def test_a_job_runs_and_its_losses_arrive_in_order(client: Client, job_script: Script) -> None:
@@ -115,10 +115,11 @@ def test_following_a_log_ends_with_the_job_and_misses_nothing(client: Client, jo
     assert client.get(job.id).state.terminal
 
 
-def test_a_tail_gives_the_last_lines_of_each_rank_and_goes_on_from_there(client: Client, job_script: Script) -> None:
+def test_a_tail_gives_the_last_lines_of_each_rank_and_goes_on_from_there(
+    client: Client, job_script: Script, eventually: Eventually
+) -> None:
     job = client.submit([job_script("reporting"), "9", "0", "0", "7"], ranks=2)
-    while sum(chunk.data.count(b"\n") for chunk in client.logs(job.id, rank=None)) < 12:
-        time.sleep(0.05)
+    eventually(lambda: sum(chunk.data.count(b"\n") for chunk in client.logs(job.id, rank=None)) == 12)
     told = [chunk.data for chunk in client.logs(job.id, rank=None, tail=2)]
     assert sorted(told) == [b"rank 0 step 5\nrank 0 step 6\n", b"rank 1 step 5\nrank 1 step 6\n"]
     chunks = client.logs(job.id, rank=1, tail=1, follow=True)
@@ -260,7 +261,7 @@ def check_health(server: ServerProcess, token: str | None) -> int:
         )
         metadata = (("authorization", f"Bearer {token}"),) if token else None
         question = health_pb2.HealthCheckRequest(service="allgrad.v1.JobService")
-        return int(check(question, metadata=metadata, timeout=5).status)
+        return int(check(question, metadata=metadata, timeout=60).status)
 
 
 def test_without_a_token_not_even_health_answers(server: ServerProcess) -> None:
@@ -289,7 +290,7 @@ def test_no_server_says_how_to_start_one(tmp_path: Path) -> None:
 def test_a_taken_port_is_refused_and_never_shared(server: ServerProcess, tmp_path: Path) -> None:
     port = int(Path(server.home, "server.json").read_text().split('"')[3].rpartition(":")[2])
     code = f"from allgrad.server import serve; serve({str(tmp_path)!r}, port={port})"
-    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode != 0
     assert f"cannot serve at 127.0.0.1:{port}; the port is taken" in second.stderr
 

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from allgrad.server.home import Home
@@ -16,31 +15,23 @@ if TYPE_CHECKING:
     from tests.server.conftest import ServerProcess
 
 
-@pytest.fixture
-def port() -> int:
-    """A port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def ask(port: int, headers: dict[str, str], path: str = "/metrics", method: str = "GET") -> tuple[int, str]:
     """Return status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
 
 
 def test_figures_are_told_to_who_bears_the_token_and_asks_this_machine(
-    server_with: Callable[..., ServerProcess], port: int
+    server_with: Callable[..., ServerProcess], eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    server = server_with(metrics_port=port)
+    server = server_with(metrics_port=0)
+    port = int(server.next_line().partition("http://127.0.0.1:")[2].partition("/")[0])
     bearer = {"Authorization": f"Bearer {Home(server.home).token()}"}
     with server.client() as client:
         client.submit(["sleep", "600"], ranks=1)
-        while client.info().running_jobs != 1:
-            continue
+        eventually(lambda: client.info().running_jobs == 1)
         status, text = ask(port, bearer)
     assert status == 200
     samples = {
