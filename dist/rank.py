@@ -46,8 +46,8 @@ def _redirect_output() -> None:
             log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             _refuse(
-                f"{socket.gethostname()} cannot write {path} ({error.strerror}): the server's home must lie on a file "
-                "system that all hosts share"
+                f"{socket.gethostname()} cannot write {path} ({error.strerror}): the job's folder must be there and "
+                "writable; under Slurm and Kubernetes the server's home must lie on a file system that all nodes share"
             )
         os.dup2(log, 1)
         os.dup2(log, 2)
