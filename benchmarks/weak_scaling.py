@@ -7,13 +7,15 @@ many steps as take about --seconds; a step is zero_grad, forward, loss, backward
 batch of always the same size. Ways:
 
 alone         the ranks train a model each and do not speak to each other: the sum of their samples per second
+in step       the same, but after each step they wait for each other (MPI's barrier): what any way of training together
+              pays for a machine on which no two steps take the same time, before a gradient is sent
 DataParallel  one model, gradients averaged, all settings as they are by default: samples of all ranks per second of the
               slowest
 DDP           the same program in PyTorch's DistributedDataParallel over gloo, in processes of its own that are pinned to the
               same cores and sleep meanwhile; by --torch, a Python that has PyTorch (default: this one, if it has)
 
 The table gives medians over the rounds: samples per second, and the rounds' ratios DataParallel / alone, which is the
-efficiency of weak scaling, and DataParallel / DDP. --save adds the efficiencies to a file,
+efficiency of weak scaling, DataParallel / in step, and DataParallel / DDP. --save adds the efficiencies to a file,
 which scaling_model.py --plot draws from.
 """
 
@@ -194,6 +196,7 @@ def measure(name: str, rounds: int, seconds: float, rival: PyTorch | None) -> li
     comm = import_module("allgrad.dist.world").current().comm
     model, ranks = MODELS[name], dist.world_size()
     ways = {"alone": model.step(torch, lambda made: made, dist.rank())}
+    ways["in step"] = _then(model.step(torch, lambda made: made, dist.rank()), comm.Barrier)
     ways["DataParallel"] = model.step(torch, dist.DataParallel, dist.rank())
     for step in ways.values():
         timed(step, WARM_UP)
@@ -206,7 +209,7 @@ def measure(name: str, rounds: int, seconds: float, rival: PyTorch | None) -> li
             took[way] = comm.allgather(timed(step, count))
         samples = count * model.shape[0]
         rates = {"alone": sum(samples / each for each in took["alone"])}
-        rates["DataParallel"] = ranks * samples / max(took["DataParallel"])
+        rates |= {way: ranks * samples / max(took[way]) for way in ("in step", "DataParallel")}
         if rival is not None:
             rates["DDP"] = ranks * samples / rival.timed(name, count)
         meet(comm)
@@ -214,11 +217,19 @@ def measure(name: str, rounds: int, seconds: float, rival: PyTorch | None) -> li
     return found
 
 
+def _then(step: Step, wait: Step) -> Step:
+    def both() -> None:
+        step()
+        wait()
+
+    return both
+
+
 def tell(name: str, found: list[dict[str, float]]) -> None:
     """Print a line of the table."""
     words = [f"{name:12}"]
     words += [f"{way} {statistics.median(rates[way] for rates in found):9.0f}/s" for way in found[0]]
-    for way in found[0].keys() - {"DataParallel"}:
+    for way in [way for way in found[0] if way != "DataParallel"]:
         words.append(f"/ {way} {statistics.median(rates['DataParallel'] / rates[way] for rates in found):5.3f}")
     print("   ".join(words), flush=True)
 
