@@ -48,7 +48,7 @@ $(MPICH_STAMP):
 	@touch $@
 
 mpich: $(DEV_STAMP) $(MPICH_STAMP) ## make .venv-mpich, in which the tests run ranks under MPICH
-	@cp $(VENV)/lib/python3*/site-packages/__editable__.allgrad-*.pth $(MPICH_VENV)/lib/python3*/site-packages/
+	@cp -r $(VENV)/lib/python3*/site-packages/__editable__.allgrad-*.pth $(VENV)/lib/python3*/site-packages/allgrad-*.dist-info $(MPICH_VENV)/lib/python3*/site-packages/
 
 $(IMPI_STAMP):
 	$(PYTHON) -m venv --without-pip $(IMPI_VENV)
