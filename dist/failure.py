@@ -37,6 +37,8 @@ _TOLERANT = "OMPI_MCA_mpi_ft_enable"
 # A name of 256 bytes and a rank (PMIx standard 4.1, pmix_proc_t), rounded up.
 _PMIX_PROC_BYTES = 264
 
+# Whether this rank is the first that failed on this host, and the socket that may tell so; see is_first_here.
+_claimed = False
 _claim: socket.socket | None = None
 
 # The process that is the rank; a forked child of it, such as a data loader's worker, ends alone.
@@ -210,7 +212,30 @@ def who() -> str:
 
 
 def is_first_here() -> bool:
-    """Whether no other rank of this launch on this host has failed yet: the first one holds a socket's name."""
+    """Whether no other rank of this launch on this host has failed yet; the same rank may ask again.
+
+    The first one makes a file in the folder that a PMIx launcher keeps for the launch and clears after it. Elsewhere it
+    holds a socket's name, which is free again when it exits: launchers without PMIx end the others before that.
+    """
+    global _claimed
+    if not _claimed:
+        folder = os.environ.get("PMIX_SERVER_TMPDIR")
+        _claimed = _claim_socket() if folder is None else _claim_file(folder)
+    return _claimed
+
+
+def _claim_file(folder: str) -> bool:
+    path = Path(folder, f"allgrad-failure-{os.environ.get('PMIX_NAMESPACE')}")
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        return _claim_socket()
+    return True
+
+
+def _claim_socket() -> bool:
     global _claim
     job = os.environ.get("PMIX_NAMESPACE") or f"{os.getuid()}-{os.getppid()}"
     _claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

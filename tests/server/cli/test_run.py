@@ -89,6 +89,22 @@ def test_what_fails_on_all_ranks_has_one_traceback_and_one_line_for_each_other_r
     assert done.stdout.count("no such luck") == 2 + len(others), done.stdout  # the raising line, and the error's own
 
 
+def test_a_rank_that_fails_when_the_first_has_gone_adds_no_traceback(allgrad: CommandLine) -> None:
+    allgrad.script(
+        "late.py",
+        RANK + "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if rank == 0:\n"
+        "    while not os.path.exists('first'): time.sleep(0.01)\n"
+        "    while os.path.exists('/proc/' + open('first').read()): time.sleep(0.01)\n"
+        "else:\n"
+        "    open('draft', 'w').write(str(os.getpid())); os.rename('draft', 'first')\n"
+        "raise ValueError('no such luck')",
+    )
+    done = allgrad("run", "-n", "2", "late.py")
+    assert done.stdout.count("Traceback") == 1, done.stdout
+    assert "[1] allgrad: rank 1 on" in done.stdout
+
+
 def test_a_killed_rank_is_told_with_its_signal(allgrad: CommandLine) -> None:
     allgrad.script("die.py", RANK + "if rank == 1: os.kill(os.getpid(), 9)\ntime.sleep(600)")
     assert "a rank was ended by signal 9 (Killed)" in allgrad("run", "-n", "2", "die.py").stderr
