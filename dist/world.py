@@ -269,14 +269,17 @@ def _connect(seen: Launch) -> World:
         raise RuntimeError(_explain_singletons(seen, library))
     # A communicator of our own, so that messages of a script that uses mpi4py itself cannot be taken for ours.
     world = world_on(library.COMM_WORLD.Dup())
-    _check_surroundings(world, library)
+    _check_surroundings(world)
     return world
 
 
-def _check_surroundings(world: World, library: ModuleType) -> None:
+def _check_surroundings(world: World) -> None:
+    from .communication.hosts import ranks_of_host
+
     if told := ignored_hostfile(world.size, world.local_size, os.environ):
         raise RuntimeError(told)
-    host = library.COMM_WORLD.Split_type(library.COMM_TYPE_SHARED)
+    assert world.comm is not None
+    host = ranks_of_host(world.comm)
     seats = host.gather(own_seat())
     if seats:
         warn(seats)
@@ -288,8 +291,9 @@ def world_on(comm: MPI.Intracomm) -> World:
     if comm.size == 1:
         return _ALONE
     from .communication.board import board_of
+    from .communication.hosts import ranks_of_host
 
-    host = comm.Split_type(mpi().COMM_TYPE_SHARED, key=comm.rank)
+    host = ranks_of_host(comm)
     ranks = tuple(range(comm.size))
     world = World(
         comm.rank,

@@ -1,10 +1,12 @@
-"""Which ranks share a host's memory, and how a rank waits for its neighbours without taking their core."""
+"""Which ranks are on one host and share its memory, and how a rank waits for its neighbours without taking their core."""
 
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..elastic.survival import require_all_alive
@@ -19,6 +21,16 @@ _SECONDS_OF_YIELDING = 2e-3
 _SECONDS_BETWEEN_LOOKS = 50e-6
 
 
+def ranks_of_host(comm: MPI.Intracomm) -> MPI.Intracomm:
+    """Return a communicator of those ranks of *comm* that are on this one's host; all of *comm* call it.
+
+    A host is what one kernel gives one name: two containers are two hosts. MPI is not asked (``Split_type``), for MPICH
+    takes each rank for a host of its own where MPIR_CVAR_NOLOCAL has it send everything through the network.
+    """
+    hosts = comm.allgather((_boot_id(), socket.gethostname()))
+    return _split(comm, hosts.index(hosts[comm.rank]))
+
+
 def neighbours(comm: MPI.Intracomm) -> MPI.Intracomm:
     """Return a communicator of those ranks of *comm* that share memory with this one; all of *comm* call it.
 
@@ -26,12 +38,12 @@ def neighbours(comm: MPI.Intracomm) -> MPI.Intracomm:
     socket, say, whose memory is nearer. With 1 every rank is on its own. Raises ValueError unless it is a number above 0.
     """
     together = _ranks_per_window()
-    host: Any = comm.Split_type(mpi().COMM_TYPE_SHARED, key=comm.rank)
-    if together is not None:
-        whole, host = host, host.Split(host.rank // together, host.rank)
-        whole.Free()
-    found: MPI.Intracomm = host
-    return found
+    host = ranks_of_host(comm)
+    if together is None:
+        return host
+    few = _split(host, host.rank // together)
+    host.Free()
+    return few
 
 
 def first_of_each(comm: MPI.Intracomm, neighbourhood: MPI.Intracomm | None) -> MPI.Intracomm | None:
@@ -58,6 +70,19 @@ def wait_until(ready: Callable[[], bool], comm: MPI.Intracomm) -> None:
         else:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             require_all_alive()
+
+
+def _split(comm: MPI.Intracomm, part: int) -> MPI.Intracomm:
+    ranks: Any = comm.Split(part, comm.rank)
+    found: MPI.Intracomm = ranks
+    return found
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return ""  # the name alone has to do
 
 
 def _ranks_per_window() -> int | None:

@@ -22,6 +22,12 @@ def test_every_collective_agrees_with_numpy(world: World, ranks: int) -> None:
         assert f"rank {rank}: check_the_world_can_be_left_and_joined_again" in outcome.output
 
 
+def test_hosts_are_told_apart_where_mpi_takes_each_rank_for_one(mpich: Launcher) -> None:
+    outcome = mpich.run(3, "collectives.py", "3", env={"MPIR_CVAR_NOLOCAL": "1"})
+    assert outcome.code == 0, outcome.output
+    assert "check_the_local_world_is_this_host" in outcome.output
+
+
 def test_without_a_launcher_the_world_has_one_rank_and_loads_no_mpi(openmpi: Launcher) -> None:
     for entry in (True, False):
         outcome = openmpi.run(1, "alone.py", entry=entry, launcher=False)
