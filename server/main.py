@@ -39,6 +39,7 @@ from .control.attempts import (
 from .control.controller import Control
 from .errors import CannotServe
 from .home import DEFAULT_PORT, Home, read_json, write_json
+from .jobs.accounts import FOLDER, Accounts
 from .jobs.hosts import Host
 from .jobs.stalls import LEAST
 from .launchers.hosts import check_hosts, parse_hosts
@@ -94,6 +95,8 @@ def serve(
     hosts: str | Sequence[Host] = (),
     host_patience: float = DEFAULT_HOST_PATIENCE,
     kubernetes: Mapping[str, str] | None = None,
+    run_as_command: str | None = None,
+    run_as_folder: str = FOLDER,
     tls_cert: str | None = None,
     tls_key: str | None = None,
     tls_client_ca: str | None = None,
@@ -112,13 +115,15 @@ def serve(
     are at least as many cores as slots. *hosts*: those that jobs may name, with their slots, as "a:8,b:8" or as Hosts (default:
     any, and what runs there is not counted). *host_patience*: seconds of silence after which a host that a job named counts
     as lost, and after which its ranks are ended there. *kubernetes*: the volume `claim` that pods mount at `path`, in which
-    *home* must lie, their `image`, and the `namespace` if not that of the kubeconfig. *tls_cert*, *tls_key*: PEM files of a
-    certificate, followed when they change; supervisors and local clients then use a loopback port of their own.
-    *tls_client_ca*: whoever connects from elsewhere needs a certificate signed by it. *announce* is called with lines for
-    people.
+    *home* must lie, their `image`, and the `namespace` if not that of the kubeconfig. *run_as_command*: what leads a command
+    that is to run under another account, with {user} for its name; with it each user's jobs run under the account of that
+    name, in a folder under *run_as_folder*, except the administrator's (default: all under the server's own). *tls_cert*,
+    *tls_key*: PEM files of a certificate, followed when they change; supervisors and local clients then use a loopback port of
+    their own. *tls_client_ca*: whoever connects from elsewhere needs a certificate signed by it. *announce* is called with
+    lines for people.
 
     Raises CannotServe if *host* is more than this machine and there is no certificate, *hosts* name this machine, the port
-    is taken, or a server has the folder.
+    is taken, or a server has the folder, and InvalidRequest if there is no such program as *run_as_command* begins with.
     """
     files = ServerFiles.of(tls_cert, tls_key, tls_client_ca)
     _check_reach(host, files)
@@ -142,6 +147,7 @@ def serve(
         hosts=_slots_of(hosts),
         host_patience=host_patience,
         kubernetes=kubernetes or {},
+        accounts=Accounts.of(run_as_command, run_as_folder) if run_as_command else None,
     )
     place = Home.find(home)
     _check_shared(place, settings.kubernetes)

@@ -92,6 +92,16 @@ from .lifetimes import Span
 )
 @click.option("--kubernetes-image", default="allgrad-mpi", show_default=True, metavar="IMAGE", help="Of those pods.")
 @click.option("--kubernetes-namespace", metavar="NAME", help="For the pods.  [default: the kubeconfig's]")
+@click.option(
+    "--run-as-command",
+    metavar="COMMAND",
+    help="Run each user's jobs under the account of that name, by what this leads, as in 'sudo -n -H -u {user} --'.",
+)
+@click.option(
+    "--run-as-folder",
+    metavar="DIR",
+    help="Where such jobs lie while they run.  [default: ~{user}/.allgrad/ranks]",
+)
 @click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
 @click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
@@ -114,6 +124,8 @@ def serve(
     kubernetes: str | None,
     kubernetes_image: str,
     kubernetes_namespace: str | None,
+    run_as_command: str | None,
+    run_as_folder: str | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
@@ -131,6 +143,7 @@ def serve(
         DEFAULT_KEEP_UPLOADS,
         DEFAULT_LOG_LIMIT,
     )
+    from ..jobs.accounts import FOLDER
     from ..jobs.stalls import LEAST
     from ..main import serve as serve_until_stopped
 
@@ -152,6 +165,8 @@ def serve(
         hosts=hosts or "",
         host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
         kubernetes=_cluster(kubernetes, kubernetes_image, kubernetes_namespace) if kubernetes else None,
+        run_as_command=run_as_command,
+        run_as_folder=run_as_folder or FOLDER,
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
-from ..access.rules import Quota
+from ..access.rules import Quota, caller
 from ..errors import InvalidRequest, QuotaExceeded
 from ..files.uploads import Uploads
+from ..jobs.accounts import Account
 from ..jobs.job import Job, JobState
 from ..jobs.slots import size
 from ..jobs.spec import After, Dependency, JobSpec
@@ -60,18 +62,31 @@ class Admission:
         try:
             for spec in specs:
                 check_spec(spec, self._settings.room, self._settings.threads)
-                await self._check_files(spec)
+                await self._check_files(spec, visible=self._account_of(spec) is None)
                 for need in spec.after:
                     await self._check_possible(need)
         except InvalidRequest:
             if not (request_id and await self._knows(request_id)):
                 raise
 
-    async def _check_files(self, spec: JobSpec) -> None:
+    def _account_of(self, spec: JobSpec) -> Account | None:
+        """Return what account a job of the caller runs under, if not the server's own. Raises InvalidRequest."""
+        accounts, user = self._settings.accounts, caller().user
+        account = accounts.account(user) if accounts else None
+        if account and (spec.hosts or spec.batch):
+            raise InvalidRequest(
+                f"jobs of {user} can run on the server's machine only",
+                f"they run under the account {account.name}, and the job names {'hosts' if spec.hosts else spec.launcher}",
+                "submit it to a server of your own account, or ask an administrator",
+                field="spec.hosts" if spec.hosts else "spec.launcher",
+            )
+        return account
+
+    async def _check_files(self, spec: JobSpec, *, visible: bool) -> None:
         files, now = files_of(spec), time.monotonic()
         if files is not None and self._found.get(files, 0.0) > now:
             return
-        await self._read(check_files, spec, self._uploads, self._settings.kubernetes)
+        await self._read(partial(check_files, visible=visible), spec, self._uploads, self._settings.kubernetes)
         if files is not None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()

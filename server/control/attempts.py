@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from ..errors import ServerBusy
+from ..errors import InvalidRequest, ServerBusy
 from ..failpoints import reach
 from ..home import Home
 from ..jobs import lifecycle
-from ..jobs.hosts import deal
+from ..jobs.accounts import Accounts
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
 from ..jobs.slots import HERE, Demand, demand
@@ -75,6 +76,8 @@ class Settings:
     """Hosts that jobs may name, and the slots of each; empty: any, and what runs there is not counted."""
     kubernetes: Mapping[str, str] = field(default_factory=dict)
     """The volume `claim` that pods mount at `path`, their `image` and `namespace`; empty: there is no cluster."""
+    accounts: Accounts | None = None
+    """The accounts that jobs run under; None: all under the server's own."""
     cores: tuple[int, ...] = ()
     """The cores that are dealt to the jobs; empty: jobs are not bound to any."""
 
@@ -164,7 +167,7 @@ class Attempts:
         try:
             tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
             reach("after-launch")
-        except OSError as error:
+        except (OSError, InvalidRequest) as error:
             failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
             self.work.spawn(self._tell(tracked, job.attempt, failed))
         else:
@@ -200,6 +203,7 @@ class Attempts:
             launcher=spec.launcher,
             launcher_options=spec.launcher_options,
             place=settings.kubernetes,
+            account=settings.accounts.account(job.owner) if settings.accounts else None,
         )
 
     async def _follow(self, tracked: Tracked, supervisor: Supervised, successors: int = 0) -> None:
@@ -284,7 +288,7 @@ class Attempts:
         try:
             if await asyncio.to_thread(journal.last_sequence, run.journal) <= done:
                 return []
-            reader = JournalReader(run.journal)
+            reader = JournalReader(run.journal, partial(run.order().here, folder=run.path.parent))
             while lines := await asyncio.to_thread(reader.read):
                 await self._report(job.id, job.attempt, lines)
         except OSError as error:
@@ -311,15 +315,19 @@ class Attempts:
         def left() -> list[processes.Process]:
             return processes.tagged(job.id, job.attempt)
 
-        times = self._settings.grace, self._settings.host_patience
         await asyncio.to_thread(processes.end, left, self._settings.grace)
         if job.spec.batch:
             await asyncio.to_thread(batch.sweep, self.run_dir(job))
-        if job.spec.hosts:
-            await asyncio.to_thread(elsewhere.sweep, deal(job.spec.hosts, job.ranks), job.id, job.attempt, *times)
-            run = self.run_dir(job)
-            if not await asyncio.to_thread(elsewhere.gather, run):
-                self.work.spawn(self._gather(run))
-            with suppress(ServerBusy):  # on a disk that is full it stays in the job's folder
-                await self._collect(tracked, run)
+        with suppress(FileNotFoundError):  # it came to its end before it came to an order
+            await self._sweep_elsewhere(tracked, self.run_dir(job))
         await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))
+
+    async def _sweep_elsewhere(self, tracked: Tracked, run: RunDir) -> None:
+        order = await asyncio.to_thread(run.order)
+        if not order.elsewhere:
+            return
+        await asyncio.to_thread(elsewhere.sweep, order)
+        if not await asyncio.to_thread(elsewhere.gather, run):
+            self.work.spawn(self._gather(run))
+        with suppress(ServerBusy):  # on a disk that is full it stays in the job's folder
+            await self._collect(tracked, run)

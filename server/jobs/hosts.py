@@ -20,6 +20,11 @@ class Host:
         return f"{self.name}:{self.slots}"
 
     @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"the host {self.name}"
+
+    @property
     def local(self) -> bool:
         """Whether it is this machine, by one of its names."""
         own = socket.gethostname()

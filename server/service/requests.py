@@ -44,17 +44,20 @@ def check_spec(spec: JobSpec, room: Mapping[str, int], cores_per_slot: int) -> N
     check_policies(spec)
 
 
-def check_files(spec: JobSpec, uploads: Uploads, cluster: Mapping[str, str] | None = None) -> None:
+def check_files(
+    spec: JobSpec, uploads: Uploads, cluster: Mapping[str, str] | None = None, *, visible: bool = True
+) -> None:
     """Raise InvalidRequest if a file or launcher that *spec* needs is not there; this may wait for the disk.
 
-    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes.
+    *uploads* has the archives that a job may name; *cluster* is what the server was told of Kubernetes. *visible*: whether
+    the server's account sees the files that the job's does.
     """
     if spec.resume_from:
         uploads.check_file(spec.resume_from)
     if spec.archive:
         uploads.check(spec.archive, spec.argv[0], spec.workdir)
     else:
-        _check_program(spec)
+        _check_program(spec, visible=visible)
     if spec.batch:
         _check_batch(spec, cluster or {})
     else:
@@ -198,15 +201,17 @@ def _refuse_size(spec: JobSpec, host: str, needed: int, slots: int, each: int) -
     )
 
 
-def _check_program(spec: JobSpec) -> None:
+def _check_program(spec: JobSpec, *, visible: bool) -> None:
     folder, program = Path(spec.workdir), spec.argv[0]
-    if not folder.is_absolute() or not folder.is_dir():
+    if not folder.is_absolute() or (visible and not folder.is_dir()):
         raise InvalidRequest(
             f"the job cannot start in {spec.workdir or 'an unnamed folder'}",
             "there is no such folder on the server's machine",
             "name an absolute one",
             field="spec.working_directory",
         )
+    if not visible:
+        return  # the account itself will find out
     if program.endswith(".py"):
         found = (folder / program).is_file()
     elif "/" in program:

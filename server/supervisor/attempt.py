@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..home import read_json, write_json
+from ..jobs.accounts import Account
 from ..jobs.hosts import Host, deal
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind, LauncherKind
@@ -53,6 +55,8 @@ class Order:
     """The hosts that the ranks are dealt to, by name and slots; empty: this one."""
     host_patience: float = math.inf
     """Seconds of silence after which a host counts as lost, and after which its ranks are ended there."""
+    account: Account | None = None
+    """What the ranks run under; None: the server's own account."""
 
     launcher: LauncherKind = LauncherKind.MPIRUN
     launcher_options: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +68,30 @@ class Order:
     def dealt(self) -> tuple[Host, ...]:
         """How many ranks each host gets; empty: all are on this one."""
         return deal([Host(name, slots) for name, slots in self.hosts], self.ranks) if self.hosts else ()
+
+    @property
+    def elsewhere(self) -> tuple[Host | Account, ...]:
+        """Where ranks are that a keeper holds: on these hosts, or under another account."""
+        return self.dealt if self.account is None else (self.account,)
+
+    def ranks_folder(self, folder: Path) -> Path:
+        """Return where the ranks have the job's *folder*: under the same path, unless they run under another account."""
+        return folder if self.account is None else Path(self.account.folder, self.job_id)
+
+    def there(self, folder: Path) -> Order:
+        """Return the order with the paths under which the ranks have what the server has in the job's *folder*."""
+        moved = partial(_moved, source=folder, target=self.ranks_folder(folder))
+        return replace(
+            self,
+            workdir=moved(self.workdir),
+            root=moved(self.root),
+            output_dir=moved(self.output_dir),
+            resume=moved(self.resume),
+        )
+
+    def here(self, path: str, folder: Path) -> str:
+        """Return under which path the server has, or will have, what the ranks have as *path*."""
+        return _moved(path, self.ranks_folder(folder), folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +154,12 @@ class RunDir:
     def order(self) -> Order:
         """Return what the supervisor is to do."""
         record = _required(self.path / "order.json")
-        return Order(**{**record, "launcher": LauncherKind(record.get("launcher", LauncherKind.MPIRUN))})
+        account = record.get("account")
+        found = {
+            "launcher": LauncherKind(record.get("launcher", LauncherKind.MPIRUN)),
+            "account": account and Account(account["name"], tuple(account["command"]), account["folder"]),
+        }
+        return Order(**{**record, **found})
 
     def _record(self, name: str) -> Path:
         return self.path / (f"inside-{name}" if self.inside else name)
@@ -211,3 +244,8 @@ def _required(path: Path) -> Mapping[str, Any]:
     if record is None:
         raise FileNotFoundError(path)
     return record
+
+
+def _moved(path: str, source: Path, target: Path) -> str:
+    """Return where *path* is once *source* lies at *target*; one that is not within it stays."""
+    return str(target / Path(path).relative_to(source)) if path and Path(path).is_relative_to(source) else path

@@ -17,12 +17,14 @@ can start, why not, that all has been sent, that it is safe to forget it."""
 JOURNAL = "journal.jsonl"
 FAILURE = "failure.json"
 OUTPUT = "output"
+SCRATCH = "scratch"
+"""The folder of the attempt for the launcher's own files."""
 _LOG = re.compile(r"logs/rank-\d+\.log")
 
 
 @dataclass(frozen=True, slots=True)
 class Cargo:
-    """What a keeper carries. All names are within *folder*, the job's, which has the same path on every host."""
+    """What a keeper carries. All names are within *folder*, the job's as the ranks see it, and the same on every host."""
 
     folder: str
     attempt: str
@@ -41,7 +43,15 @@ class Cargo:
         """Return what is carried for the attempt of *order* in *run*."""
         folder = run.path.parent
         root = str(Path(order.root).relative_to(folder)) if archive else ""
-        return cls(str(folder), run.path.name, order.log_limit, order.journal_limit, archive, root, list(brought))
+        return cls(
+            str(order.ranks_folder(folder)),
+            run.path.name,
+            order.log_limit,
+            order.journal_limit,
+            archive,
+            root,
+            list(brought),
+        )
 
     def to_word(self) -> str:
         """Return it as one word."""

@@ -15,7 +15,7 @@ from ..delivery.channel import Channel, Message
 from ..delivery.departures import Departures
 from ..errors import AllgradError
 from ..files import archive
-from .cargo import FAILURE, JOURNAL, OUTPUT, READY, TROUBLE, Cargo
+from .cargo import FAILURE, JOURNAL, OUTPUT, READY, SCRATCH, TROUBLE, Cargo
 from .journal import CheckpointLine, parse
 from .linux import data_from
 from .logs import Trimmer
@@ -98,6 +98,7 @@ class Carrier:
                 raise FileExistsError(f"{self._folder} is the server's own, and was not seen before")
             (self._run / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
             (self._folder / OUTPUT).mkdir(mode=0o700, exist_ok=True)
+            (self._run / SCRATCH).mkdir(mode=0o700, exist_ok=True)
             if self._cargo.archive:
                 packed, root = self._folder / self._cargo.archive, self._folder / self._cargo.root
                 if not root.exists():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from ..delivery.arrivals import Arrivals, Refused
 from ..delivery.channel import Channel, Damaged, Message
 from ..delivery.departures import ANSWERS, OFFERS, Departures
+from ..jobs.accounts import Account
+from ..jobs.hosts import Host
 from .cargo import ALL, BEGIN, CARRY, READY, SAFE, TROUBLE, Cargo
 from .keeper import BEAT, END, ENDED
 
@@ -23,20 +26,24 @@ _AT_ONCE = 64
 
 
 class Contact:
-    """One keeper on the host *name*, started by *command*; *patience*: seconds of silence after which the host is lost."""
+    """One keeper of ranks in *place*, started by *command* with *environ*.
 
-    def __init__(self, name: str, command: list[str], patience: float) -> None:
-        self.name, self.pid = name, 0
+    *patience*: seconds of silence after which the place is lost.
+    """
+
+    def __init__(self, place: Host | Account, command: list[str], environ: Mapping[str, str], patience: float) -> None:
+        self.name, self.title, self.pid = place.name, place.title, 0
         self.answered = self.ended = self.ready = self.busy = False
         self.heard = self.said = self.tried = time.monotonic()
         self.trouble = ""
         """Why ranks cannot start there, as the keeper told it."""
-        self._command, self._patience = command, patience
+        self._command, self._environ, self._patience = command, environ, patience
         self._ending = False
         self._channel: Channel | None = None
         self._ends: tuple[int, ...] = ()
         self._words = b""
         self._cargo: Cargo | None = None
+        self._folder = Path()
         self._arrivals: Arrivals | None = None
         self._departures: Departures | None = None
         self._begun = False
@@ -62,17 +69,16 @@ class Contact:
     def loss(self) -> str:
         """How the host was lost, in words."""
         words = self.last_words()
-        return f"the host {self.name} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
+        return f"{self.title} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
 
     def last_words(self) -> str:
         """What ssh, or the keeper, said last that was no message."""
         lines = [line.strip() for line in self._words.splitlines() if line.strip()]
         return lines[-1].decode(errors="replace") if lines else ""
 
-    def carry(self, cargo: Cargo) -> None:
-        """Have it send what ranks write there, whenever it is connected."""
-        self._cargo = cargo
-        folder = Path(cargo.folder)
+    def carry(self, cargo: Cargo, folder: Path) -> None:
+        """Have it send what ranks write there into *folder*, the server's of the job, whenever it is connected."""
+        self._cargo, self._folder = cargo, folder
         self._arrivals = Arrivals(folder, cargo.coming, folder / cargo.aside(self.name))
 
     def connect(self) -> None:
@@ -85,7 +91,7 @@ class Contact:
         try:
             # Neither a fork in a process with threads, nor our mask of signals: it ends by itself when we do.
             self.pid = os.posix_spawnp(
-                self._command[0], self._command, os.environ, file_actions=places, setpgroup=0, setsigmask=()
+                self._command[0], self._command, self._environ, file_actions=places, setpgroup=0, setsigmask=()
             )
         except OSError as error:
             self._words = f"{self._command[0]}: {error.strerror}".encode()
@@ -106,7 +112,7 @@ class Contact:
         """Have the host get the files *names* of the cargo, and whatever else the ranks need; then it is ready."""
         assert self._cargo is not None
         assert self._channel is not None
-        self._departures = Departures(Path(self._cargo.folder), self._channel)
+        self._departures = Departures(self._folder, self._channel)
         for name in names:
             self._departures.offer(name)
 
@@ -133,10 +139,10 @@ class Contact:
         if self._channel is not None:
             self._channel.flush()
 
-    def end(self, grace: float) -> None:
-        """Tell it to end what it keeps, once."""
+    def end(self, grace: float, helpers: Iterable[str] = ()) -> None:
+        """Tell it to end what it keeps, once; *helpers*: the names of processes that end by themselves after the others."""
         if self.connected and not self._ending:
-            self._say(END, f"{grace:g}")
+            self._say(END, f"{grace:g}", *helpers)
             self._ending = True
 
     def _say(self, verb: str, *words: str) -> None:

@@ -1,16 +1,19 @@
-"""The other hosts of an attempt: a keeper on each, by which it is heard of, told to end, or known to be lost."""
+"""Ranks on other hosts or under another account: the keepers by which they are heard of, ended, or known to be lost."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 from ..errors import HostUnreachable
+from ..jobs.accounts import Account
 from ..jobs.hosts import Host
 from ..launchers import reach
-from .attempt import RunDir
+from .attempt import Order, RunDir
 from .cargo import Cargo
 from .contact import AGAIN, Contact
 
@@ -26,48 +29,51 @@ _SLACK = 5.0
 """Seconds that a keeper may take to end what ignores everything but SIGKILL."""
 
 
-def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, patience: float) -> None:
-    """End what an attempt without a supervisor left on *hosts*; wait for the keepers of those that cannot be reached."""
-    over = time.monotonic() + _lease(grace, patience)
-    while reach.sweep(hosts, job_id, attempt, grace, os.environ) and time.monotonic() < over:
+def sweep(order: Order) -> None:
+    """End what an attempt without a supervisor left elsewhere; wait for the keepers of what cannot be reached."""
+    over = time.monotonic() + _lease(order)
+    places, tag = order.elsewhere, (order.job_id, order.attempt)
+    while reach.sweep(places, *tag, order.grace, os.environ) and time.monotonic() < over:
         time.sleep(AGAIN)
 
 
 def gather(run: RunDir) -> bool:
-    """Fetch what hosts without the server's folder still have of an attempt that has ended; return whether that was all."""
+    """Fetch what ranks without the server's folder have left of an attempt that has ended; return whether that was all."""
     owed = run.owed()
     if not owed:
         return True
     if run.supervisor() is not None:
         return False
     order = run.order()
-    patience = min(order.host_patience, _LONGEST_SILENCE)
-    hosts = Elsewhere([Host(name) for name in owed], (order.job_id, order.attempt), order.grace, patience, os.environ)
-    hosts.carry(owed, Cargo.of(order, run))
-    hosts.collect()
-    run.note_owed(hosts.owing)
-    return not hosts.owing
+    order = replace(order, host_patience=min(order.host_patience, _LONGEST_SILENCE))
+    elsewhere = Elsewhere(order, [place for place in order.elsewhere if place.name in owed])
+    elsewhere.carry(owed, Cargo.of(order, run), run.path.parent)
+    elsewhere.collect()
+    run.note_owed(elsewhere.owing)
+    return not elsewhere.owing
 
 
-def _lease(grace: float, patience: float) -> float:
-    """Return the seconds of silence after which nothing of an attempt can be left on a host, reached or not."""
-    return grace + patience + _SLACK
+def _lease(order: Order) -> float:
+    """Return the seconds of silence after which nothing of an attempt can be left elsewhere, reached or not."""
+    return order.grace + order.host_patience + _SLACK
 
 
 class Elsewhere:
-    """What a supervisor knows of the hosts other than its own; with none there is nothing to do.
+    """What a supervisor knows of the ranks of *order* that are in *places*; with none there is nothing to do.
 
-    *patience*: seconds of silence after which a host counts as lost, and after which its keeper ends the ranks.
+    *supervisor*: its process, from which the processes of another account descend; 0: they have ended.
     """
 
-    def __init__(
-        self, hosts: Sequence[Host], tag: tuple[str, int], grace: float, patience: float, environ: Mapping[str, str]
-    ) -> None:
-        words = ["-m", _MODULE, tag[0], str(tag[1]), str(grace), str(patience)]
-        self._contacts = [
-            Contact(host.name, reach.python_on(host, words, environ), patience) for host in hosts if not host.local
-        ]
-        self._lease = _lease(grace, patience)
+    def __init__(self, order: Order, places: Sequence[Host | Account], supervisor: int = 0) -> None:
+        grace, patience = order.grace, order.host_patience
+        words = ["-m", _MODULE, order.job_id, str(order.attempt), str(grace), str(patience)]
+        self._contacts = []
+        for place in places:
+            if not place.local:
+                known = [str(supervisor)] if isinstance(place, Account) else []
+                command = reach.python_on(place, [*words, *known], os.environ)
+                self._contacts.append(Contact(place, command, reach.environment(place, os.environ), patience))
+        self._lease = _lease(order)
 
     def __repr__(self) -> str:
         return f"Elsewhere({', '.join(contact.name for contact in self._contacts)})"
@@ -84,19 +90,19 @@ class Elsewhere:
 
     @property
     def owing(self) -> list[str]:
-        """The hosts without the server's folder that may still have something which is not there."""
+        """The places without the server's folder that may still have something which is not there."""
         return [contact.name for contact in self._contacts if contact.carries and not contact.ended]
 
-    def carry(self, apart: Collection[str], cargo: Cargo) -> None:
-        """Have the hosts named *apart*, which do not share the server's folder, send what *cargo* says."""
+    def carry(self, apart: Collection[str], cargo: Cargo, folder: Path) -> None:
+        """Have the places named *apart*, which do not share the server's *folder* of the job, send what *cargo* says."""
         for contact in self._contacts:
             if contact.name in apart:
-                contact.carry(cargo)
+                contact.carry(cargo, folder)
 
     def begin(self, brought: Sequence[str] = (), asked: Callable[[], object] = lambda: False) -> None:
-        """Return once there is a keeper on every host, and all that ranks need, or when it is *asked* to end.
+        """Return once there is a keeper everywhere, and all that ranks need, or when it is *asked* to end.
 
-        *brought*: the files that hosts without the server's folder get. Raises HostUnreachable.
+        *brought*: the files that places without the server's folder get. Raises HostUnreachable.
         """
         for contact in self._contacts:
             contact.connect()
@@ -108,24 +114,24 @@ class Elsewhere:
                 longest = _LONGEST_START if contact.answered else reach.TIMEOUT
                 if contact.trouble or not contact.connected or time.monotonic() > contact.heard + longest:
                     found = contact.trouble or contact.last_words()
-                    raise HostUnreachable(f"cannot keep ranks on the host {contact.name}", found)
+                    raise HostUnreachable(f"cannot keep ranks of {contact.title}", found)
             time.sleep(_TICK / 5)
 
     def tend(self) -> str:
-        """Speak with the keepers; return which host is lost, and how, or ""."""
+        """Speak with the keepers; return which place is lost, and how, or ""."""
         for contact in self._contacts:
             contact.tend()
             if not contact.connected and time.monotonic() - contact.tried > AGAIN and not contact.ended:
                 contact.connect()
         return next((contact.loss() for contact in self._contacts if contact.lost), "")
 
-    def end(self, grace: float) -> None:
-        """Have all processes of the attempt ended; settle() waits for that."""
+    def end(self, grace: float, helpers: Iterable[str] = ()) -> None:
+        """Have all processes of the attempt ended, those named as *helpers* after the others; settle() waits for that."""
         for contact in self._contacts:
-            contact.end(grace)
+            contact.end(grace, helpers)
 
     def settle(self, grace: float, meanwhile: Callable[[], None]) -> str:
-        """Return once nothing of the attempt can be left on any host, and which of them was lost, if one was."""
+        """Return once nothing of the attempt can be left anywhere, and which place was lost, if one was."""
         lost, over = "", set()
         while waiting := [each for each in self._contacts if not each.ended and each.name not in over]:
             for contact in waiting:
@@ -142,13 +148,13 @@ class Elsewhere:
         return lost
 
     def give_up(self) -> None:
-        """Have an attempt that could not be started forgotten by the hosts on which there is something of it."""
+        """Have an attempt that could not be started forgotten wherever there is something of it."""
         for contact in self._contacts:
             contact.ended = not contact.answered
         self.settle(0.0, lambda: None)
 
     def collect(self) -> None:
-        """Get what the hosts still have of an attempt that has ended, as far as they can be reached now."""
+        """Get what is left elsewhere of an attempt that has ended, as far as that can be reached now."""
         for contact in self._contacts:
             contact.connect()
             contact.end(0.0)

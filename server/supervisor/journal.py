@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,13 @@ class JournalReader:
 
     A damaged line is passed over, and so is a beginning that was given back to the disk because the journal had become
     too long: the gap in the sequence numbers tells it to whoever gets the lines. A line without its end, or a damaged
-    one at the very end, may be torn, and is left until there is more.
+    one at the very end, may be torn, and is left until there is more. *here* says where a checkpoint lies whose path
+    the ranks have written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, here: Callable[[str], str] = str) -> None:
         self._path = path
+        self._here = here
         self._offset = 0
 
     def read(self, limit: int = 1000, size: int = 1 << 18) -> list[Line]:
@@ -77,6 +79,8 @@ class JournalReader:
         lines = []
         for number, raw in enumerate(whole[:limit], 1):
             line = parse(raw)
+            if isinstance(line, CheckpointLine):
+                line = replace(line, path=self._here(line.path))
             if line is not None:
                 lines.append(line)
             elif number == len(whole) and at_end:

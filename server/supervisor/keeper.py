@@ -1,9 +1,10 @@
-"""Keeps the ranks of an attempt on another host: ``python -m allgrad.server.supervisor.keeper JOB ATTEMPT GRACE PATIENCE``.
+"""Keeps the ranks of an attempt elsewhere: ``python -m allgrad.server.supervisor.keeper JOB ATTEMPT GRACE PATIENCE [PID]``.
 
-The supervisor starts it there over ssh and says `beat` again and again, which it answers. When it is told `end GRACE`, or has heard
-nothing for PATIENCE seconds, it ends every process of the attempt on its host. So no rank outlives its supervisor by
-more, whatever became of that, of its machine, or of the network between. On a host that does not share the server's folder
-it is also told what to `carry`, and sends what the ranks write until the supervisor has it.
+The supervisor starts it over ssh on another host, or under another account, whose processes only that may end: then *PID*,
+the supervisor's, tells of further ones, which descend from it. The supervisor says `beat` again and again, which it answers.
+When it is told `end GRACE`, or has heard nothing for PATIENCE seconds, it ends every process of the attempt that it may end.
+So no rank outlives its supervisor by more, whatever became of that, of its machine, or of the network between. Where the
+server's folder is not shared it is also told what to `carry`, and sends what the ranks write until the supervisor has it.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ _MODULE = b"allgrad.server.supervisor.keeper"
 def main() -> None:
     """Keep the attempt that the arguments name."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    Keeper(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])).keep()
+    job_id, attempt, grace, patience, *supervisor = sys.argv[1:]
+    Keeper(job_id, int(attempt), float(grace), float(patience), *map(int, supervisor)).keep()
 
 
 class Keeper:
-    """What one keeper has heard, and does about it; *grace* and *patience* in seconds."""
+    """What one keeper has heard, and does about it; *grace* and *patience* in seconds, *supervisor*: 0 on another host."""
 
-    def __init__(self, job_id: str, attempt: int, grace: float, patience: float) -> None:
-        self._ranks = partial(processes.started_ranks, job_id, attempt)
+    def __init__(self, job_id: str, attempt: int, grace: float, patience: float, supervisor: int = 0) -> None:
+        self._tagged = partial(processes.started_ranks, job_id, attempt)
+        self._supervisor = supervisor
         self._grace, self._patience = grace, patience
         self._channel = Channel(0, 1, _HEARD)
         self._carrier: Carrier | None = None
@@ -50,6 +53,8 @@ class Keeper:
         self._beaten = 0.0
         self._told: float | None = None
         """The grace time that it was told to end with."""
+        self._helpers: frozenset[str] = frozenset()
+        """The names of processes that end by themselves once the ranks have."""
         self._ending = self._safe = False
 
     def __repr__(self) -> str:
@@ -62,11 +67,23 @@ class Keeper:
         if self._told is None and _relieved():
             return
         self._ending = True
-        processes.end(self._ranks, self._grace if self._told is None else self._told, meanwhile=self._attend)
+        processes.end(
+            self._ranks,
+            self._grace if self._told is None else self._told,
+            spare=lambda process: process.name in self._helpers,
+            meanwhile=self._attend,
+        )
         self._deliver()
         self._channel.say(ENDED)
         while self._is_heard and self._channel.waits:
             self._attend(_LOOK)
+
+    def _ranks(self) -> list[processes.Process]:
+        found = {process.pid: process for process in self._tagged()}
+        if self._supervisor:
+            found |= {process.pid: process for process in processes.descendants(self._supervisor)}
+        own = os.getpid(), os.getuid()
+        return [each for each in found.values() if each.pid != own[0] and processes.owner(each) == own[1]]
 
     @property
     def _is_forsaken(self) -> bool:
@@ -122,7 +139,7 @@ class Keeper:
             case "beat":
                 self._beat()
             case "end":
-                self._told = float(message.words[0])
+                self._told, self._helpers = float(message.words[0]), frozenset(message.words[1:])
             case "carry":
                 self._carrier = Carrier(Cargo.from_word(message.words[0]), self._channel)
             case "begin" if carrier is not None:
@@ -144,8 +161,9 @@ def _relieved() -> bool:
     own = processes.find(os.getpid())
     assert own is not None
     words = [_MODULE, *map(os.fsencode, sys.argv[1:3])]
+    length = len(sys.argv)
     younger = (each for each in processes.everything() if (each.start, each.pid) > (own.start, own.pid))
-    return any(words == _command_of(each.pid)[-5:-2] for each in younger)
+    return any(words == _command_of(each.pid)[-length:][:3] for each in younger)
 
 
 def _command_of(pid: int) -> list[bytes]:

@@ -45,6 +45,15 @@ def find(pid: int) -> Process | None:
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), before.partition("(")[2])
 
 
+def owner(process: Process) -> int:
+    """Return the number of the account that *process* runs under; -1 if it is gone."""
+    try:
+        lines = (_PROC / str(process.pid) / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+
+
 def everything() -> list[Process]:
     """Return every living process."""
     found = (find(int(entry)) for entry in os.listdir(_PROC) if entry.isdigit())

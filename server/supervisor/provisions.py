@@ -16,7 +16,7 @@ _CHECKPOINT = "resume"
 
 
 def provide(order: Order, run: RunDir) -> tuple[Order, Cargo]:
-    """Lay what hosts are to get into the job's folder; return the order with the paths that hold on every host, and the cargo."""
+    """Lay what ranks elsewhere are to get into the job's folder; return the order with the paths that hold there, and the cargo."""
     folder, names, archive = run.path.parent, [], ""
     if order.archive:
         archive = f"{run.path.name}/{ARCHIVE}"
@@ -29,7 +29,7 @@ def provide(order: Order, run: RunDir) -> tuple[Order, Cargo]:
     if order.resume and resume.is_relative_to(folder):
         files = [path for path in resume.rglob("*") if path.is_file()] if resume.is_dir() else [resume]
         names += [str(path.relative_to(folder)) for path in files]
-    return order, Cargo.of(order, run, archive, names)
+    return order.there(folder), Cargo.of(order, run, archive, names)
 
 
 def _link(source: Path, target: Path) -> None:

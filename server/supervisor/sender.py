@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Sender:
 
     def __init__(self, order: Order, journal: Path) -> None:
         self._order = order
-        self._reader = JournalReader(journal)
+        self._reader = JournalReader(journal, partial(order.here, folder=journal.parents[1]))
         self._ended = threading.Event()
         self._give_up_at = float("inf")
         self._reporter: Reporter | None = None

@@ -24,9 +24,10 @@ from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind, LauncherKind
 from ..launchers import Ending, Launcher, reach
 from ..launchers.slurm import sweep_nodes
-from . import linux, processes
+from . import entry, linux, processes
 from .attempt import Exit, Order, RunDir
 from .batch import INSIDE, BatchSupervisor
+from .cargo import SCRATCH
 from .elsewhere import BUSY_TICK, Elsewhere
 from .logs import Trimmer
 from .provisions import ARCHIVE, provide
@@ -40,7 +41,6 @@ LEFTOVER_GRACE = 1.0
 _JUST_ENDING = 0.5
 """Seconds that processes beside a launcher have to end after it."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
-CANNOT_START = 127
 HOST_LOST = 255
 """The exit code of an attempt one of whose hosts was lost, as of ssh(1)."""
 TIMED_OUT = 124
@@ -58,8 +58,7 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._inside = run.inside
-        tag = (self._order.job_id, self._order.attempt)
-        self._elsewhere = Elsewhere(self._order.dealt, tag, self._order.grace, self._order.host_patience, os.environ)
+        self._elsewhere = Elsewhere(self._order, self._order.elsewhere, os.getpid())
         self._lost = ""
         self._trimmers = [
             Trimmer(run.log(rank), self._order.log_limit) for rank in (LAUNCHER_LOG, *range(self._order.ranks))
@@ -85,7 +84,7 @@ class Supervisor:
                 self._start(Path(scratch))
             except (AllgradError, OSError) as error:
                 kind = FailureKind.LOST if isinstance(error, HostUnreachable) else FailureKind.EXIT_CODE
-                self._record(Exit(CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
+                self._record(Exit(entry.CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
                 return
             self._run.note_supervisor(os.getpid(), time.time())
             sender = None if self._inside else Sender(self._order, self._run.journal)
@@ -102,29 +101,26 @@ class Supervisor:
     def _start(self, scratch: Path) -> None:
         order = self._order
         self._launcher = launchers.within(order.launcher, order.ranks) if self._inside else self._here()
-        if order.archive and not Path(order.root).exists():
+        if order.archive and order.account is None and not Path(order.root).exists():
             archive.unpack(Path(order.archive), Path(order.root))
-        if order.dealt:
-            order = self._check_hosts()
-        environ = {
-            **os.environ,
-            processes.RUN_DIR: str(self._run.path),
-            "ALLGRAD_LOG_DIR": str(self._run.logs),
-            "ALLGRAD_OUTPUT_DIR": order.output_dir,
-            **_checkpointing(order),
-            **order.env,
-        }
+        if order.elsewhere:
+            order = self._go_elsewhere()
+        run = RunDir(order.ranks_folder(self._run.path.parent) / self._run.path.name)
         command = launchers.command(
             self._launcher,
             order.argv,
             order.ranks,
-            scratch=scratch,
+            scratch=scratch if order.account is None else run.path / SCRATCH,
             as_torch=order.as_torch,
             threads=order.threads or int(os.environ.get("SLURM_CPUS_PER_TASK", "0")),
-            environ=environ,
+            environ=_environment(order, run),
             forward=list(order.env),
         )
+        prepare = partial(_before_exec, order.cores)  # safe: there is only one thread yet
         with self._run.log(LAUNCHER_LOG).open("ab") as log:
+            if order.account is not None:
+                self._child = entry.start(order.account, command, order.workdir, log, prepare)
+                return
             self._child = subprocess.Popen(
                 command.argv,
                 env=command.env,
@@ -132,24 +128,20 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=partial(_before_exec, order.cores),  # safe: there is only one thread yet
+                preexec_fn=prepare,
             )
 
     def _here(self) -> Launcher:
         return launchers.on_hosts(self._order.dealt, self._order.ranks)
 
-    def _check_hosts(self) -> Order:
-        """Return once each host is known to have what the ranks need, and is kept: what holds there. Raises HostUnreachable."""
+    def _go_elsewhere(self) -> Order:
+        """Return once all that ranks elsewhere need is there, and they are kept: what holds there. Raises HostUnreachable."""
         order, run = self._order, self._run
-        seen = reach.look(order.dealt, order.workdir, str(run.path / "order.json"), comes=bool(order.archive))
-        for found in seen:
-            if found.trouble is not None:
-                raise found.trouble
-        apart = [found.host.name for found in seen if found.apart]
+        apart = self._check_elsewhere()
         brought: Sequence[str] = ()
         if apart:
             order, cargo = provide(order, run)
-            self._elsewhere.carry(apart, cargo)
+            self._elsewhere.carry(apart, cargo, run.path.parent)
             brought = cargo.brought
             run.note_owed(apart)
         try:
@@ -161,6 +153,19 @@ class Supervisor:
         finally:
             (run.path / ARCHIVE).unlink(missing_ok=True)
         return order
+
+    def _check_elsewhere(self) -> list[str]:
+        """Return which places do not share the server's folder. Raises HostUnreachable where no ranks can start."""
+        order = self._order
+        if order.account is not None:
+            reach.check_account(order.account, "" if order.archive else order.workdir)
+            return [order.account.name]
+        shared = str(self._run.path / "order.json")
+        seen = reach.look(order.dealt, order.workdir, shared, comes=bool(order.archive))
+        for found in seen:
+            if found.trouble is not None:
+                raise found.trouble
+        return [found.host.name for found in seen if found.apart]
 
     def _wait(self) -> bool:
         """Wait for the launcher to return; return whether it was told to, and not only because it took too long."""
@@ -192,18 +197,34 @@ class Supervisor:
     def _stop(self) -> None:
         assert self._launcher is not None
         helpers = self._launcher.helpers
-        self._elsewhere.end(self._order.grace)
+        self._elsewhere.end(self._order.grace, helpers)
         processes.end(
             self._members,
             self._order.grace,
             spare=lambda process: process.name in helpers,
             meanwhile=self._look_around,
         )
+        if self._order.account is not None:
+            self._lost = self._lost or self._elsewhere.settle(self._order.grace, self._reap)
+            self._let_go()
         self._reap()  # the launcher may have been the last to end
 
+    def _let_go(self) -> None:
+        """Wait for the process that leads to the ranks, which ends after them, unless nobody could end them."""
+        until = time.monotonic() + _JUST_ENDING
+        while self._returncode is None and time.monotonic() < until:
+            time.sleep(0.02)
+            self._reap()
+        if self._returncode is None:
+            assert self._order.account is not None
+            self._lost = self._lost or f"processes of {self._order.account.title} could not be ended"
+            self._returncode = HOST_LOST
+
     def _members(self) -> list[processes.Process]:
-        """Return every living process of the attempt but this one."""
+        """Return every living process of the attempt but this one, and those that only a keeper may end."""
         order, own = self._order, os.getpid()
+        if order.account is not None:
+            return []
         found = {process.pid: process for process in processes.descendants(own)}
         find = processes.started_ranks if self._inside else processes.tagged
         found |= {process.pid: process for process in find(order.job_id, order.attempt)}
@@ -285,6 +306,14 @@ class Supervisor:
         for trimmer in self._trimmers:
             trimmer.trim()
         self._run.note_exit(ended)
+
+
+def _environment(order: Order, run: RunDir) -> dict[str, str]:
+    """Return the environment of the ranks, which have the attempt's folder as *run*."""
+    given = os.environ if order.account is None else reach.environment(order.account, os.environ)
+    tags = {processes.JOB_TAG: order.job_id, processes.ATTEMPT_TAG: str(order.attempt)}
+    folders = {"ALLGRAD_LOG_DIR": str(run.logs), "ALLGRAD_OUTPUT_DIR": order.output_dir}
+    return {**given, **tags, processes.RUN_DIR: str(run.path), **folders, **_checkpointing(order), **order.env}
 
 
 def _checkpointing(order: Order) -> Mapping[str, str]:
