@@ -145,18 +145,17 @@ def _run(
 
 def _explain(place: Place, folder: str, done: subprocess.CompletedProcess[str]) -> HostUnreachable:
     line = _last_line(done.stderr) or f"exit code {done.returncode}"
-    cannot = f"ranks cannot start {_where(place)}"
+    if isinstance(place, Host) and done.returncode == _SSH_FAILED:
+        fix = f"it must let you in without a password: try {shlex.join([*ssh(), place.name, 'true'])}"
+        return HostUnreachable(f"cannot reach {place.title}", line, fix)
     if folder and folder in line:
         whom = "all hosts have" if isinstance(place, Host) else "it may enter"
         fix = f"start from a folder that {whom}, or let it come with the job: allgrad submit --workdir"
-        return HostUnreachable(cannot, line, fix)
-    if isinstance(place, Account):
+    elif isinstance(place, Account):
         fix = f"it must be able to use {sys.executable}, and this must work: {shlex.join([*place.command, 'true'])}"
-        return HostUnreachable(cannot, line, fix)
-    if done.returncode == _SSH_FAILED:
-        fix = f"it must let you in without a password: try {shlex.join([*ssh(), place.name, 'true'])}"
-        return HostUnreachable(f"cannot reach the host {place.name}", line, fix)
-    return HostUnreachable(cannot, line, _INSTALL)
+    else:
+        fix = _INSTALL
+    return HostUnreachable(f"ranks cannot start {_where(place)}", line, fix)
 
 
 def _where(place: Place) -> str:
