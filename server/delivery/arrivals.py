@@ -27,6 +27,7 @@ class Kind(Enum):
 
     GROWING = "grows"
     WHOLE = "replaces the one before"
+    NEWER = "replaces one that was written earlier"
     FIRST = "stays as it came first"
 
 
@@ -66,7 +67,7 @@ class Arrivals:
                 return self._complete(path, name, mark, kind, program=message.words[2] == "program")
             case "gone" if mark != GROWING:
                 self._part(name, mark).unlink(missing_ok=True)
-            case "gone" if kind is Kind.WHOLE:
+            case "gone" if kind in (Kind.WHOLE, Kind.NEWER):
                 self._remove(path, name)
         return None
 
@@ -123,10 +124,11 @@ class Arrivals:
         return Message(HAVE, (name, mark, str(max(there, at + len(data)))))
 
     def _complete(self, path: Path, name: str, mark: str, kind: Kind, *, program: bool) -> Message:
-        if _mark(path) == mark or (kind is Kind.FIRST and path.exists()):
-            return Message(DONE, (name, mark))
         part = self._part(name, mark)
         size, modified = map(int, mark.split("."))
+        if _mark(path) == mark or _stays(path, kind, modified):
+            part.unlink(missing_ok=True)
+            return Message(DONE, (name, mark))
         if size == 0:
             part.touch(_FILE)
         elif _size(part) != size:
@@ -158,6 +160,17 @@ def _mark(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return mark_of(found) if stat.S_ISREG(found.st_mode) else ""
+
+
+def _stays(path: Path, kind: Kind, modified: int) -> bool:
+    """Return whether the file that is there stays, though one that was *modified* then has come."""
+    match kind:
+        case Kind.FIRST:
+            return path.exists()
+        case Kind.NEWER:
+            return path.exists() and path.stat().st_mtime_ns > modified
+        case _:
+            return False
 
 
 def _size(path: Path) -> int:

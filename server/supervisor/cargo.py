@@ -35,6 +35,8 @@ class Cargo:
     """The name of the folder to unpack it into."""
     brought: list[str] = field(default_factory=list)
     """The names of the files that the host gets before its ranks start."""
+    late: bool = False
+    """Whether the attempt has ended, so that a later one may have written the same files since."""
 
     @classmethod
     def of(cls, order: Order, run: RunDir, archive: str = "", brought: Sequence[str] = ()) -> Cargo:
@@ -60,7 +62,7 @@ class Cargo:
         """Return how the file *name* may come from a host: nothing else than what ranks write may."""
         first, _, rest = name.partition("/")
         if first == OUTPUT and rest:
-            return Kind.WHOLE
+            return Kind.NEWER if self.late else Kind.WHOLE
         if first == self.attempt and (rest == JOURNAL or _LOG.fullmatch(rest)):
             return Kind.GROWING
         return Kind.FIRST if name == f"{self.attempt}/{FAILURE}" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,11 @@ from .keeper import BEAT, END, ENDED
 
 AGAIN = 2.0
 """Seconds between attempts to come back to a host."""
+_ANEW = 1 / 3
+"""The share of the patience after which a connection that is silent is taken for dead, and made again: what TCP sends
+once more after an outage may come as much later as that was long."""
+_LEAST_SILENCE = 5.0
+"""Seconds of silence that a host which is only busy may need."""
 _HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, ALL}
 _PIPE = 1 << 20
 _AT_ONCE = 64
@@ -35,6 +41,8 @@ class Contact:
         self._ending = False
         self._channel: Channel | None = None
         self._ends: tuple[int, ...] = ()
+        self._process: int | None = None
+        """The ssh, by a handle that no other process can inherit."""
         self._words = b""
         self._cargo: Cargo | None = None
         self._arrivals: Arrivals | None = None
@@ -50,6 +58,15 @@ class Contact:
         return self._channel is not None
 
     @property
+    def absent(self) -> bool:
+        """Whether it is time to connect anew: nothing is connected, or what is has been silent for long."""
+        now = time.monotonic()
+        if self.connected:
+            silent = max(_LEAST_SILENCE, self._patience * _ANEW)
+            return now - self.heard > silent and now - self.tried > silent
+        return now - self.tried > AGAIN
+
+    @property
     def carries(self) -> bool:
         """Whether the host does not share the server's folder."""
         return self._cargo is not None
@@ -61,8 +78,8 @@ class Contact:
 
     def loss(self) -> str:
         """How the host was lost, in words."""
-        words = self.last_words()
-        return f"the host {self.name} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
+        details = [f"for the {self._patience:g} s of serve --host-patience", *filter(None, [self.last_words()])]
+        return f"the host {self.name} is lost: nothing is heard of it any more ({'; '.join(details)})"
 
     def last_words(self) -> str:
         """What ssh, or the keeper, said last that was no message."""
@@ -87,6 +104,7 @@ class Contact:
             self.pid = os.posix_spawnp(
                 self._command[0], self._command, os.environ, file_actions=places, setpgroup=0, setsigmask=()
             )
+            self._process = os.pidfd_open(self.pid)
         except OSError as error:
             self._words = f"{self._command[0]}: {error.strerror}".encode()
         for end in (stdin, stdout, stderr):
@@ -114,6 +132,11 @@ class Contact:
         """Hang up."""
         for end in self._ends:
             os.close(end)
+        if self._process is not None:
+            with suppress(ProcessLookupError):  # it has ended by itself, unless the network is gone
+                signal.pidfd_send_signal(self._process, signal.SIGTERM)
+            os.close(self._process)
+            self._process = None
         self._ends, self._channel, self._departures = (), None, None
 
     def tend(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 
 from ..errors import HostUnreachable
 from ..jobs.hosts import Host
@@ -34,7 +34,10 @@ def sweep(hosts: Sequence[Host], job_id: str, attempt: int, grace: float, patien
 
 
 def gather(run: RunDir) -> bool:
-    """Fetch what hosts without the server's folder still have of an attempt that has ended; return whether that was all."""
+    """Fetch what hosts without the server's folder still have of an attempt that has ended; return whether that was all.
+
+    Which hosts those are stays written down until whoever asked has made use of what came.
+    """
     owed = run.owed()
     if not owed:
         return True
@@ -43,9 +46,10 @@ def gather(run: RunDir) -> bool:
     order = run.order()
     patience = min(order.host_patience, _LONGEST_SILENCE)
     hosts = Elsewhere([Host(name) for name in owed], (order.job_id, order.attempt), order.grace, patience, os.environ)
-    hosts.carry(owed, Cargo.of(order, run))
+    hosts.carry(owed, replace(Cargo.of(order, run), late=True))
     hosts.collect()
-    run.note_owed(hosts.owing)
+    if hosts.owing:
+        run.note_owed(hosts.owing)
     return not hosts.owing
 
 
@@ -115,7 +119,7 @@ class Elsewhere:
         """Speak with the keepers; return which host is lost, and how, or ""."""
         for contact in self._contacts:
             contact.tend()
-            if not contact.connected and time.monotonic() - contact.tried > AGAIN and not contact.ended:
+            if contact.absent and not contact.ended:
                 contact.connect()
         return next((contact.loss() for contact in self._contacts if contact.lost), "")
 
@@ -129,7 +133,7 @@ class Elsewhere:
         lost, over = "", set()
         while waiting := [each for each in self._contacts if not each.ended and each.name not in over]:
             for contact in waiting:
-                if not contact.connected and not contact.lost and time.monotonic() - contact.tried > AGAIN:
+                if contact.absent and not contact.lost:
                     contact.connect()
                 contact.end(grace)
                 contact.tend()
@@ -158,7 +162,7 @@ class Elsewhere:
             time.sleep(BUSY_TICK if self.busy else _TICK)
         for contact in self._contacts:
             contact.close()
-            with suppress(ChildProcessError):  # it could not even be started
+            if contact.pid:
                 os.waitpid(contact.pid, 0)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from .. import launchers
 from ..errors import AllgradError, HostUnreachable
 from ..files import archive
+from ..jobs import alerts
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind, LauncherKind
 from ..launchers import Ending, Launcher, reach
@@ -249,7 +250,7 @@ class Supervisor:
         if self._run.owed():
             self._run.note_owed(owing := self._elsewhere.owing)
             if owing:
-                notes.append(f"what ranks wrote last on {', '.join(owing)} is still there, and fetched once it can be")
+                notes.append(alerts.owed(owing))
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)
@@ -260,7 +261,8 @@ class Supervisor:
             kind, code = FailureKind.TIMEOUT, TIMED_OUT
             reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
         elif lost and not stopped:
-            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, reason)))
+            told = reason if self._run.failure() is not None else ""  # what else it has seen came of our ending it
+            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, told)))
         elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
             kind = FailureKind.OUT_OF_MEMORY
             reason += ": the system ran out of memory"

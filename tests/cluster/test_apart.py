@@ -7,11 +7,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from allgrad.server import Client, JobState
+from allgrad.server import Alert, Client, Job, JobState, Metrics
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
 from .hosts import Host, Lab
@@ -36,7 +37,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
-def server(two_hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, two_hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ServerProcess]:
     """A server on the machine itself; on the hosts its folder is another one."""
     monkeypatch.setenv("ALLGRAD_SSH", two_hosts.ssh)
     monkeypatch.setenv("OMPI_MCA_btl_tcp_if_include", "10.77.0.0/24")
@@ -44,7 +47,7 @@ def server(two_hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     home.mkdir()
     for host in two_hosts.hosts:
         assert host.run("mount", "-t", "tmpfs", "apart", str(home)).returncode == 0
-    yield from served(home, host_patience=PATIENCE)
+    yield from served(home, host_patience=getattr(request, "param", PATIENCE))
     for host in two_hosts.hosts:
         host.run("umount", "--lazy", str(home))
 
@@ -148,3 +151,48 @@ def test_a_server_that_is_killed_meanwhile_has_all_losses_afterwards(
         job = ended(client, job)
         assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
         assert losses(client, job) == list(range(1, 41))
+
+
+@contextmanager
+def cut_off(host: Host) -> Iterator[None]:
+    """No network for *host*, until the block ends."""
+    subprocess.run(["ip", "link", "set", f"{host.name}v", "down"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "link", "set", f"{host.name}v", "up"], check=True)
+
+
+def reported(client: Client, job: Job, step: int) -> None:
+    """Wait until the loss of *step* has arrived."""
+    for event in client.watch(job.id):
+        if isinstance(event, Metrics) and event.step >= step:
+            return
+    raise AssertionError(f"{job.id} has ended before step {step}")
+
+
+@pytest.mark.parametrize("server", [3.0], indirect=True)
+def test_an_outage_that_is_longer_than_the_patience_loses_the_host_and_nothing_that_was_written_there(
+    server: ServerProcess, client: Client, two_hosts: Lab
+) -> None:
+    host = two_hosts.hosts[0]
+    job = client.submit([str(JOBS / "reporting.py"), "100000", "0.02"], hosts=f"{host.address}:2")
+    reported(client, job, 20)
+    journal = Path(job.output_dir).parent / "attempt-1" / "journal.jsonl"
+    with cut_off(host):
+        job = ended(client, job)
+        assert (job.state, job.exit_code) == (JobState.FAILED, 255)
+        lost = f"the host {host.address} is lost: nothing is heard of it any more (for the 3 s of serve --host-patience"
+        assert job.reason.startswith(lost)
+        assert job.warning == f"what ranks wrote last on {host.address} is still there, and fetched once it can be"
+        arrived = losses(client, job)
+        wait_for(lambda: not host.processes_with(f"ALLGRAD_JOB_ID={job.id}"))
+        written = len(host.run("cat", str(journal)).stdout.splitlines())
+    assert arrived == list(range(1, len(arrived) + 1))
+    assert written > len(arrived)
+    wait_for(lambda: client.get(job.id).warning == "")
+    assert losses(client, job) == list(range(1, written + 1))
+    assert [event.message for event in client.watch(job.id) if isinstance(event, Alert)][-1] == (
+        f"what ranks had written on {host.address} has been fetched"
+    )
+    assert remains(two_hosts, server) == []
