@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from allgrad.server import Alert, Client, Job, JobState, Metrics
+from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
 from .hosts import Host, Lab
@@ -196,3 +197,30 @@ def test_an_outage_that_is_longer_than_the_patience_loses_the_host_and_nothing_t
         f"what ranks had written on {host.address} has been fetched"
     )
     assert remains(two_hosts, server) == []
+
+
+@pytest.mark.parametrize("server", [4.0], indirect=True)
+@pytest.mark.parametrize("with_its_server", [False, True])
+def test_what_was_written_under_a_killed_supervisor_arrives_and_nothing_stays(
+    server: ServerProcess, two_hosts: Lab, where: str, with_its_server: bool
+) -> None:
+    with server.client() as client:
+        job = client.submit([str(JOBS / "reporting.py"), "100000", "0.02"], hosts=where)
+        reported(client, job, 20)
+    if with_its_server:
+        server.kill()
+    supervisor = min(processes.tagged(job.id, 1), key=lambda process: process.start)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    if with_its_server:
+        server.start()
+    with server.client() as client:
+        job = ended(client, job)
+        assert (job.state, job.exit_code) == (JobState.FAILED, None)
+        assert job.reason == "its supervisor died without a record of the end; its processes are gone"
+        wait_for(lambda: remains(two_hosts, server) == [])
+        log = b"".join(chunk.data for chunk in client.logs(job.id, 0)).decode().splitlines()
+        steps = losses(client, job)
+        assert steps == list(range(1, len(steps) + 1))
+        assert len(steps) >= 20
+        assert len(steps) - len(log) in (0, 1)  # it may have been ended between the two
+    assert [line for host in two_hosts.hosts for line in host.processes_with(f"ALLGRAD_JOB_ID={job.id}")] == []
