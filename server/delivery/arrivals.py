@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,8 @@ HAVE, BACK, DONE = "have", "back", "done"
 """What it is answered: that so many bytes are there; that it must go back to that many; that the whole file is there."""
 GROWING = "-"
 """The mark of a file that grows; that of another one says by size and time which version of it is meant."""
+LEFT_FREE = 4 << 20
+"""Bytes of a disk that whole files do not take."""
 _FOLDER, _FILE, _PROGRAM = 0o700, 0o600, 0o700
 
 
@@ -62,6 +65,7 @@ class Arrivals:
             case "put" | "hole" if kind is Kind.GROWING:
                 return self._grow(path, name, message)
             case "put":
+                self._check_room(len(message.body))
                 return self._put(self._part(name, mark), name, mark, int(message.words[2]), message.body)
             case "whole":
                 return self._complete(path, name, mark, kind, program=message.words[2] == "program")
@@ -88,6 +92,12 @@ class Arrivals:
         if not path.parent.resolve().is_relative_to(self._folder.resolve()):
             raise Refused(f"{name!r} leads out of the folder")
         return kind, path
+
+    def _check_room(self, size: int) -> None:
+        """Raise OSError rather than take what logs, journals and records need of the disk."""
+        found = os.statvfs(self._folder)
+        if found.f_bavail * found.f_frsize < size + LEFT_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _part(self, name: str, mark: str) -> Path:
         self._aside.mkdir(mode=_FOLDER, parents=True, exist_ok=True)

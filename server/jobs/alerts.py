@@ -37,9 +37,9 @@ def heard_again(job: Job) -> Job:
     return replace(job, warning="; ".join(_others(job, SILENT)))
 
 
-def owed(hosts: Sequence[str]) -> str:
-    """Return the warning that something has not come from *hosts*."""
-    return f"{OWED} on {', '.join(hosts)} is still there, and fetched once it can be"
+def owed(hosts: Sequence[str], why: str = "") -> str:
+    """Return the warning that something has not come from *hosts*, and *why* if that is not because nobody answers."""
+    return f"{OWED} on {', '.join(hosts)} is still there{f' ({why})' if why else ''}, and fetched once it can be"
 
 
 def still_owed(job: Job, hosts: Sequence[str]) -> Job:

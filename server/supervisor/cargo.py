@@ -11,9 +11,9 @@ from pathlib import Path
 from ..delivery.arrivals import Kind
 from .attempt import Order, RunDir
 
-CARRY, BEGIN, READY, TROUBLE, ALL, SAFE = "carry", "begin", "ready", "trouble", "all", "safe"
+CARRY, BEGIN, READY, TROUBLE, REST, ALL, SAFE = "carry", "begin", "ready", "trouble", "rest", "all", "safe"
 """What supervisor and keeper say besides: what is to be carried, that all has been brought that the ranks need, that they
-can start, why not, that all has been sent, that it is safe to forget it."""
+can start, why not, that they have ended and how much room is left, that all has been sent, that it is safe to forget it."""
 JOURNAL = "journal.jsonl"
 FAILURE = "failure.json"
 OUTPUT = "output"

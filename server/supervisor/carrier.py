@@ -88,6 +88,15 @@ class Carrier:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def room(self) -> int:
+        """The bytes that ranks could still have written here."""
+        try:
+            found = os.statvfs(self._folder)
+        except OSError:  # it has been sent, and is gone
+            return 1 << 62
+        return found.f_bavail * found.f_frsize
+
+    @property
     def is_apart(self) -> bool:
         """Whether this is not the server's own folder, which orders are written into."""
         return not any(self._folder.glob("attempt-*/order.json"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..delivery.arrivals import Arrivals, Refused
 from ..delivery.channel import Channel, Damaged, Message
 from ..delivery.departures import ANSWERS, OFFERS, Departures
-from .cargo import ALL, BEGIN, CARRY, READY, SAFE, TROUBLE, Cargo
+from .cargo import ALL, BEGIN, CARRY, READY, REST, SAFE, TROUBLE, Cargo
 from .keeper import BEAT, END, ENDED
 
 AGAIN = 2.0
@@ -22,7 +22,7 @@ _ANEW = 1 / 3
 once more after an outage may come as much later as that was long."""
 _LEAST_SILENCE = 5.0
 """Seconds of silence that a host which is only busy may need."""
-_HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, ALL}
+_HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, REST, ALL}
 _PIPE = 1 << 20
 _AT_ONCE = 64
 """Reads after which others have their turn."""
@@ -37,6 +37,10 @@ class Contact:
         self.heard = self.said = self.tried = time.monotonic()
         self.trouble = ""
         """Why ranks cannot start there, as the keeper told it."""
+        self.stuck = ""
+        """Why what came last could not be written here, in words."""
+        self.room: int | None = None
+        """The bytes that ranks could still have written there, once they have ended."""
         self._command, self._patience = command, patience
         self._ending = False
         self._channel: Channel | None = None
@@ -177,6 +181,8 @@ class Contact:
                 self._obey(message)
         except (Damaged, Refused, OSError, ValueError, IndexError) as error:
             # It is asked again where to go on, which a disk that is full outlives too.
+            if isinstance(error, OSError):
+                self.stuck = error.strerror or str(error)
             self._words = f"{type(error).__name__}: {error}".encode()
             self.close()
             return False
@@ -201,6 +207,8 @@ class Contact:
                 self.ended = True
             case "ready":
                 self.ready = True
+            case "rest":
+                self.room = int(message.words[0])
             case "trouble":
                 self.trouble = message.words[0]
             case "all" if self._arrivals is not None:

@@ -22,6 +22,8 @@ _LONGEST_SILENCE = 60.0
 """Seconds of silence after which a host that is asked for what it still has is left for later."""
 _LONGEST_START = 600.0
 """Seconds that a host may take to unpack what its ranks need."""
+_NO_ROOM = 1 << 20
+"""Bytes with less of which a disk counts as full."""
 _SLACK = 5.0
 """Seconds that a keeper may take to end what ignores everything but SIGKILL."""
 
@@ -87,6 +89,16 @@ class Elsewhere:
         return any(contact.busy for contact in self._contacts)
 
     @property
+    def full(self) -> list[str]:
+        """The hosts without the server's folder on which ranks could write no more when they ended."""
+        return [contact.name for contact in self._contacts if contact.room is not None and contact.room < _NO_ROOM]
+
+    @property
+    def stuck(self) -> str:
+        """Why something that was sent could not be written here, in words, or ""."""
+        return next((contact.stuck for contact in self._contacts if contact.stuck and not contact.ended), "")
+
+    @property
     def owing(self) -> list[str]:
         """The hosts without the server's folder that may still have something which is not there."""
         return [contact.name for contact in self._contacts if contact.carries and not contact.ended]
@@ -139,7 +151,9 @@ class Elsewhere:
                 contact.tend()
                 if contact.lost:
                     lost = lost or contact.loss()
-                if time.monotonic() > contact.said + self._lease:
+                # What there is no room for here is left to the server, which fetches it when there is.
+                left = contact.room is not None and contact.stuck
+                if left or time.monotonic() > contact.said + self._lease:
                     over.add(contact.name)
             meanwhile()
             time.sleep(BUSY_TICK if self.busy else _TICK)

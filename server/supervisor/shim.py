@@ -5,6 +5,7 @@ It outlives the server. Run as `python -m allgrad.server.supervisor.shim RUN_DIR
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from .tensorboard import FOLDER, EventFile
 
 TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
+_DISK_PAUSE = 1.0
 LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _JUST_ENDING = 0.5
@@ -248,12 +250,15 @@ class Supervisor:
             sweep_nodes(self._order.job_id, self._order.attempt, LEFTOVER_GRACE)
         vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
         if self._run.owed():
-            self._run.note_owed(owing := self._elsewhere.owing)
+            owing = self._elsewhere.owing
+            _in_time(lambda: self._run.note_owed(owing))
             if owing:
-                notes.append(alerts.owed(owing))
+                notes.append(alerts.owed(owing, self._elsewhere.stuck))
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)
+        if code and (full := self._elsewhere.full):
+            reason += f"; the disk of {', '.join(full)} is full"
         kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
         if lost and stopped:
             notes.append(lost)
@@ -286,7 +291,18 @@ class Supervisor:
     def _record(self, ended: Exit) -> None:
         for trimmer in self._trimmers:
             trimmer.trim()
-        self._run.note_exit(ended)
+        _in_time(lambda: self._run.note_exit(ended))
+
+
+def _in_time(write: Callable[[], None]) -> None:
+    """Write a record, as soon as there is room for it: without it the attempt would count as lost."""
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        time.sleep(_DISK_PAUSE)
 
 
 def _checkpointing(order: Order) -> Mapping[str, str]:

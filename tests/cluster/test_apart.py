@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from allgrad.server import Alert, Client, Job, JobState, Metrics
+from allgrad.server.delivery.arrivals import LEFT_FREE
 from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
@@ -36,6 +37,24 @@ print("x" * 50_000 + " last words", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
+FILLS = """
+import os, sys
+output = os.environ["ALLGRAD_OUTPUT_DIR"]
+print("begins", flush=True)
+with open(output + "/large.bin", "wb", buffering=0) as file:
+    for _ in range(64):
+        file.write(b"x" * (1 << 20))
+"""
+WRITES_ONE = """
+import os, time
+from pathlib import Path
+output = Path(os.environ["ALLGRAD_OUTPUT_DIR"])
+print("begins", flush=True)
+while not (output / "go").exists():
+    time.sleep(0.02)
+(output / "weights.bin").write_bytes(bytes(range(256)) * 20_000)
+"""
+
 
 @pytest.fixture
 def server(
@@ -45,7 +64,7 @@ def server(
     monkeypatch.setenv("ALLGRAD_SSH", two_hosts.ssh)
     monkeypatch.setenv("OMPI_MCA_btl_tcp_if_include", "10.77.0.0/24")
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     for host in two_hosts.hosts:
         assert host.run("mount", "-t", "tmpfs", "apart", str(home)).returncode == 0
     yield from served(home, host_patience=getattr(request, "param", PATIENCE))
@@ -224,3 +243,50 @@ def test_what_was_written_under_a_killed_supervisor_arrives_and_nothing_stays(
         assert len(steps) >= 20
         assert len(steps) - len(log) in (0, 1)  # it may have been ended between the two
     assert [line for host in two_hosts.hosts for line in host.processes_with(f"ALLGRAD_JOB_ID={job.id}")] == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB in the place of the jobs' folder of the server."""
+    folder = tmp_path / "home" / "jobs"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "small", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_outputs_for_which_the_server_has_no_room_are_told_and_come_when_it_has(
+    small_disk: Path, server: ServerProcess, client: Client, two_hosts: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "writes_one.py").write_text(WRITES_ONE)
+    host = two_hosts.hosts[0]
+    job = client.submit([str(tmp_path / "writes_one.py")], hosts=host.address)
+    for _ in client.logs(job.id, 0, follow=True):
+        break
+    ballast = small_disk / "ballast"
+    room = os.statvfs(small_disk)
+    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - LEFT_FREE))
+    let_go_on(host, job.output_dir)
+    job = ended(client, job)
+    assert job.state is JobState.SUCCEEDED
+    assert job.warning == (
+        f"what ranks wrote last on {host.address} is still there (No space left on device), and fetched once it can be"
+    )
+    assert not Path(job.output_dir, "weights.bin").exists()
+    ballast.unlink()
+    wait_for(lambda: client.get(job.id).warning == "")
+    assert Path(job.output_dir, "weights.bin").read_bytes() == bytes(range(256)) * 20_000
+    assert remains(two_hosts, server) == []
+
+
+def test_a_disk_of_a_host_that_is_full_is_told(
+    server: ServerProcess, client: Client, two_hosts: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "fills.py").write_text(FILLS)
+    host = two_hosts.hosts[0]
+    assert host.run("mount", "-o", "remount,size=8m", str(server.home)).returncode == 0
+    job = ended(client, client.submit([str(tmp_path / "fills.py")], hosts=host.address))
+    assert (job.state, job.exit_code) == (JobState.FAILED, 1)
+    assert job.reason.endswith(f"the disk of {host.address} is full")
+    assert b"".join(chunk.data for chunk in client.logs(job.id, 0)).startswith(b"begins\n")
+    assert remains(two_hosts, server) == []

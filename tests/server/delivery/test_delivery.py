@@ -126,6 +126,16 @@ def test_what_comes_late_takes_the_place_of_what_is_older_only(arrivals: Arrival
         assert (tmp_path / "late").read_bytes() == (b"two" if modified < 3_000 else b"six")
 
 
+def test_whole_files_leave_the_last_room_of_a_disk_to_logs_and_records(
+    arrivals: Arrivals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allgrad.server.delivery.arrivals.LEFT_FREE", 1 << 62)
+    with pytest.raises(OSError, match="No space left on device"):
+        arrivals.take(Message("put", (CHECKPOINT, "3.1", "0"), b"two"))
+    arrivals.take(PUT[0])
+    assert (tmp_path / LOG).read_bytes() == b"01234"
+
+
 def test_a_broken_connection_is_gone_on_with_where_the_bytes_ended(connect: Callable[[], Line]) -> None:
     line = connect()
     log, checkpoint = os.urandom(3_000_000), os.urandom(2_000_001)
