@@ -74,9 +74,10 @@ class Carrier:
         """Take an answer of the supervisor."""
         self._departures.hear(message)
 
-    @property
-    def done(self) -> bool:
-        """Whether the supervisor has all that there is."""
+    def is_done(self) -> bool:
+        """Return whether the supervisor has all that there is, now that nothing is written any more."""
+        if self._departures.done:
+            self._look(final=True)  # a report that had to wait for its checkpoint may go now
         return self._departures.done
 
     def forget(self) -> None:

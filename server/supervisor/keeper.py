@@ -82,9 +82,9 @@ class Keeper:
             return
         self._channel.say(REST, str(self._carrier.room))
         self._carrier.move(final=True)
-        while self._is_heard and not self._carrier.done:
+        while not (done := self._carrier.is_done()) and self._is_heard:
             self._attend(_LOOK)
-        if self._carrier.done:
+        if done:
             self._channel.say(ALL)
         while self._is_heard and not self._safe:
             self._attend(_LOOK)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from allgrad.server import Alert, Client, Job, JobState, Metrics
+from allgrad.server import Alert, Client, Job, JobState, Metrics, RetryRule
 from allgrad.server.delivery.arrivals import LEFT_FREE
 from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
@@ -289,4 +289,34 @@ def test_a_disk_of_a_host_that_is_full_is_told(
     assert (job.state, job.exit_code) == (JobState.FAILED, 1)
     assert job.reason.endswith(f"the disk of {host.address} is full")
     assert b"".join(chunk.data for chunk in client.logs(job.id, 0)).startswith(b"begins\n")
+    assert remains(two_hosts, server) == []
+
+
+def test_each_attempt_goes_on_from_the_last_checkpoint_wherever_it_lies(
+    server: ServerProcess, client: Client, two_hosts: Lab, tmp_path: Path
+) -> None:
+    """From an uploaded one, after a failure, and after a pause; what the attempt before left there is not needed."""
+    (tmp_path / "start").write_text("100")
+    job = client.submit(
+        [str(JOBS / "resuming.py"), "100000", "0.02", "103"],
+        hosts=two_hosts.hosts[0].address,
+        resume_from=client.files.upload_file(tmp_path / "start"),
+        retries=[RetryRule(1, backoff=0.1)],
+    )
+    wait_for(lambda: client.get(job.id).attempt == 2)
+    reported(client, job, 110)
+    client.pause(job.id)
+    wait_for(lambda: client.get(job.id).state is JobState.PAUSED)
+    assert remains(two_hosts, server) == []
+    paused = client.get(job.id).checkpoint
+    client.resume(job.id)
+    wait_for(lambda: client.get(job.id).attempt == 3 and client.get(job.id).state is JobState.RUNNING)
+    begins = [b"".join(chunk.data for chunk in client.logs(job.id, 0, attempt=number)) for number in (1, 2)]
+    assert begins == [b"attempt 1 from step 100\n", b"attempt 2 from step 103\n"]
+    (third,) = next(chunk.data for chunk in client.logs(job.id, 0, attempt=3, follow=True)).decode().splitlines()
+    assert third == f"attempt 3 from step {Path(paused).read_text()}"
+    client.cancel(job.id)
+    assert ended(client, job).state is JobState.CANCELLED
+    steps = losses(client, job)
+    assert steps == list(range(101, steps[-1] + 1))
     assert remains(two_hosts, server) == []
