@@ -29,6 +29,7 @@ from ..launchers.slurm import sweep_nodes
 from . import linux, processes
 from .attempt import Exit, Order, RunDir
 from .batch import INSIDE, BatchSupervisor
+from .cargo import FAILURE
 from .elsewhere import BUSY_TICK, Elsewhere
 from .logs import Trimmer
 from .provisions import ARCHIVE, provide
@@ -42,6 +43,8 @@ LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _JUST_ENDING = 0.5
 """Seconds that processes beside a launcher have to end after it."""
+_LONGEST_ABORT = 15.0
+"""Seconds in which a launcher must end once a rank has told that it failed, and so ends all others."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 CANNOT_START = 127
 HOST_LOST = 255
@@ -58,6 +61,8 @@ class Supervisor:
         self._order = run.order()
         self._returncode: int | None = None
         self._timed_out = False
+        self._failed: float | None = None
+        """When it was first seen that a rank has told that it failed."""
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._inside = run.inside
@@ -183,7 +188,7 @@ class Supervisor:
                 self._stop()
                 break
             self._lost = self._elsewhere.tend()
-            if self._lost and self._returncode is None:
+            if (self._lost or self._launcher_hangs()) and self._returncode is None:
                 self._stop()
                 break
             for trimmer in self._trimmers:
@@ -191,6 +196,12 @@ class Supervisor:
             if self._events is not None:
                 self._events.update()
         return False
+
+    def _launcher_hangs(self) -> bool:
+        """Whether a rank has failed and the launcher, which would have ended since, has not: prterun may miss an abort."""
+        if self._failed is None:
+            self._failed = time.monotonic() if (self._run.path / FAILURE).exists() else None
+        return self._failed is not None and time.monotonic() > self._failed + _LONGEST_ABORT
 
     def _stop(self) -> None:
         assert self._launcher is not None
@@ -275,11 +286,11 @@ class Supervisor:
 
     def _explain(self, ending: Ending) -> tuple[int, str]:
         """Return the exit code of the first rank that failed, and in words how it failed."""
-        if ending.exit_code == 0:
-            return 0, ""
         failure = self._run.failure()
+        if ending.exit_code == 0 and failure is None:
+            return 0, ""
         if failure is not None:
-            code = failure.exit_code or ending.exit_code
+            code = failure.exit_code or ending.exit_code or 1
             told = f"exit code {code}" if failure.error.startswith("SystemExit") else failure.error
             return code, f"rank {failure.rank} on {failure.host}: {told}"
         if ending.signal is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from allgrad.server import Alert, Client, Job, JobState, Metrics, RetryRule
+from allgrad.server import Alert, Client, FailureKind, Job, JobState, Metrics, RetryRule
 from allgrad.server.delivery.arrivals import LEFT_FREE
 from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
@@ -320,3 +320,37 @@ def test_each_attempt_goes_on_from_the_last_checkpoint_wherever_it_lies(
     steps = losses(client, job)
     assert steps == list(range(101, steps[-1] + 1))
     assert remains(two_hosts, server) == []
+
+
+CHECKPOINTS = """
+import os, signal
+import allgrad as torch
+from allgrad import dist
+dist.init()
+model = torch.nn.Linear(3, 1)
+with dist.Checkpointer() as checkpointer:
+    restored = checkpointer.restore(model=model)
+    step = restored.step if restored else 0
+    print("from", step, flush=True)
+    checkpointer.save(step + 1, model=model)
+if step == 0 and dist.rank() == 0:
+    os.kill(os.getpid(), signal.SIGKILL)
+dist.barrier()
+"""
+
+
+def test_a_checkpointer_goes_on_where_its_ranks_are_on_one_host_and_refuses_two_that_share_nothing(
+    client: Client, two_hosts: Lab, where: str, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints.py").write_text(CHECKPOINTS)
+    one = client.submit(
+        [str(tmp_path / "checkpoints.py")],
+        hosts=f"{two_hosts.hosts[0].address}:2",
+        retries=[RetryRule(1, FailureKind.SIGNAL, backoff=0.1)],
+    )
+    one = ended(client, one)
+    assert (one.state, one.attempt, one.reason) == (JobState.SUCCEEDED, 2, "")
+    assert b"".join(chunk.data for chunk in client.logs(one.id, 1)) == b"from 1\n"
+    two = ended(client, client.submit([str(tmp_path / "checkpoints.py")], hosts=where))
+    assert two.state is JobState.FAILED
+    assert "RuntimeError: Checkpointer: ranks 2, 3 do not see what rank 0 has put into" in two.reason
