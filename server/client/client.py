@@ -208,17 +208,16 @@ class Client:
         return self._session.ask(jobs.info())
 
     def watch(self, job_id: str, cursor: int = 0, *, heartbeats: bool = False) -> Iterator[Event]:
-        """Yield the job's events after *cursor*, in order, each once; ends after that of the terminal state.
+        """Yield the job's events after *cursor*, in order, each once; ends with that of the terminal state.
 
+        Behind it comes what arrived later still, from a host that could not be reached when the job ended.
         Reconnects by itself from the last cursor. *heartbeats* are yielded only if asked for.
         Raises JobNotFound, CursorAhead.
         """
         watching = Watching(job_id, cursor, heartbeats)
-        for event in self._session.stream(watching.question):
+        for event in self._session.stream(watching.question, lambda: watching.over):
             if watching.take(event):
                 yield event
-            if watching.over:
-                return
 
     def logs(
         self,

@@ -28,7 +28,7 @@ class Watching:
         if isinstance(event, Heartbeat):
             return self._heartbeats
         self._last = event.cursor
-        self.over = isinstance(event, StateChanged) and event.state.terminal
+        self.over = self.over or (isinstance(event, StateChanged) and event.state.terminal)
         return True
 
 

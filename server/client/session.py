@@ -41,8 +41,10 @@ class Session:
 
         self._repeated(attempt)
 
-    def stream(self, question: Callable[[], Stream[Any, Item]]) -> Iterator[Item]:
-        """Yield what answers *question*, called anew after every lost connection until patience ends."""
+    def stream(
+        self, question: Callable[[], Stream[Any, Item]], is_over: Callable[[], bool] = lambda: False
+    ) -> Iterator[Item]:
+        """Yield what answers *question*, called anew after every lost connection until patience ends, or it *is_over*."""
         import grpc
 
         from ..messages.statuses import due_for_renewal, error_of
@@ -64,6 +66,8 @@ class Session:
             except ServerUnreachable as error:
                 explained = error
             else:
+                return
+            if is_over():
                 return
             self._wait(tries, explained, connection)
 

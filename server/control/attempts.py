@@ -8,13 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from ..errors import InvalidRequest, ServerBusy
 from ..failpoints import reach
 from ..home import Home
-from ..jobs import lifecycle
+from ..jobs import alerts, lifecycle
 from ..jobs.accounts import Accounts
 from ..jobs.job import Job, JobState
 from ..jobs.lifecycle import Action, Happening
@@ -24,8 +23,9 @@ from ..jobs.stalls import LEAST
 from ..store import Store
 from ..supervisor import batch, elsewhere, journal, processes
 from ..supervisor.attempt import Exit, Order, RunDir
-from ..supervisor.journal import JournalReader, Line
+from ..supervisor.journal import Line
 from . import supervision
+from .remains import Remains
 from .supervision import Supervised
 from .tracked import Tracked
 from .work import Work
@@ -42,8 +42,6 @@ _FIRST_PAUSE = 0.5
 _TRIES = 5
 _LONGEST_PAUSE = 60.0
 _DISK_PAUSE = 1.0
-_GATHER_PAUSE = 30.0
-"""Seconds after which a host that still has something of an attempt is asked for it again."""
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +97,10 @@ class Apply(Protocol):
 
 
 class Attempts:
-    """What is done to the processes of jobs. What comes of it is handed to *apply*, journals to *report*."""
+    """What is done to the processes of jobs. What comes of it is handed to *apply*, journals to *report*.
+
+    What hosts still have of an attempt when it has ended is left to *remains*.
+    """
 
     def __init__(
         self,
@@ -108,12 +109,14 @@ class Attempts:
         settings: Settings,
         apply: Apply,
         report: Callable[[str, int, Sequence[Line]], Awaitable[int]],
+        remains: Remains,
     ) -> None:
         self._home = home
         self._store = store
         self._settings = settings
         self._apply = apply
         self._report = report
+        self._remains = remains
         self.work = Work()
         """The tasks that accompany attempts."""
 
@@ -278,8 +281,7 @@ class Attempts:
             return
         event = lifecycle.Ended(ended.finished, ended.exit_code, ended.reason, ended.stopped, ended.kind)
         await self._tell(tracked, attempt, event, [*ended.notes, *notes])
-        if run.owed():
-            self.work.spawn(self._gather(run))
+        self._remains.fetch(tracked.job.id, attempt)
 
     async def _collect(self, tracked: Tracked, run: RunDir) -> list[str]:
         """Write down what the supervisor did not come to send of the journal; return what a person should know."""
@@ -288,25 +290,12 @@ class Attempts:
         try:
             if await asyncio.to_thread(journal.last_sequence, run.journal) <= done:
                 return []
-            reader = JournalReader(run.journal, partial(run.order().here, folder=run.path.parent))
+            reader = run.reports(run.order())
             while lines := await asyncio.to_thread(reader.read):
                 await self._report(job.id, job.attempt, lines)
         except OSError as error:
             return [f"its journal cannot be read: {error.strerror or error}"]
         return []
-
-    async def gather_rest(self) -> None:
-        """Fetch what other hosts still have of attempts that have ended."""
-        for owed in await asyncio.to_thread(lambda: list(self._home.path.glob("jobs/*/attempt-*/owed.json"))):
-            run = RunDir(owed.parent)
-            if run.exit() is not None and run.owed():
-                self.work.spawn(self._gather(run))
-
-    async def _gather(self, run: RunDir) -> None:
-        """Fetch what other hosts still have of an attempt that has ended, once they can be reached again."""
-        with suppress(FileNotFoundError):  # the job has been deleted meanwhile
-            while not await asyncio.to_thread(elsewhere.gather, run):
-                await asyncio.sleep(_GATHER_PAUSE)
 
     async def _sweep(self, tracked: Tracked) -> None:
         """End whatever an attempt without a supervisor left behind."""
@@ -315,19 +304,28 @@ class Attempts:
         def left() -> list[processes.Process]:
             return processes.tagged(job.id, job.attempt)
 
+        notes: list[str] = []
         await asyncio.to_thread(processes.end, left, self._settings.grace)
         if job.spec.batch:
             await asyncio.to_thread(batch.sweep, self.run_dir(job))
         with suppress(FileNotFoundError):  # it came to its end before it came to an order
-            await self._sweep_elsewhere(tracked, self.run_dir(job))
-        await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()))
+            order = await asyncio.to_thread(self.run_dir(job).order)
+            if order.elsewhere:
+                await asyncio.to_thread(elsewhere.sweep, order)
+                notes = await self._gather(tracked)
+        await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()), notes)
+        self._remains.fetch(job.id, job.attempt)
 
-    async def _sweep_elsewhere(self, tracked: Tracked, run: RunDir) -> None:
-        order = await asyncio.to_thread(run.order)
-        if not order.elsewhere:
-            return
-        await asyncio.to_thread(elsewhere.sweep, order)
-        if not await asyncio.to_thread(elsewhere.gather, run):
-            self.work.spawn(self._gather(run))
-        with suppress(ServerBusy):  # on a disk that is full it stays in the job's folder
-            await self._collect(tracked, run)
+    async def _gather(self, tracked: Tracked) -> list[str]:
+        """Fetch what is left elsewhere of an attempt without a supervisor; return what to tell of what cannot be reached."""
+        run = self.run_dir(tracked.job)
+        try:
+            if not await asyncio.to_thread(elsewhere.gather, run):
+                return [alerts.owed(run.owed())]
+            notes = await self._collect(tracked, run)
+            if run.owed():
+                run.note_owed([])
+        except (OSError, ServerBusy):
+            log.exception("what job %s left on its hosts cannot be written down; it will be later", tracked.job.id)
+            return []
+        return notes

@@ -20,7 +20,7 @@ from ..files import trash
 from ..files.uploads import Uploads
 from ..home import Home
 from ..jobs import lifecycle
-from ..jobs.alerts import SILENT, alert_of, heard_again, warned
+from ..jobs.alerts import OWED, SILENT, alert_of, heard_again, warned
 from ..jobs.causes import Cause
 from ..jobs.job import Alert, Event, Job, JobState, StateChanged, Sweep
 from ..jobs.lifecycle import Action, Happening
@@ -33,6 +33,7 @@ from ..supervisor.journal import Line
 from .admission import Admission, Identities
 from .attempts import Attempts, Settings
 from .dispatch import Dispatcher
+from .remains import Remains
 from .retention import Retention, forget_job, forget_uploads
 from .stalls import StallWatch
 from .sweeping import EarlyStopper
@@ -60,7 +61,8 @@ class Control:
         self.uploads = Uploads(home)
         self._work = Work()
         self._identities = Identities()
-        self._attempts = Attempts(home, store, settings, self._apply, self.report)
+        self._remains = Remains(home, store, self.find, self.report)
+        self._attempts = Attempts(home, store, settings, self._apply, self.report, self._remains)
         self.quotas = {quota.user: quota for quota in store.reader.quotas()}
         """By user; no entry: no limit."""
         self._dispatcher = Dispatcher(
@@ -90,7 +92,7 @@ class Control:
             await self._dispatcher.learn(tracked)
         self._work.spawn(asyncio.to_thread(self._store.check_metrics))
         self._work.spawn(self._attempts.sweep_strays(self._tracked.__contains__))
-        self._work.spawn(self._attempts.gather_rest())
+        self._work.spawn(self._remains.fetch_all())
         self._work.spawn(self._dispatcher.run())
         self._work.spawn(self._stalls.run())
         self._work.spawn(forget_uploads(self.settings.keep_uploads, self.uploads, self._needed_uploads))
@@ -301,6 +303,7 @@ class Control:
         """Let go of everything. The supervisors and their ranks live on."""
         await self._work.close()
         await self._attempts.work.close()
+        await self._remains.work.close()
         for tracked in self._tracked.values():
             if tracked.supervisor is not None:
                 tracked.supervisor.close()
@@ -363,6 +366,8 @@ class Control:
         async with tracked.lock:
             before = tracked.job
             job, actions = lifecycle.after(before, happening)
+            for note in notes:
+                job = warned(job, note) if note.startswith(OWED) else job
             events: list[Event] = [Alert(0, happening.time, note) for note in notes]
             if (job.state, job.reason) != (before.state, before.reason):
                 change = StateChanged(0, happening.time, job.state, job.reason, job.exit_code, job.attempt)

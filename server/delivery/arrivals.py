@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,8 @@ HAVE, BACK, DONE = "have", "back", "done"
 """What it is answered: that so many bytes are there; that it must go back to that many; that the whole file is there."""
 GROWING = "-"
 """The mark of a file that grows; that of another one says by size and time which version of it is meant."""
+LEFT_FREE = 4 << 20
+"""Bytes of a disk that whole files do not take."""
 _FOLDER, _FILE, _PROGRAM = 0o700, 0o600, 0o700
 
 
@@ -27,6 +30,7 @@ class Kind(Enum):
 
     GROWING = "grows"
     WHOLE = "replaces the one before"
+    NEWER = "replaces one that was written earlier"
     FIRST = "stays as it came first"
 
 
@@ -61,12 +65,13 @@ class Arrivals:
             case "put" | "hole" if kind is Kind.GROWING:
                 return self._grow(path, name, message)
             case "put":
+                self._check_room(len(message.body))
                 return self._put(self._part(name, mark), name, mark, int(message.words[2]), message.body)
             case "whole":
                 return self._complete(path, name, mark, kind, program=message.words[2] == "program")
             case "gone" if mark != GROWING:
                 self._part(name, mark).unlink(missing_ok=True)
-            case "gone" if kind is Kind.WHOLE:
+            case "gone" if kind in (Kind.WHOLE, Kind.NEWER):
                 self._remove(path, name)
         return None
 
@@ -87,6 +92,12 @@ class Arrivals:
         if not path.parent.resolve().is_relative_to(self._folder.resolve()):
             raise Refused(f"{name!r} leads out of the folder")
         return kind, path
+
+    def _check_room(self, size: int) -> None:
+        """Raise OSError rather than take what logs, journals and records need of the disk."""
+        found = os.statvfs(self._folder)
+        if found.f_bavail * found.f_frsize < size + LEFT_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _part(self, name: str, mark: str) -> Path:
         self._aside.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
@@ -123,10 +134,11 @@ class Arrivals:
         return Message(HAVE, (name, mark, str(max(there, at + len(data)))))
 
     def _complete(self, path: Path, name: str, mark: str, kind: Kind, *, program: bool) -> Message:
-        if _mark(path) == mark or (kind is Kind.FIRST and path.exists()):
-            return Message(DONE, (name, mark))
         part = self._part(name, mark)
         size, modified = map(int, mark.split("."))
+        if _mark(path) == mark or _stays(path, kind, modified):
+            part.unlink(missing_ok=True)
+            return Message(DONE, (name, mark))
         if size == 0:
             part.touch(_FILE)
         elif _size(part) != size:
@@ -158,6 +170,17 @@ def _mark(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return mark_of(found) if stat.S_ISREG(found.st_mode) else ""
+
+
+def _stays(path: Path, kind: Kind, modified: int) -> bool:
+    """Return whether the file that is there stays, though one that was *modified* then has come."""
+    match kind:
+        case Kind.FIRST:
+            return path.exists()
+        case Kind.NEWER:
+            return path.exists() and path.stat().st_mtime_ns > modified
+        case _:
+            return False
 
 
 def _size(path: Path) -> int:

@@ -52,7 +52,10 @@ class Accounts:
         >>> Accounts.of("env -u HOME {user}").command
         ('env', '-u', 'HOME', '{user}')
         """
-        words = tuple(shlex.split(command))
+        try:
+            words = tuple(shlex.split(command))
+        except ValueError as error:
+            raise InvalidRequest(f"cannot read the command {command!r}", f"{error}", "see --run-as-command") from None
         for name, text in (("command", command), ("folder", folder)):
             if USER not in text:
                 raise InvalidRequest(

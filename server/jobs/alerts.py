@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..supervisor.journal import Line, MetricsLine
@@ -10,6 +11,8 @@ from .job import Job
 
 BROKEN = "became NaN"
 SILENT = "nothing was reported"
+OWED = "what ranks wrote last"
+"""How it begins that something of an attempt has not come from its hosts."""
 _KEPT = 4
 """Warnings that a job shows beside the newest; all of them are events."""
 
@@ -23,19 +26,30 @@ def alert_of(job: Job, line: Line) -> str:
 
 
 def warned(job: Job, warning: str) -> Job:
-    """Return *job* with a warning more; one of silence takes the place of the one before."""
-    kept = _others(job) if warning.startswith(SILENT) else _all(job)
+    """Return *job* with a warning more; one of silence, or of what has not come, takes the place of the one before."""
+    kind = next((kind for kind in (SILENT, OWED) if warning.startswith(kind)), None)
+    kept = _all(job) if kind is None else _others(job, kind)
     return replace(job, warning="; ".join([*kept[:_KEPT], warning]))
 
 
 def heard_again(job: Job) -> Job:
     """Return *job* without the warning that it is silent."""
-    return replace(job, warning="; ".join(_others(job)))
+    return replace(job, warning="; ".join(_others(job, SILENT)))
+
+
+def owed(hosts: Sequence[str], why: str = "") -> str:
+    """Return the warning that something has not come from *hosts*, and *why* if that is not because nobody answers."""
+    return f"{OWED} on {', '.join(hosts)} is still there{f' ({why})' if why else ''}, and fetched once it can be"
+
+
+def still_owed(job: Job, hosts: Sequence[str]) -> Job:
+    """Return *job* with the warning that something has not come from *hosts*, or without one if there are none."""
+    return warned(job, owed(hosts)) if hosts else replace(job, warning="; ".join(_others(job, OWED)))
 
 
 def _all(job: Job) -> list[str]:
     return job.warning.split("; ") if job.warning else []
 
 
-def _others(job: Job) -> list[str]:
-    return [warning for warning in _all(job) if not warning.startswith(SILENT)]
+def _others(job: Job, kind: str) -> list[str]:
+    return [warning for warning in _all(job) if not warning.startswith(kind)]

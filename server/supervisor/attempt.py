@@ -14,6 +14,7 @@ from ..jobs.accounts import Account
 from ..jobs.hosts import Host, deal
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind, LauncherKind
+from .journal import JournalReader
 from .processes import Process, boot_id, find
 
 
@@ -135,6 +136,10 @@ class RunDir:
     def journal(self) -> Path:
         """What rank 0 reports, one JSON object a line."""
         return self.path / "journal.jsonl"
+
+    def reports(self, order: Order) -> JournalReader:
+        """Return a reader of the journal, which tells of checkpoints where the server has them."""
+        return JournalReader(self.journal, partial(order.here, folder=self.path.parent))
 
     @property
     def supervisor_log(self) -> Path:

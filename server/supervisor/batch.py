@@ -101,7 +101,7 @@ class BatchSupervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _WAKERS)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._run.note_supervisor(os.getpid(), self._inside.started())
-        sender = Sender(self._order, self._run.journal)
+        sender = Sender(self._order, self._run)
         sender.start()
         try:
             ended = self._conclude(self._accompany(self._handle()))

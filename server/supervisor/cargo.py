@@ -11,9 +11,9 @@ from pathlib import Path
 from ..delivery.arrivals import Kind
 from .attempt import Order, RunDir
 
-CARRY, BEGIN, READY, TROUBLE, ALL, SAFE = "carry", "begin", "ready", "trouble", "all", "safe"
+CARRY, BEGIN, READY, TROUBLE, REST, ALL, SAFE = "carry", "begin", "ready", "trouble", "rest", "all", "safe"
 """What supervisor and keeper say besides: what is to be carried, that all has been brought that the ranks need, that they
-can start, why not, that all has been sent, that it is safe to forget it."""
+can start, why not, that they have ended and how much room is left, that all has been sent, that it is safe to forget it."""
 JOURNAL = "journal.jsonl"
 FAILURE = "failure.json"
 OUTPUT = "output"
@@ -37,6 +37,8 @@ class Cargo:
     """The name of the folder to unpack it into."""
     brought: list[str] = field(default_factory=list)
     """The names of the files that the host gets before its ranks start."""
+    late: bool = False
+    """Whether the attempt has ended, so that a later one may have written the same files since."""
 
     @classmethod
     def of(cls, order: Order, run: RunDir, archive: str = "", brought: Sequence[str] = ()) -> Cargo:
@@ -70,7 +72,7 @@ class Cargo:
         """Return how the file *name* may come from a host: nothing else than what ranks write may."""
         first, _, rest = name.partition("/")
         if first == OUTPUT and rest:
-            return Kind.WHOLE
+            return Kind.NEWER if self.late else Kind.WHOLE
         if first == self.attempt and (rest == JOURNAL or _LOG.fullmatch(rest)):
             return Kind.GROWING
         return Kind.FIRST if name == f"{self.attempt}/{FAILURE}" else None

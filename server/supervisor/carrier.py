@@ -74,9 +74,10 @@ class Carrier:
         """Take an answer of the supervisor."""
         self._departures.hear(message)
 
-    @property
-    def done(self) -> bool:
-        """Whether the supervisor has all that there is."""
+    def is_done(self) -> bool:
+        """Return whether the supervisor has all that there is, now that nothing is written any more."""
+        if self._departures.done:
+            self._look(final=True)  # a report that had to wait for its checkpoint may go now
         return self._departures.done
 
     def forget(self) -> None:
@@ -86,6 +87,15 @@ class Carrier:
         shutil.rmtree(self._run, ignore_errors=True)
         if not any(self._folder.glob("attempt-*")):
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def room(self) -> int:
+        """The bytes that ranks could still have written here."""
+        try:
+            found = os.statvfs(self._folder)
+        except OSError:  # it has been sent, and is gone
+            return 1 << 62
+        return found.f_bavail * found.f_frsize
 
     @property
     def is_apart(self) -> bool:

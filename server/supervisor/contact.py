@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -14,12 +15,17 @@ from ..delivery.channel import Channel, Damaged, Message
 from ..delivery.departures import ANSWERS, OFFERS, Departures
 from ..jobs.accounts import Account
 from ..jobs.hosts import Host
-from .cargo import ALL, BEGIN, CARRY, READY, SAFE, TROUBLE, Cargo
+from .cargo import ALL, BEGIN, CARRY, READY, REST, SAFE, TROUBLE, Cargo
 from .keeper import BEAT, END, ENDED
 
 AGAIN = 2.0
 """Seconds between attempts to come back to a host."""
-_HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, ALL}
+_ANEW = 1 / 3
+"""The share of the patience after which a connection that is silent is taken for dead, and made again: what TCP sends
+once more after an outage may come as much later as that was long."""
+_LEAST_SILENCE = 5.0
+"""Seconds of silence that a host which is only busy may need."""
+_HEARD = OFFERS | ANSWERS | {BEAT, ENDED, READY, TROUBLE, REST, ALL}
 _PIPE = 1 << 20
 _AT_ONCE = 64
 """Reads after which others have their turn."""
@@ -37,10 +43,16 @@ class Contact:
         self.heard = self.said = self.tried = time.monotonic()
         self.trouble = ""
         """Why ranks cannot start there, as the keeper told it."""
+        self.stuck = ""
+        """Why what came last could not be written here, in words."""
+        self.room: int | None = None
+        """The bytes that ranks could still have written there, once they have ended."""
         self._command, self._environ, self._patience = command, environ, patience
         self._ending = False
         self._channel: Channel | None = None
         self._ends: tuple[int, ...] = ()
+        self._process: int | None = None
+        """The ssh, by a handle that no other process can inherit."""
         self._words = b""
         self._cargo: Cargo | None = None
         self._folder = Path()
@@ -57,6 +69,15 @@ class Contact:
         return self._channel is not None
 
     @property
+    def absent(self) -> bool:
+        """Whether it is time to connect anew: nothing is connected, or what is has been silent for long."""
+        now = time.monotonic()
+        if self.connected:
+            silent = max(_LEAST_SILENCE, self._patience * _ANEW)
+            return now - self.heard > silent and now - self.tried > silent
+        return now - self.tried > AGAIN
+
+    @property
     def carries(self) -> bool:
         """Whether the host does not share the server's folder."""
         return self._cargo is not None
@@ -68,8 +89,8 @@ class Contact:
 
     def loss(self) -> str:
         """How the host was lost, in words."""
-        words = self.last_words()
-        return f"{self.title} is lost: nothing is heard of it any more" + (f" ({words})" if words else "")
+        details = [f"for the {self._patience:g} s of serve --host-patience", *filter(None, [self.last_words()])]
+        return f"{self.title} is lost: nothing is heard of it any more ({'; '.join(details)})"
 
     def last_words(self) -> str:
         """What ssh, or the keeper, said last that was no message."""
@@ -93,6 +114,7 @@ class Contact:
             self.pid = os.posix_spawnp(
                 self._command[0], self._command, self._environ, file_actions=places, setpgroup=0, setsigmask=()
             )
+            self._process = os.pidfd_open(self.pid)
         except OSError as error:
             self._words = f"{self._command[0]}: {error.strerror}".encode()
         for end in (stdin, stdout, stderr):
@@ -120,6 +142,12 @@ class Contact:
         """Hang up."""
         for end in self._ends:
             os.close(end)
+        if self._process is not None:
+            # It has ended by itself, unless the network is gone; what is another account's hears that we have hung up.
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._process, signal.SIGTERM)
+            os.close(self._process)
+            self._process = None
         self._ends, self._channel, self._departures = (), None, None
 
     def tend(self) -> None:
@@ -160,6 +188,8 @@ class Contact:
                 self._obey(message)
         except (Damaged, Refused, OSError, ValueError, IndexError) as error:
             # It is asked again where to go on, which a disk that is full outlives too.
+            if isinstance(error, OSError):
+                self.stuck = error.strerror or str(error)
             self._words = f"{type(error).__name__}: {error}".encode()
             self.close()
             return False
@@ -184,6 +214,8 @@ class Contact:
                 self.ended = True
             case "ready":
                 self.ready = True
+            case "rest":
+                self.room = int(message.words[0])
             case "trouble":
                 self.trouble = message.words[0]
             case "all" if self._arrivals is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +24,8 @@ _LONGEST_SILENCE = 60.0
 """Seconds of silence after which a host that is asked for what it still has is left for later."""
 _LONGEST_START = 600.0
 """Seconds that a host may take to unpack what its ranks need."""
+_NO_ROOM = 1 << 20
+"""Bytes with less of which a disk counts as full."""
 _SLACK = 5.0
 """Seconds that a keeper may take to end what ignores everything but SIGKILL."""
 
@@ -38,7 +39,10 @@ def sweep(order: Order) -> None:
 
 
 def gather(run: RunDir) -> bool:
-    """Fetch what ranks without the server's folder have left of an attempt that has ended; return whether that was all."""
+    """Fetch what ranks without the server's folder have left of an attempt that has ended; return whether that was all.
+
+    From where stays written down until whoever asked has made use of what came.
+    """
     owed = run.owed()
     if not owed:
         return True
@@ -47,9 +51,10 @@ def gather(run: RunDir) -> bool:
     order = run.order()
     order = replace(order, host_patience=min(order.host_patience, _LONGEST_SILENCE))
     elsewhere = Elsewhere(order, [place for place in order.elsewhere if place.name in owed])
-    elsewhere.carry(owed, Cargo.of(order, run), run.path.parent)
+    elsewhere.carry(owed, replace(Cargo.of(order, run), late=True), run.path.parent)
     elsewhere.collect()
-    run.note_owed(elsewhere.owing)
+    if elsewhere.owing:
+        run.note_owed(elsewhere.owing)
     return not elsewhere.owing
 
 
@@ -89,6 +94,16 @@ class Elsewhere:
         return any(contact.busy for contact in self._contacts)
 
     @property
+    def full(self) -> list[str]:
+        """The hosts without the server's folder on which ranks could write no more when they ended."""
+        return [contact.name for contact in self._contacts if contact.room is not None and contact.room < _NO_ROOM]
+
+    @property
+    def stuck(self) -> str:
+        """Why something that was sent could not be written here, in words, or ""."""
+        return next((contact.stuck for contact in self._contacts if contact.stuck and not contact.ended), "")
+
+    @property
     def owing(self) -> list[str]:
         """The places without the server's folder that may still have something which is not there."""
         return [contact.name for contact in self._contacts if contact.carries and not contact.ended]
@@ -121,7 +136,7 @@ class Elsewhere:
         """Speak with the keepers; return which place is lost, and how, or ""."""
         for contact in self._contacts:
             contact.tend()
-            if not contact.connected and time.monotonic() - contact.tried > AGAIN and not contact.ended:
+            if contact.absent and not contact.ended:
                 contact.connect()
         return next((contact.loss() for contact in self._contacts if contact.lost), "")
 
@@ -135,13 +150,15 @@ class Elsewhere:
         lost, over = "", set()
         while waiting := [each for each in self._contacts if not each.ended and each.name not in over]:
             for contact in waiting:
-                if not contact.connected and not contact.lost and time.monotonic() - contact.tried > AGAIN:
+                if contact.absent and not contact.lost:
                     contact.connect()
                 contact.end(grace)
                 contact.tend()
                 if contact.lost:
                     lost = lost or contact.loss()
-                if time.monotonic() > contact.said + self._lease:
+                # What there is no room for here is left to the server, which fetches it when there is.
+                left = contact.room is not None and contact.stuck
+                if left or time.monotonic() > contact.said + self._lease:
                     over.add(contact.name)
             meanwhile()
             time.sleep(BUSY_TICK if self.busy else _TICK)
@@ -164,7 +181,7 @@ class Elsewhere:
             time.sleep(BUSY_TICK if self.busy else _TICK)
         for contact in self._contacts:
             contact.close()
-            with suppress(ChildProcessError):  # it could not even be started
+            if contact.pid:
                 os.waitpid(contact.pid, 0)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..delivery.channel import Channel, Damaged, Message
 from ..delivery.departures import ANSWERS, OFFERS
 from . import processes
-from .cargo import ALL, BEGIN, CARRY, SAFE, Cargo
+from .cargo import ALL, BEGIN, CARRY, REST, SAFE, Cargo
 from .carrier import Carrier
 
 BEAT = "beat"
@@ -97,10 +97,11 @@ class Keeper:
         """Send what is left to be sent, and forget it once the supervisor says that it is safe there."""
         if self._carrier is None:
             return
+        self._channel.say(REST, str(self._carrier.room))
         self._carrier.move(final=True)
-        while self._is_heard and not self._carrier.done:
+        while not (done := self._carrier.is_done()) and self._is_heard:
             self._attend(_LOOK)
-        if self._carrier.done:
+        if done:
             self._channel.say(ALL)
         while self._is_heard and not self._safe:
             self._attend(_LOOK)

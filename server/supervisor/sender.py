@@ -6,15 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..home import Home
-from .journal import JournalReader, Line
+from .attempt import Order, RunDir
+from .journal import Line
 
 if TYPE_CHECKING:
-    from .attempt import Order
     from .reporting import Reporter
 
 TICK = 0.05
@@ -28,9 +27,9 @@ LINGER = 20.0
 class Sender:
     """A thread that follows one journal. gRPC is loaded when there is a first line to send."""
 
-    def __init__(self, order: Order, journal: Path) -> None:
+    def __init__(self, order: Order, run: RunDir) -> None:
         self._order = order
-        self._reader = JournalReader(journal, partial(order.here, folder=journal.parents[1]))
+        self._reader = run.reports(order)
         self._ended = threading.Event()
         self._give_up_at = float("inf")
         self._reporter: Reporter | None = None

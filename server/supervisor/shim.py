@@ -5,6 +5,7 @@ It outlives the server. Run as `python -m allgrad.server.supervisor.shim RUN_DIR
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 from .. import launchers
 from ..errors import AllgradError, HostUnreachable
 from ..files import archive
+from ..jobs import alerts
 from ..jobs.job import LAUNCHER_LOG
 from ..jobs.spec import FailureKind, LauncherKind
 from ..launchers import Ending, Launcher, reach
@@ -27,7 +29,7 @@ from ..launchers.slurm import sweep_nodes
 from . import entry, linux, processes
 from .attempt import Exit, Order, RunDir
 from .batch import INSIDE, BatchSupervisor
-from .cargo import SCRATCH
+from .cargo import FAILURE, SCRATCH
 from .elsewhere import BUSY_TICK, Elsewhere
 from .logs import Trimmer
 from .provisions import ARCHIVE, provide
@@ -36,10 +38,13 @@ from .tensorboard import FOLDER, EventFile
 
 TICK = 0.2
 """Seconds between looks at the logs, while nothing happens."""
+_DISK_PAUSE = 1.0
 LEFTOVER_GRACE = 1.0
 """Seconds that processes left behind by the ranks have after SIGTERM."""
 _JUST_ENDING = 0.5
 """Seconds that processes beside a launcher have to end after it."""
+_LONGEST_ABORT = 15.0
+"""Seconds in which a launcher must end once a rank has told that it failed, and so ends all others."""
 _WAKERS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 HOST_LOST = 255
 """The exit code of an attempt one of whose hosts was lost, as of ssh(1)."""
@@ -55,6 +60,8 @@ class Supervisor:
         self._order = run.order()
         self._returncode: int | None = None
         self._timed_out = False
+        self._failed: float | None = None
+        """When it was first seen that a rank has told that it failed."""
         self._child: subprocess.Popen[bytes] | None = None
         self._launcher: Launcher | None = None
         self._inside = run.inside
@@ -87,7 +94,7 @@ class Supervisor:
                 self._record(Exit(entry.CANNOT_START, f"cannot start: {error}", False, time.time(), [], kind))
                 return
             self._run.note_supervisor(os.getpid(), time.time())
-            sender = None if self._inside else Sender(self._order, self._run.journal)
+            sender = None if self._inside else Sender(self._order, self._run)
             if sender is not None:
                 sender.start()
             stopped = self._wait()
@@ -185,7 +192,7 @@ class Supervisor:
                 self._stop()
                 break
             self._lost = self._elsewhere.tend()
-            if self._lost and self._returncode is None:
+            if (self._lost or self._launcher_hangs()) and self._returncode is None:
                 self._stop()
                 break
             for trimmer in self._trimmers:
@@ -193,6 +200,17 @@ class Supervisor:
             if self._events is not None:
                 self._events.update()
         return False
+
+    def _launcher_hangs(self) -> bool:
+        """Whether a rank has failed and the launcher, which would have ended since, has not: prterun may miss an abort.
+
+        Seen in Open MPI 5.0.11 with ranks on other hosts only. Here a script may have let others fail, and go on.
+        """
+        if not self._order.dealt:
+            return False
+        if self._failed is None:
+            self._failed = time.monotonic() if (self._run.path / FAILURE).exists() else None
+        return self._failed is not None and time.monotonic() > self._failed + _LONGEST_ABORT
 
     def _stop(self) -> None:
         assert self._launcher is not None
@@ -268,12 +286,15 @@ class Supervisor:
             sweep_nodes(self._order.job_id, self._order.attempt, LEFTOVER_GRACE)
         vanished = self._elsewhere.settle(LEFTOVER_GRACE, self._reap)
         if self._run.owed():
-            self._run.note_owed(owing := self._elsewhere.owing)
+            owing = self._elsewhere.owing
+            _in_time(lambda: self._run.note_owed(owing))
             if owing:
-                notes.append(f"what ranks wrote last on {', '.join(owing)} is still there, and fetched once it can be")
+                notes.append(alerts.owed(owing, self._elsewhere.stuck))
         ending = self._launcher.ending(self._returncode, _tail(self._run.log(LAUNCHER_LOG)))
         lost = self._lost or (vanished if ending.exit_code else "")
         code, reason = self._explain(ending)
+        if code and (full := self._elsewhere.full):
+            reason += f"; the disk of {', '.join(full)} is full"
         kind = FailureKind.EXIT_CODE if ending.signal is None else FailureKind.SIGNAL
         if lost and stopped:
             notes.append(lost)
@@ -281,7 +302,8 @@ class Supervisor:
             kind, code = FailureKind.TIMEOUT, TIMED_OUT
             reason = f"it ran longer than the {self._order.max_runtime:g} s that it may"
         elif lost and not stopped:
-            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, reason)))
+            told = reason if self._run.failure() is not None else ""  # what else it has seen came of our ending it
+            kind, code, reason = FailureKind.LOST, HOST_LOST, "; ".join(filter(None, (lost, told)))
         elif out_of_memory and ending.signal == signal.SIGKILL and not stopped:
             kind = FailureKind.OUT_OF_MEMORY
             reason += ": the system ran out of memory"
@@ -289,11 +311,11 @@ class Supervisor:
 
     def _explain(self, ending: Ending) -> tuple[int, str]:
         """Return the exit code of the first rank that failed, and in words how it failed."""
-        if ending.exit_code == 0:
-            return 0, ""
         failure = self._run.failure()
+        if ending.exit_code == 0 and not (failure and self._order.dealt):
+            return 0, ""
         if failure is not None:
-            code = failure.exit_code or ending.exit_code
+            code = failure.exit_code or ending.exit_code or 1
             told = f"exit code {code}" if failure.error.startswith("SystemExit") else failure.error
             return code, f"rank {failure.rank} on {failure.host}: {told}"
         if ending.signal is not None:
@@ -305,7 +327,18 @@ class Supervisor:
     def _record(self, ended: Exit) -> None:
         for trimmer in self._trimmers:
             trimmer.trim()
-        self._run.note_exit(ended)
+        _in_time(lambda: self._run.note_exit(ended))
+
+
+def _in_time(write: Callable[[], None]) -> None:
+    """Write a record, as soon as there is room for it: without it the attempt would count as lost."""
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        time.sleep(_DISK_PAUSE)
 
 
 def _environment(order: Order, run: RunDir) -> dict[str, str]:

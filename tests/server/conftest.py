@@ -29,6 +29,9 @@ _SERVE = "import json, sys; from allgrad.server import serve; serve(**json.loads
 class ServerProcess:
     """A server on a folder of its own and a free port."""
 
+    lead: tuple[str, ...] = ()
+    """What leads the command that starts it."""
+
     def __init__(self, home: Path, python: str = sys.executable, path: str = "", **settings: object) -> None:
         self.home = home
         self._python = python
@@ -39,7 +42,7 @@ class ServerProcess:
 
     def start(self) -> ServerProcess:
         """Start it, and return once it serves."""
-        command = [self._python, "-c", _SERVE, json.dumps(self._settings)]
+        command = [*self.lead, self._python, "-c", _SERVE, json.dumps(self._settings)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._env)
         assert self._process.stdout is not None
         self.announced = self._process.stdout.readline()

@@ -179,12 +179,10 @@ class AsyncClient:
     async def watch(self, job_id: str, cursor: int = 0, *, heartbeats: bool = False) -> AsyncGenerator[Event, None]:
         """Yield the job's events after *cursor*, in order, each once, through restarts of the server: see Client.watch()."""
         watching = Watching(job_id, cursor, heartbeats)
-        async with aclosing(self._session.stream(watching.question)) as events:
+        async with aclosing(self._session.stream(watching.question, lambda: watching.over)) as events:
             async for event in events:
                 if watching.take(event):
                     yield event
-                if watching.over:
-                    return
 
     async def logs(
         self,

@@ -43,8 +43,10 @@ class AsyncSession:
 
         await self._repeated(attempt)
 
-    async def stream(self, question: Callable[[], Stream[Any, Item]]) -> AsyncGenerator[Item, None]:
-        """Yield what answers *question*, called anew after every lost connection until patience ends."""
+    async def stream(
+        self, question: Callable[[], Stream[Any, Item]], is_over: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[Item, None]:
+        """Yield what answers *question*, called anew after every lost connection until patience ends, or it *is_over*."""
         tries = StreamTries(self._patience, answered=self._answered)
         while True:
             connection, explained = self._connection, AllgradError("")
@@ -63,6 +65,8 @@ class AsyncSession:
             except ServerUnreachable as error:
                 explained = error
             else:
+                return
+            if is_over():
                 return
             await self._wait(tries, explained, connection)
 

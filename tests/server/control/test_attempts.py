@@ -12,6 +12,7 @@ import pytest
 from allgrad.server import Job, JobSpec, JobState
 from allgrad.server.control import attempts
 from allgrad.server.control.attempts import Attempts, Settings
+from allgrad.server.control.remains import Remains
 from allgrad.server.control.tracked import Tracked
 from allgrad.server.home import Home
 from allgrad.server.jobs.lifecycle import ContactLost, Ended, Happening
@@ -56,7 +57,11 @@ def conclude(run: RunDir, failures: int = 0, job: Job = JOB, moves_on: bool = Fa
         async def report(_: str, __: int, lines: Sequence[Line]) -> int:
             raise AssertionError("there is nothing to report")
 
-        mine = Attempts(Home(run.path.parents[2]), store, Settings(1), apply, report)
+        async def find(job_id: str) -> tuple[int, Job, Tracked | None]:
+            raise AssertionError("nothing is owed")
+
+        home = Home(run.path.parents[2])
+        mine = Attempts(home, store, Settings(1), apply, report, Remains(home, store, find, report))
         assert not await mine.take_up(tracked)
         while mine.work.busy:
             await asyncio.sleep(0.001)

@@ -19,7 +19,7 @@ PUT = [Message("put", (LOG, GROWING, str(at)), b"0123456789"[at : at + 5]) for a
 
 
 def kind_of(name: str) -> Kind | None:
-    return {LOG: Kind.GROWING, CHECKPOINT: Kind.WHOLE, "first": Kind.FIRST}.get(name)
+    return {LOG: Kind.GROWING, CHECKPOINT: Kind.WHOLE, "first": Kind.FIRST, "late": Kind.NEWER}.get(name)
 
 
 def is_longer(path: Path, size: int) -> bool:
@@ -115,6 +115,25 @@ def test_a_record_that_came_first_stays(arrivals: Arrivals, tmp_path: Path) -> N
     arrivals.take(Message("put", ("first", "3.1", "0"), b"two"))
     assert arrivals.take(Message("whole", ("first", "3.1", "file"))) == Message("done", ("first", "3.1"))
     assert (tmp_path / "first").read_text() == "one"
+
+
+def test_what_comes_late_takes_the_place_of_what_is_older_only(arrivals: Arrivals, tmp_path: Path) -> None:
+    for modified, text in ((2_000, b"two"), (1_000, b"one"), (3_000, b"six")):
+        arrivals.take(Message("put", ("late", f"3.{modified}", "0"), text))
+        assert arrivals.take(Message("whole", ("late", f"3.{modified}", "file"))) == Message(
+            "done", ("late", f"3.{modified}")
+        )
+        assert (tmp_path / "late").read_bytes() == (b"two" if modified < 3_000 else b"six")
+
+
+def test_whole_files_leave_the_last_room_of_a_disk_to_logs_and_records(
+    arrivals: Arrivals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allgrad.server.delivery.arrivals.LEFT_FREE", 1 << 62)
+    with pytest.raises(OSError, match="No space left on device"):
+        arrivals.take(Message("put", (CHECKPOINT, "3.1", "0"), b"two"))
+    arrivals.take(PUT[0])
+    assert (tmp_path / LOG).read_bytes() == b"01234"
 
 
 def test_a_broken_connection_is_gone_on_with_where_the_bytes_ended(connect: Callable[[], Line]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from allgrad.server import Alert, Client, Host, HostSlots, Job, JobState, Metric
 from allgrad.server.errors import InvalidRequest
 from allgrad.server.launchers import reach
 from allgrad.server.supervisor import keeper, processes
+from allgrad.server.supervisor.attempt import RunDir
 
 if TYPE_CHECKING:
     from tests.server.conftest import ServerProcess
@@ -178,6 +180,40 @@ def test_a_connection_that_breaks_and_comes_back_costs_nothing(
     job = finished(client, job)
     assert (job.state, job.reason) == (JobState.SUCCEEDED, "")
     assert [event for event in client.watch(job.id) if isinstance(event, Alert)] == []
+
+
+def test_what_a_host_still_owes_is_fetched_by_the_next_server_and_told_also_of_a_job_that_is_over(
+    network: Network,
+    server_with: Callable[..., ServerProcess],
+    job_script: Script,
+    finished: Finished,
+    eventually: Eventually,
+) -> None:
+    server = server_with(host_patience=PATIENCE)
+    with server.client() as client:
+        job = finished(client, client.submit([job_script("reporting"), "3", "0"], hosts="far:2"))
+    server.kill()
+    run = RunDir(server.home / "jobs" / job.id / "attempt-1")
+    run.note_owed(["far"])
+    (run.path / "exit.json").unlink()  # its supervisor may have been killed
+    body = '{"seq":4,"time":1.5,"kind":"metrics","step":4,"values":{"loss":0.25}'
+    with run.journal.open("a") as journal:
+        journal.write(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
+    network.down.touch()
+    try:
+        server.start()
+        with server.client() as client:
+            assert client.get(job.id).state is JobState.SUCCEEDED
+            assert run.owed() == ["far"]
+    finally:
+        network.down.unlink()
+    eventually(lambda: run.owed() == [])
+    with server.client() as client:
+        events = list(client.watch(job.id))
+        assert [event.step for event in events if isinstance(event, Metrics)] == [1, 2, 3, 4]
+        assert isinstance(events[-1], Alert)
+        assert events[-1].message == "what ranks had written on far has been fetched"
+        assert client.get(job.id).state is JobState.SUCCEEDED
 
 
 def test_doctor_looks_at_hosts(network: Network) -> None:
