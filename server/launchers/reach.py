@@ -81,7 +81,7 @@ def sweep(places: Sequence[Place], job_id: str, attempt: int, grace: float, envi
         done = _run(place, ["-m", _SWEEP, job_id, str(attempt), str(grace), *spared], grace + TIMEOUT, environ)
         if done.returncode == 0:
             return ""
-        return f"processes may be left of {place.title}, which cannot be reached: {_last_line(done.stderr)}"
+        return f"processes may be left {_where(place)}, which cannot be reached: {_last_line(done.stderr)}"
 
     others = [place for place in places if not place.local]
     if not others:
