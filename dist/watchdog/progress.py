@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import sysconfig
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, count, repeat, takewhile
+from functools import partial
+from itertools import accumulate, chain, compress, count, repeat, takewhile
 from operator import call, methodcaller, truth
 from types import FrameType
 
@@ -96,10 +98,17 @@ def _frames_of(thread: int) -> list[FrameType]:
     """Return the frames of *thread*, innermost first; none if it is not running.
 
     The thread must not run on meanwhile: seen in CPython 3.11.7, ``f_back`` of a generator's frame that has yielded since
-    is a wild pointer. Between these iterators, all in C, the interpreter never changes threads; in a loop of ours it would.
+    is a wild pointer. Between these iterators, all in C, the interpreter never changes threads; in a loop of ours it would,
+    and in the finalizers of garbage that is collected just then: so none is until the last frame is there.
     """
     innermost = map(methodcaller("get", thread), map(call, (sys._current_frames,)))
-    return list(takewhile(truth, accumulate(chain(innermost, repeat("f_back")), getattr)))
+    walk = takewhile(truth, accumulate(chain(innermost, repeat("f_back")), getattr))
+    frames: list[FrameType] = []
+    collects: list[bool] = []
+    begin = partial(collects.extend, map(call, (gc.isenabled,)))
+    steps = chain((begin, gc.disable, partial(frames.extend, walk)), compress((gc.enable,), collects))
+    deque(map(methodcaller("__call__"), steps), maxlen=0)
+    return frames
 
 
 def is_the_scripts(file: str) -> bool:
