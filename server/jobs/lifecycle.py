@@ -42,7 +42,8 @@ class Started(Happening):
 class Ended(Happening):
     """The attempt has ended and left a record. *stopped*: because its supervisor was told to stop it."""
 
-    exit_code: int
+    exit_code: int | None
+    """None: it was stopped before its ranks were started."""
     reason: str = ""
     stopped: bool = False
     kind: FailureKind = FailureKind.EXIT_CODE

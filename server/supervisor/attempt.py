@@ -99,7 +99,8 @@ class Order:
 class Exit:
     """How an attempt ended, in `exit.json`; *finished* in seconds since the epoch."""
 
-    exit_code: int
+    exit_code: int | None
+    """None: it was ended before its ranks were started."""
     reason: str
     stopped: bool
     finished: float

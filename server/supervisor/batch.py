@@ -199,7 +199,9 @@ class BatchSupervisor:
         if inside is not None and (stopped or (not inside.stopped and seen.kind is None)):
             return Exit(inside.exit_code, inside.reason, stopped, finished, notes, inside.kind)
         if seen.cancelled and not stopped:
-            return Exit(0, seen.words, True, finished, [*notes, seen.words])
+            return Exit(0 if self._run.started() else None, seen.words, True, finished, [*notes, seen.words])
+        if stopped and self._run.started() is None:
+            return Exit(None, "", True, finished)
         kind = seen.kind or FailureKind.EXIT_CODE
         code = {FailureKind.TIMEOUT: 124, FailureKind.OUT_OF_MEMORY: 137}.get(kind, seen.exit_code or 1)
         reason = seen.words if seen.kind else f"{seen.words}{self._last_words()}"

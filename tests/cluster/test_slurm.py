@@ -90,7 +90,8 @@ def test_what_slurm_holds_back_says_why_and_is_cancelled(client: Client) -> None
         assert told.job.state is JobState.STARTING
         assert told.causes == (f"waits in Slurm as job {batch_job(client, job)}: PartitionDown",)
         client.cancel(job.id)
-        assert ended(client, job).state is JobState.CANCELLED
+        job = ended(client, job)
+        assert (job.state, job.exit_code) == (JobState.CANCELLED, None)
         assert batch_job(client, job) == ""
     finally:
         subprocess.run(["scontrol", "update", "PartitionName=main", "State=UP"], check=True)

@@ -117,7 +117,8 @@ def test_why_pods_do_not_start_is_told_and_the_job_can_be_cancelled(
     eventually(lambda: "kubernetes does not answer" in client.get(job.id).reason)
     cluster.down = False
     client.cancel(job.id)
-    assert finished(client, job).state is JobState.CANCELLED
+    job = finished(client, job)
+    assert (job.state, job.reason, job.exit_code) == (JobState.CANCELLED, "cancelled", None)
     assert cluster.deleted == [f"allgrad-{job.id}-1"]
 
 

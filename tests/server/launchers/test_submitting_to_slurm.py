@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,8 +85,20 @@ def test_why_slurm_has_not_started_a_job_is_told_and_it_can_be_cancelled(
     eventually(lambda: "slurm does not answer: error: Unable to contact" in client.get(job.id).reason)
     (cluster / "down").unlink()
     client.cancel(job.id)
-    assert finished(client, job).state is JobState.CANCELLED
+    job = finished(client, job)
+    assert (job.state, job.reason, job.exit_code) == (JobState.CANCELLED, "cancelled", None)
     assert (cluster / "job-1" / "cancelled").exists()
+
+
+def test_a_job_that_somebody_cancels_in_slurm_before_it_starts_has_no_exit_code(
+    cluster: Path, client: Client, finished: Finished, eventually: Eventually
+) -> None:
+    (cluster / "hold").touch()
+    job = client.submit(["true"], launcher="slurm")
+    eventually(lambda: client.get(job.id).reason == "waits in Slurm as job 1: Resources")
+    subprocess.run(["scancel", "1"], check=True)
+    job = finished(client, job)
+    assert (job.state, job.exit_code) == (JobState.CANCELLED, None)
 
 
 def test_a_rank_under_slurm_has_its_grace_when_it_is_cancelled(
