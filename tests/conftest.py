@@ -9,6 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on what else the machine does; no test is about that.
+settings.register_profile("allgrad", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("allgrad")
 
 # A shell that runs a command in the background, as continuous integration may, lets it ignore SIGINT, and so all its
 # children: no Ctrl-C of a test would reach the program it is meant for.
