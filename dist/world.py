@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import re
 import socket
 import sys
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # fabric carries goes through another component (mtl). The second (Rabenseifner's) takes 9 instead of 24 ms for an
 # Iallreduce of 25 MB by 2 ranks on a host, and 85 % of the default's step over TCP.
 _OPEN_MPI_SETTINGS = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_coll_libnbc_iallreduce_algorithm": "3"}
+# Seen in MPICH 5.0.2, where it is built for both: over UCX and TCP ranks wait for ever for messages that were sent.
+_MPICH_5_0_SETTINGS = {"MPIR_CVAR_CH4_NETMOD": "ofi"}
 # Where ranks may die, as seen in Open MPI 5.0.11. Ports: any free one instead of the first from 1024, which may have been that of
 # a dead rank; who still calls that one would reach another, which waits for ever to be told who calls. And no collectives
 # by hosts (han): in runs between hosts some returned garbage instead of an error.
@@ -328,9 +332,7 @@ def _finish_trace() -> None:
 
 def start_mpi(seen: Launch) -> ModuleType:
     """Load and start the MPI that started this process as *seen*; RuntimeError where another one is found."""
-    settings = _OPEN_MPI_SETTINGS | (_SETTINGS_FOR_SURVIVAL if is_tolerated() else {})
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
+    _set_unless_chosen(_OPEN_MPI_SETTINGS | (_SETTINGS_FOR_SURVIVAL if is_tolerated() else {}))
     try:
         mpi4py = import_module("mpi4py")
         # Ask the library for its name before it starts: under another MPI's launcher MPICH would abort.
@@ -343,9 +345,22 @@ def start_mpi(seen: Launch) -> ModuleType:
     is_open_mpi = _name(library) == "Open MPI"
     if (seen.launcher == OPEN_MPI and not is_open_mpi) or (seen.launcher == HYDRA and is_open_mpi):
         raise RuntimeError(_explain_singletons(seen, library))
+    if _prefers_ofi(library.Get_library_version()):
+        _set_unless_chosen(_MPICH_5_0_SETTINGS)
     if not library.Is_initialized():
         library.Init_thread()
     return library
+
+
+def _set_unless_chosen(settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
+def _prefers_ofi(version: str) -> bool:
+    """Whether the MPI that says this of itself is an MPICH 5.0 that would take UCX though it has OFI as well."""
+    device = re.search(r"^MPICH Device:\s*ch4:(.*)$", version, re.MULTILINE)
+    return device is not None and "ofi" in device[1] and re.match(r"MPICH Version:\s*5\.0\.", version) is not None
 
 
 def _name(library: ModuleType) -> str:
