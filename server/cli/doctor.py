@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .cluster import cluster, cluster_option, namespace_option
 from .connection import Connection, connection_options, json_option
 from .script import hostfile_option, hosts_option
 
@@ -19,12 +20,25 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("p
 @click.command(short_help="Check whether this machine has what allgrad needs.")
 @hosts_option
 @hostfile_option
+@click.option("--slurm", is_flag=True, help="Check the Slurm that sbatch submits to.")
+@cluster_option
+@namespace_option
 @json_option
 @connection_options
-def doctor(hosts: str | None, hostfile: Path | None, as_json: bool, connection: Connection) -> int:
+def doctor(
+    hosts: str | None,
+    hostfile: Path | None,
+    slurm: bool,
+    kubernetes: str | None,
+    kubernetes_namespace: str | None,
+    as_json: bool,
+    connection: Connection,
+) -> int:
     """Check this machine: Python, MPI (by starting two ranks), SQLite, memory, the server.
 
     With --hosts or --hostfile, check those too: whether ssh gets there, and finds this folder and the same allgrad.
+    With --slurm: the controller, partitions, whether a job would be taken, and by starting a process on a free node
+    whether it sees the server's folder. With --kubernetes: the MPI Operator, the rights, the volume.
 
     Exits with 1 if there is a problem; warnings are only told.
     """
@@ -36,7 +50,9 @@ def doctor(hosts: str | None, hostfile: Path | None, as_json: bool, connection: 
 
         named = named_hosts(hosts, hostfile)
     healthy = True
-    for finding in check_up(Target(connection.server, connection.token, connection.home, named)):
+    place = cluster(kubernetes, kubernetes_namespace) if kubernetes else {}
+    target = Target(connection.server, connection.token, connection.home, named, slurm, place)
+    for finding in check_up(target):
         healthy = healthy and finding.verdict is not Verdict.PROBLEM
         if as_json:
             import json

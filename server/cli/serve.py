@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import InvalidRequest
 from ..home import DEFAULT_PORT
+from .cluster import IMAGE, cluster, cluster_option, namespace_option
 from .connection import home_option, quiet_grpc
 from .lifetimes import Span
 
@@ -85,13 +85,9 @@ from .lifetimes import Span
     metavar="TIME",
     help="Silence after which a host of submit --hosts counts as lost, and ends its ranks.  [default: 20s]",
 )
-@click.option(
-    "--kubernetes",
-    metavar="CLAIM:PATH",
-    help="Let jobs go to a cluster (see KUBECONFIG), whose pods mount this volume claim at PATH; --home must lie there.",
-)
-@click.option("--kubernetes-image", default="allgrad-mpi", show_default=True, metavar="IMAGE", help="Of those pods.")
-@click.option("--kubernetes-namespace", metavar="NAME", help="For the pods.  [default: the kubeconfig's]")
+@cluster_option
+@click.option("--kubernetes-image", default=IMAGE, show_default=True, metavar="IMAGE", help="Of those pods.")
+@namespace_option
 @click.option(
     "--run-as-command",
     metavar="COMMAND",
@@ -164,7 +160,7 @@ def serve(
         bind=bind,
         hosts=hosts or "",
         host_patience=DEFAULT_HOST_PATIENCE if host_patience is None else host_patience,
-        kubernetes=_cluster(kubernetes, kubernetes_image, kubernetes_namespace) if kubernetes else None,
+        kubernetes=cluster(kubernetes, kubernetes_namespace, kubernetes_image) if kubernetes else None,
         run_as_command=run_as_command,
         run_as_folder=run_as_folder or FOLDER,
         tls_cert=tls_cert,
@@ -172,11 +168,3 @@ def serve(
         tls_client_ca=tls_client_ca,
         announce=partial(print, flush=True),
     )
-
-
-def _cluster(volume: str, image: str, namespace: str | None) -> dict[str, str]:
-    """Return what the options say of the cluster."""
-    claim, _, path = volume.partition(":")
-    if not claim or not Path(path).is_absolute():
-        raise InvalidRequest(f"cannot use --kubernetes {volume}", "", "write CLAIM:PATH, as in work:/work")
-    return {"claim": claim, "path": str(Path(path)), "image": image, "namespace": namespace or ""}

@@ -20,7 +20,7 @@ from .hosts import forwarded, over_ssh, ssh
 TIMEOUT = 30.0
 _AT_ONCE = 32
 _SSH_FAILED = 255
-_PROBE = """
+PROBE = """
 import os, sys
 from importlib.metadata import version
 folder, shared, comes = sys.argv[1:]
@@ -118,7 +118,7 @@ def _look(host: Host, words: Sequence[str]) -> Found:
 
 def _ask(place: Place, words: Sequence[str]) -> tuple[int, bool]:
     """Return how many cores ranks may use in *place*, and whether it is apart. Raises HostUnreachable."""
-    done = _run(place, ["-c", _PROBE, *words], TIMEOUT, os.environ)
+    done = _run(place, ["-c", PROBE, *words], TIMEOUT, os.environ)
     told = (_last_line(done.stdout) if done.returncode == 0 else "").split()
     if len(told) != 3 or not told[0].isdigit():
         raise _explain(place, words[0], done)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from allgrad.server import Client, Job, JobState, Metrics
+from allgrad.server.checkup import Verdict, slurm
+from allgrad.server.home import Home
 from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
@@ -156,3 +160,24 @@ def test_what_slurm_does_not_take_is_told_in_its_words(client: Client) -> None:
     job = ended(client, client.submit(["true"], launcher="slurm", launcher_options={"partition": "nowhere"}))
     assert (job.state, job.exit_code) == (JobState.FAILED, 127)
     assert "Slurm does not take the job; sbatch: error: " in job.reason
+
+
+@pytest.fixture
+def folder_of_its_own(two_hosts: Lab) -> Iterator[Path]:
+    """A folder that no other host of the lab sees: each has its own /dev/shm."""
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_doctor_says_whether_nodes_see_the_folder_of_the_server(
+    slurm_variables: dict[str, str], two_hosts: Lab, folder_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in slurm_variables.items():
+        monkeypatch.setenv(name, value)
+    shared = {each.name: each for each in slurm.check_up(Home(two_hosts.folder))}
+    assert {each.verdict for each in shared.values()} == {Verdict.OK}, shared
+    assert shared["slurm nodes"].found == "main* with 2 of 2 nodes"
+    assert shared["slurm node"].found == f"has the same allgrad, sees {two_hosts.folder}"
+    (node,) = [each for each in slurm.check_up(Home(folder_of_its_own)) if each.verdict is not Verdict.OK]
+    assert (node.name, node.found) == ("slurm node", f"it does not see {folder_of_its_own}, where jobs lie")

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from allgrad.server import checkup
-from allgrad.server.checkup import Verdict
+from allgrad.server.checkup import Verdict, machine
 from allgrad.server.home import Home
 
 from .conftest import CommandLine
@@ -54,10 +53,10 @@ def test_a_server_that_was_named_and_does_not_answer_is_a_problem(allgrad: Comma
 
 
 def test_a_missing_mpi_is_a_problem_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "find_mpi", lambda: None)
-    assert checkup.mpi().verdict is Verdict.PROBLEM
-    assert "pip install 'allgrad[mpi]'" in checkup.mpi().fix
-    assert checkup.two_ranks().verdict is Verdict.PROBLEM
+    monkeypatch.setattr(machine, "find_mpi", lambda: None)
+    assert machine.mpi().verdict is Verdict.PROBLEM
+    assert "pip install 'allgrad[mpi]'" in machine.mpi().fix
+    assert machine.two_ranks().verdict is Verdict.PROBLEM
 
 
 def launcher_that_runs(*command: str) -> SimpleNamespace:
@@ -66,39 +65,39 @@ def launcher_that_runs(*command: str) -> SimpleNamespace:
 
 def test_ranks_that_do_not_find_each_other_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when mpirun belongs to one MPI and mpi4py loads another."""
-    monkeypatch.setattr(checkup, "find_mpi", lambda: launcher_that_runs("printf", "1\\n1\\n"))
-    found = checkup.two_ranks()
+    monkeypatch.setattr(machine, "find_mpi", lambda: launcher_that_runs("printf", "1\\n1\\n"))
+    found = machine.two_ranks()
     assert found.verdict is Verdict.PROBLEM
     assert "alone" in found.found
 
 
 def test_ranks_that_cannot_start_are_a_problem_with_their_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "find_mpi", lambda: launcher_that_runs("sh", "-c", "echo why >&2; exit 1"))
-    assert (checkup.two_ranks().verdict, checkup.two_ranks().found) == (Verdict.PROBLEM, "why")
+    monkeypatch.setattr(machine, "find_mpi", lambda: launcher_that_runs("sh", "-c", "echo why >&2; exit 1"))
+    assert (machine.two_ranks().verdict, machine.two_ranks().found) == (Verdict.PROBLEM, "why")
 
 
 def test_an_old_sqlite_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     import apsw
 
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.40.1")
-    assert checkup.sqlite().verdict is Verdict.PROBLEM
+    assert machine.sqlite().verdict is Verdict.PROBLEM
 
 
 def test_a_small_shared_memory_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     docker = SimpleNamespace(total=64 << 20, used=0, free=64 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: docker)
-    found = checkup.shared_memory()
+    found = machine.shared_memory()
     assert found.verdict is Verdict.WARNING
     assert "--shm-size" in found.fix
 
 
 def test_a_process_held_to_some_cores_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert checkup.cores().verdict is Verdict.WARNING
+    assert machine.cores().verdict is Verdict.WARNING
 
 
 def test_a_home_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    assert checkup.home_folder(Home(tmp_path)).verdict is Verdict.WARNING
+    assert machine.home_folder(Home(tmp_path)).verdict is Verdict.WARNING
     tmp_path.chmod(0o700)
-    assert checkup.home_folder(Home(tmp_path)).verdict is Verdict.OK
+    assert machine.home_folder(Home(tmp_path)).verdict is Verdict.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -17,11 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+import trustme
+import yaml
+
 SCHEMA = json.loads((Path(__file__).parents[2] / "data" / "kubernetes" / "mpijob-v2beta1.schema.json").read_text())
 TOKEN = "the-token"
 NAMESPACE = "research"
 _JOBS = re.compile(rf"/apis/kubeflow\.org/v2beta1/namespaces/{NAMESPACE}/mpijobs(?:/([a-z0-9-]+))?")
 _CORE = re.compile(rf"/api/v1/namespaces/{NAMESPACE}/(pods|events)(?:/([a-z0-9-]+)/log)?")
+_CLAIM = re.compile(rf"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/([a-z0-9-]+)")
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
@@ -59,7 +66,10 @@ def problems(value: Any, schema: Mapping[str, Any], path: str = "MPIJob") -> Ite
 
 
 class SmallKubernetes:
-    """What the cluster holds. Pods start when `pending` is empty; `forbidden` keeps MPIJobs from it, `quota` pods; `down`: 503."""
+    """What the cluster holds. Pods start when `pending` is empty; `forbidden` keeps MPIJobs from it, `quota` pods; `down`: 503.
+
+    `operator` says whether it knows MPIJobs, `denied` what one may not do, as in "create mpijobs"; `claims` are its volumes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,6 +86,11 @@ class SmallKubernetes:
         self.quota = ""
         self.forbidden = ""
         self.down = False
+        self.operator = True
+        self.denied: list[str] = []
+        self.claims: dict[str, Any] = {
+            "work": {"spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Bound"}}
+        }
         self.deleted: list[str] = []
 
     def create(self, job: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -154,7 +169,48 @@ class SmallKubernetes:
                 about = [{"involvedObject": {"name": name}, "message": self.quota} for name in self.jobs]
                 return 200, {"items": about if self.quota else []}
             return 200, {"items": self.pods(query["labelSelector"].partition("=")[2])}
+        return self.describe(url.path, json.loads(body or b"{}"))
+
+    def describe(self, path: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answer what is asked about the cluster itself."""
+        if path == "/version":
+            return 200, {"gitVersion": "v1.31.2"}
+        if path == "/apis/kubeflow.org/v2beta1" and self.operator:
+            return 200, {"resources": [{"name": "mpijobs"}, {"name": "mpijobs/status"}]}
+        if path == _REVIEWS:
+            about = asked["spec"]["resourceAttributes"]
+            kind = "/".join(about[part] for part in ("resource", "subresource") if part in about)
+            return 201, {"status": {"allowed": f"{about['verb']} {kind}" not in self.denied}}
+        if found := _CLAIM.fullmatch(path):
+            missing = {"message": f'persistentvolumeclaims "{found[1]}" not found'}
+            return (200, self.claims[found[1]]) if found[1] in self.claims else (404, missing)
         return 404, {"message": "the server could not find the requested resource"}
+
+
+def kubeconfig(url: str, authority: trustme.CA, user: dict[str, object]) -> dict[str, object]:
+    """The file that leads to the cluster at *url* as *user*."""
+    trusted = base64.b64encode(authority.cert_pem.bytes()).decode()
+    return {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "lab", "user": "me", "namespace": NAMESPACE}}],
+        "clusters": [{"name": "lab", "cluster": {"server": url, "certificate-authority-data": trusted}}],
+        "users": [{"name": "me", "user": user}],
+    }
+
+
+@contextmanager
+def configured(folder: Path, authority: trustme.CA) -> Iterator[SmallKubernetes]:
+    """Serve a cluster while the block runs, which KUBECONFIG leads to."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    made = SmallKubernetes(folder)
+    with served(made, context) as url, pytest.MonkeyPatch.context() as patch:
+        file = folder / "kubeconfig"
+        file.write_text(yaml.safe_dump(kubeconfig(url, authority, {"token": TOKEN})))
+        patch.setenv("KUBECONFIG", str(file))
+        yield made
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Stands in for Slurm's commands on one machine: each batch job is a real process, its record a folder under $SMALL_SLURM.
 
-A file `hold` there keeps jobs pending; `down` makes the controller unreachable; `state` is what all jobs are said to be.
+A file `hold` there keeps jobs pending; `down` makes the controller unreachable; `state` is what all jobs are said to be;
+`nodes` is what sinfo tells, `busy` leaves no node free, `refusal` is what sbatch says to a job
+that is only a question, `unshared` a path that nodes do not see, and `plugins` are those of srun.
 """
 
 from __future__ import annotations
@@ -19,6 +21,14 @@ def sbatch(words: list[str]) -> int:
     if options.get("partition", "main") != "main":
         sys.stderr.write("sbatch: error: invalid partition specified: nowhere\n")
         return 1
+    if "--test-only" in words:
+        if (HOME / "refusal").exists():
+            sys.stderr.write((HOME / "refusal").read_text())
+            return 1
+        sys.stderr.write(
+            "sbatch: Job 1 to start at 2026-11-23T20:04:34 using 2 processors on nodes n1 in partition main\n"
+        )
+        return 0
     number = len(list(HOME.glob("job-*"))) + 1
     job = HOME / f"job-{number}"
     job.mkdir()
@@ -50,7 +60,38 @@ def squeue(words: list[str]) -> int:
     return 0
 
 
+def sinfo(words: list[str]) -> int:
+    told = HOME / "nodes"
+    sys.stdout.write(told.read_text() if told.exists() else "main*|up|2|idle\nmain*|up|1|down*\n")
+    return 0
+
+
+def srun(words: list[str]) -> int:
+    if "--mpi=list" in words:
+        told = HOME / "plugins"
+        names = told.read_text().split() if told.exists() else ["pmix", "pmi2"]
+        sys.stdout.write("MPI plugin types are...\n" + "".join(f"\t{name}\n" for name in ["none", *names]))
+        return 0
+    if (HOME / "busy").exists():
+        sys.stderr.write("srun: error: Unable to allocate resources: Requested nodes are busy\n")
+        return 1
+    program = next(number for number, word in enumerate(words) if not word.startswith("--"))
+    hidden = (HOME / "unshared").read_text() if (HOME / "unshared").exists() else ""
+    there = ["/nowhere" if hidden and word == hidden else word for word in words[program:]]
+    try:
+        code = subprocess.run(there, cwd="/", check=False).returncode
+    except OSError as error:
+        sys.stderr.write(f"slurmstepd: error: execve(): {there[0]}: {error.strerror}\n")
+        code = 2
+    if code:
+        sys.stderr.write(f"srun: error: n1: task 0: Exited with exit code {code}\n")
+    return code
+
+
 def scontrol(words: list[str]) -> int:
+    if words == ["ping"]:
+        sys.stdout.write("Slurmctld(primary) at head is UP\n")
+        return 0
     job = HOME / f"job-{words[-1]}"
     if not job.exists():
         sys.stderr.write("slurm_load_jobs error: Invalid job id specified\n")

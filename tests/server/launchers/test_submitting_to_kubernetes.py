@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-import yaml
 
 from allgrad.server import Client, FailureKind, Job, JobState, Metrics
 from allgrad.server.errors import InvalidRequest, LauncherMissing
@@ -22,7 +20,7 @@ from allgrad.server.launchers.kubernetes.manifest import mpijob
 from allgrad.server.launchers.kubernetes.mpijobs import MPIJobs
 
 from . import small_kubernetes
-from .small_kubernetes import NAMESPACE, SCHEMA, TOKEN, SmallKubernetes, problems
+from .small_kubernetes import NAMESPACE, SCHEMA, TOKEN, SmallKubernetes, kubeconfig, problems
 
 if TYPE_CHECKING:
     from tests.server.conftest import ServerProcess
@@ -44,16 +42,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[SmallKubernetes]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.configure_trust(context)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    folder = tmp_path_factory.mktemp("kubernetes")
-    made = SmallKubernetes(folder)
-    with small_kubernetes.served(made, context) as url, pytest.MonkeyPatch.context() as patch:
-        file = folder / "kubeconfig"
-        file.write_text(yaml.safe_dump(kubeconfig(url, authority, {"token": TOKEN})))
-        patch.setenv("KUBECONFIG", str(file))
+    with small_kubernetes.configured(tmp_path_factory.mktemp("kubernetes"), authority) as made:
         yield made
 
 
@@ -61,16 +50,6 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory, authority: trustme.
 def cluster(shared_cluster: SmallKubernetes) -> Iterator[SmallKubernetes]:
     yield shared_cluster
     shared_cluster.clear()
-
-
-def kubeconfig(url: str, authority: trustme.CA, user: dict[str, object]) -> dict[str, object]:
-    trusted = base64.b64encode(authority.cert_pem.bytes()).decode()
-    return {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "lab", "user": "me", "namespace": NAMESPACE}}],
-        "clusters": [{"name": "lab", "cluster": {"server": url, "certificate-authority-data": trusted}}],
-        "users": [{"name": "me", "user": user}],
-    }
 
 
 @pytest.fixture(scope="module")

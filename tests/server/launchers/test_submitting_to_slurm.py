@@ -18,26 +18,21 @@ from allgrad.server.launchers.batch import Phase
 from allgrad.server.launchers.slurm import sighting
 from allgrad.server.supervisor import processes
 
+from .slurm_commands import on_path
+
 if TYPE_CHECKING:
     from tests.server.conftest import ServerProcess
 
 Script = Callable[[str], str]
 Finished = Callable[[Client, Job], Job]
 Eventually = Callable[[Callable[[], object]], None]
-COMMANDS = Path(__file__).with_name("small_slurm.py")
 
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Slurm's commands on PATH; gives the link that says where the cluster of the test that runs is."""
-    programs = tmp_path_factory.mktemp("bin")
-    for name in ("sbatch", "squeue", "scontrol", "scancel"):
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {COMMANDS} "$0" "$@"\n')
-        (programs / name).chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SMALL_SLURM", str(programs / "cluster"))
-        patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-        yield programs / "cluster"
+    with on_path(tmp_path_factory.mktemp("bin")) as place:
+        yield place
 
 
 @pytest.fixture

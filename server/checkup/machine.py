@@ -1,68 +1,31 @@
-"""Whether this machine can do what allgrad asks of it: one check a function, each with its fix."""
+"""What this machine must have: Python and its packages, an MPI that starts ranks, memory, a folder for the server."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .errors import AllgradError, ServerUnreachable
-from .home import Home
-from .jobs.hosts import Host
-from .launchers import find_mpi, reach
+from ..home import Home
+from ..launchers import find_mpi
+from .finding import Finding, Verdict, last_line, run
 
 MEBIBYTE = 1024 * 1024
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- measured, never written to
-PATIENCE = 30
-"""Seconds that a program started by a check may take."""
 SLOW_START = 3.0
 """Seconds for the start of two ranks above which something is not as it should be."""
 
 
-class Verdict(StrEnum):
-    """How a check came out; only a problem makes ``allgrad doctor`` fail."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found, and what to do about it (empty when there is nothing to do)."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which server is to be looked at, as the command line says it."""
-
-    server: str | None = None
-    token: str | None = None
-    home: Path | None = None
-    hosts: tuple[Host, ...] = ()
-    """Other machines to be looked at, on which ranks are to run."""
-
-
-def check_up(target: Target) -> Iterator[Finding]:
-    """Run every check in turn."""
+def check_up(home: Home) -> Iterator[Finding]:
+    """Run every check of this machine in turn."""
     for check in (python, numpy, numba, mpi, two_ranks, grpc, sqlite, cores, shared_memory):
         yield check()
-    yield home_folder(Home.find(target.home))
-    yield server(target)
-    yield from hosts(target.hosts)
+    yield home_folder(home)
 
 
 def python() -> Finding:
@@ -71,10 +34,10 @@ def python() -> Finding:
 
 def numpy() -> Finding:
     code = "import numpy, allgrad; print(numpy.__version__, float(allgrad.tensor([2.0]).sum()))"
-    done = _run([sys.executable, "-c", code])
+    done = run([sys.executable, "-c", code])
     if done.returncode:
         fix = "reinstall it: pip install --force-reinstall 'numpy>=2.1,<3'"
-        return Finding("numpy", Verdict.PROBLEM, f"a first tensor fails: {_last_line(done.stderr)}", fix)
+        return Finding("numpy", Verdict.PROBLEM, f"a first tensor fails: {last_line(done.stderr)}", fix)
     return Finding("numpy", Verdict.OK, done.stdout.split()[0])
 
 
@@ -103,11 +66,11 @@ def two_ranks() -> Finding:
     code = "from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))"
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="allgrad-") as scratch:
-        done = _run(launcher.argv([sys.executable, "-c", code], 2), {**launcher.env(Path(scratch)), **os.environ})
+        done = run(launcher.argv([sys.executable, "-c", code], 2), {**launcher.env(Path(scratch)), **os.environ})
     took = time.monotonic() - begun
     if done.returncode:
         fix = f"try it by hand: {launcher.path} -n 2 {sys.executable} -c '{code}'"
-        return Finding("two ranks", Verdict.PROBLEM, _last_line(done.stderr), fix)
+        return Finding("two ranks", Verdict.PROBLEM, last_line(done.stderr), fix)
     if done.stdout.split() != ["2", "2"]:
         fix = f"mpi4py must load the library of {launcher.path}: see MPI4PY_MPIABI and LD_LIBRARY_PATH"
         return Finding("two ranks", Verdict.PROBLEM, "each rank believes that it is alone", fix)
@@ -174,47 +137,8 @@ def home_folder(home: Home) -> Finding:
     return Finding("home", Verdict.OK, str(folder))
 
 
-def server(target: Target) -> Finding:
-    from .client.client import Client
-
-    try:
-        with Client(target.server, token=target.token, home=target.home) as client:
-            info = client.info()
-    except ServerUnreachable as error:
-        asked_for = target.server is not None
-        return Finding("server", Verdict.PROBLEM if asked_for else Verdict.WARNING, error.found, error.fix)
-    except AllgradError as error:
-        return Finding("server", Verdict.PROBLEM, f"{error.what}; {error.found}", error.fix)
-    there = "".join(f", {host.free_slots} of {host.slots} on {host.name}" for host in info.hosts)
-    return Finding("server", Verdict.OK, f"{info.version}, {info.free_slots} of {info.slots} slots free{there}")
-
-
-def hosts(named: Sequence[Host]) -> Iterator[Finding]:
-    for seen in reach.look(named, os.getcwd()) if named else ():
-        name, trouble = f"host {seen.host.name}", seen.trouble
-        if trouble is not None:
-            yield Finding(name, Verdict.PROBLEM, f"{trouble.what}; {trouble.found}", trouble.fix)
-        elif seen.cores < seen.host.slots:
-            found = f"{seen.cores} cores for {seen.host.slots} ranks"
-            fix = f"give it as many ranks as it has cores: {seen.host.name}:{seen.cores}"
-            yield Finding(name, Verdict.WARNING, found, fix)
-        else:
-            yield Finding(name, Verdict.OK, f"{seen.cores} cores, the same allgrad, this folder")
-
-
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _run(command: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, env=env)
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", f"no answer within {PATIENCE} s")
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[-1]
