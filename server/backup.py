@@ -25,6 +25,7 @@ import apsw
 
 from allgrad.proto import jobs_pb2 as pb
 
+from .durable import sync
 from .errors import BackupFailed
 from .files.uploads import Uploads
 from .home import Home
@@ -61,7 +62,7 @@ def back_up(home: Home, file: Path) -> Backup:
         made = Backup(time.time(), jobs, sum(copy.stat().st_size for copy in copies.values()))
         _pack(copies, _needed_uploads(copies["state.db"], home), made, folder / "packed")
         (folder / "packed").rename(file)
-    _sync_folder(file.parent)
+    sync(file.parent)
     return made
 
 
@@ -83,7 +84,7 @@ def restore(file: Path, home: Home) -> Backup:
         _checked(copies)
         for target in (home.metrics_db, home.state_db):  # the one that says that there are jobs comes last
             copies[target.name].rename(target)
-            _sync_folder(home.path)
+            sync(home.path)
     return made
 
 
@@ -235,11 +236,3 @@ def _restore_upload(archive: zipfile.ZipFile, name: str, size: int, beside: Path
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

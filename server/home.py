@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from .durable import read_json, write_atomically
 
 DEFAULT_PORT = 7447
 
@@ -95,35 +95,3 @@ class Home:
             token = secrets.token_urlsafe(32)
             write_atomically(self.token_file, token.encode("ascii") + b"\n")
         return token
-
-
-def read_json(path: Path) -> Mapping[str, object] | None:
-    """Return the JSON object in *path*, or None if there is no such file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    record = json.loads(text)
-    assert isinstance(record, dict)
-    return record
-
-
-def write_json(path: Path, record: Mapping[str, object]) -> None:
-    """Write *record* to *path* atomically and durably."""
-    write_atomically(path, json.dumps(record, indent=1).encode("utf-8") + b"\n")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace *path* by *data* (mode 0600): after a crash the file is the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -37,8 +37,9 @@ from .control.attempts import (
     Settings,
 )
 from .control.controller import Control
+from .durable import read_json, write_json
 from .errors import CannotServe
-from .home import DEFAULT_PORT, Home, read_json, write_json
+from .home import DEFAULT_PORT, Home
 from .jobs.accounts import FOLDER, Accounts
 from .jobs.hosts import Host
 from .jobs.stalls import LEAST

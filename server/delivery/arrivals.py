@@ -12,6 +12,7 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from ..durable import sync
 from .channel import Message
 
 ASK, PUT, HOLE, WHOLE, GONE = "ask", "put", "hole", "whole", "gone"
@@ -79,7 +80,7 @@ class Arrivals:
         """Have the disk keep what has arrived, and remove what did not arrive as a whole."""
         for path in self._touched:
             with suppress(FileNotFoundError):
-                _sync(path)
+                sync(path)
         self._touched.clear()
         shutil.rmtree(self._aside, ignore_errors=True)
 
@@ -145,7 +146,7 @@ class Arrivals:
             return Message(BACK, (name, mark, str(_size(part))))
         part.chmod(_PROGRAM if program else _FILE)
         os.utime(part, ns=(modified, modified))
-        _sync(part)
+        sync(part)
         part.rename(path)
         self._touched.discard(part)
         self._touched.add(path.parent)
@@ -192,11 +193,3 @@ def _size(path: Path) -> int:
 
 def _is_odd(name: str) -> bool:
     return "\0" in name or any(part in ("", ".", "..") for part in name.split("/"))
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

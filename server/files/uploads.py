@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from ..durable import sync
 from ..errors import InvalidRequest
 from ..home import Home
 from . import archive
@@ -77,10 +78,10 @@ class Uploads:
         except InvalidRequest:
             part.unlink(missing_ok=True)
             raise
-        with part.open("rb") as file:
-            os.fchmod(file.fileno(), 0o400)  # no script may change by accident what others find by its hash
-            os.fsync(file.fileno())
+        part.chmod(0o400)  # no script may change by accident what others find by its hash
+        sync(part)
         part.rename(whole)
+        sync(whole.parent)
         return whole.stat().st_size
 
     def check(self, digest: str, program: str, folder: str) -> None:

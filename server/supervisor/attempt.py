@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..home import read_json, write_json
+from ..durable import read_json, write_json
 from ..jobs.accounts import Account
 from ..jobs.hosts import Host, deal
 from ..jobs.job import LAUNCHER_LOG

@@ -193,3 +193,17 @@ def survivors() -> Callable[[Job], list[str]]:
         return [process.name for process in processes.tagged(job.id, 1) if process.pid != os.getpid()]
 
     return find
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was synced, in turn, by its name at that moment."""
+    names: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        names.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return names

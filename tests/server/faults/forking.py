@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from allgrad.server.home import Home, read_json
+from allgrad.server.durable import read_json
+from allgrad.server.home import Home
 
 PATIENCE = 60.0
 

@@ -18,7 +18,8 @@ import pytest
 from allgrad.proto import jobs_pb2 as pb
 from allgrad.proto import reporting_pb2
 from allgrad.server import Client, Job, JobState
-from allgrad.server.home import Home, read_json
+from allgrad.server.durable import read_json
+from allgrad.server.home import Home
 from allgrad.server.supervisor.journal import MetricsLine
 from allgrad.server.supervisor.reporting import Reporter
 from tests.server.faults import http2
