@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from allgrad.server import Client
 from tests.dist.conftest import ROOT, SETTINGS, Launcher, Outcome
 from tests.dist.worlds import World
+from tests.server.conftest import ServerProcess
 
 from .hosts import Host, Lab, lab, sshd
 from .slurm import slurm
@@ -145,3 +147,15 @@ def openmpi() -> Launcher:
 def mpich() -> Launcher:
     """MPICH, in an environment of its own, which make mpich makes."""
     return Launcher("mpich", ROOT / ".venv-mpich")
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def where(two_hosts: Lab) -> str:
+    """Both hosts, by addresses: the machine itself does not know their names."""
+    return ",".join(f"{host.address}:2" for host in two_hosts.hosts)

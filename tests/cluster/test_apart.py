@@ -18,7 +18,7 @@ from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
 from .hosts import Host, Lab
-from .test_submitting import ended, losses, running
+from .jobs import ended, losses, running
 
 pytestmark = pytest.mark.cluster
 PATIENCE = 8.0
@@ -72,17 +72,6 @@ def server(
         host.run("umount", "--lazy", str(home))
 
 
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def where(two_hosts: Lab) -> str:
-    return ",".join(f"{host.address}:2" for host in two_hosts.hosts)
-
-
 def remains(two_hosts: Lab, server: ServerProcess) -> list[str]:
     """What there is of jobs on the hosts."""
     looked = [host.run("find", str(server.home / "jobs"), "-mindepth", "1").stdout for host in two_hosts.hosts]
@@ -112,7 +101,7 @@ def test_what_ranks_write_arrives_and_nothing_stays_on_the_hosts(
 def test_losses_arrive_while_the_connection_is_cut_again_and_again(
     client: Client, two_hosts: Lab, where: str, server: ServerProcess
 ) -> None:
-    job = running(client, "reporting.py", where, "200", "0.02", "0", "150")
+    job = running(client, "reporting.py", "200", "0.02", "0", "150", hosts=where)
     for _ in range(3):
         wait_for(lambda: len(sshs := ssh_of(job.id)) >= 2 and all(cut(pid) for pid in sshs))
         time.sleep(1.0)
@@ -162,7 +151,7 @@ def test_a_server_that_is_killed_meanwhile_has_all_losses_afterwards(
     server: ServerProcess, two_hosts: Lab, where: str
 ) -> None:
     with server.client() as client:
-        job = running(client, "reporting.py", where, "40", "0.02", "0", "20")
+        job = running(client, "reporting.py", "40", "0.02", "0", "20", hosts=where)
     server.kill()
     for host in two_hosts.hosts:
         let_go_on(host, job.output_dir)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,10 @@ from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, ServerProcess, served, wait_for
 
 from .hosts import Lab
+from .jobs import WHERE, ended, left, running
 
 pytestmark = pytest.mark.cluster
-WHERE = "import socket\nfrom allgrad import dist\ndist.init()\nprint(dist.rank(), dist.world_size(), socket.gethostname())\n"
-TWO_NODES = {"nodes": "2"}
+ON_TWO_NODES: dict[str, Any] = {"ranks": 2, "launcher": "slurm", "launcher_options": {"nodes": "2"}}
 
 
 @pytest.fixture
@@ -32,30 +33,6 @@ def server(slurm_variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMPI_MCA_btl_tcp_if_include", "10.77.0.0/24")
     yield from served(tmp_path / "home", slots=1)
-
-
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
-    with server.client() as client:
-        yield client
-
-
-def ended(client: Client, job: Job) -> Job:
-    for _ in client.watch(job.id):
-        pass
-    return client.get(job.id)
-
-
-def running(client: Client, script: str, *arguments: str, ranks: int = 2) -> Job:
-    job = client.submit([str(JOBS / script), *arguments], ranks=ranks, launcher="slurm", launcher_options=TWO_NODES)
-    for rank in range(ranks):
-        for _ in client.logs(job.id, rank, follow=True):
-            break
-    return job
-
-
-def left(two_hosts: Lab, job: Job) -> list[str]:
-    return [line for host in two_hosts.hosts for line in host.processes_with(f"ALLGRAD_JOB_ID={job.id}")]
 
 
 def asked(*words: str) -> str:
@@ -68,7 +45,7 @@ def batch_job(client: Client, job: Job) -> str:
 
 def test_ranks_start_on_the_nodes_and_report(client: Client, tmp_path: Path) -> None:
     (tmp_path / "where.py").write_text(WHERE + "dist.report(1, loss=0.5)\n")
-    job = client.submit([str(tmp_path / "where.py")], ranks=2, launcher="slurm", launcher_options=TWO_NODES)
+    job = client.submit([str(tmp_path / "where.py")], **ON_TWO_NODES)
     job = ended(client, job)
     assert (job.state, job.reason) == (JobState.SUCCEEDED, "")
     logs = [b"".join(chunk.data for chunk in client.logs(job.id, rank)).decode() for rank in range(2)]
@@ -102,7 +79,7 @@ def test_what_slurm_holds_back_says_why_and_is_cancelled(client: Client) -> None
 
 
 def test_cancelling_leaves_nothing_on_any_node(client: Client, two_hosts: Lab) -> None:
-    job = running(client, "stubborn.py")
+    job = running(client, "stubborn.py", **ON_TWO_NODES)
     assert len(left(two_hosts, job)) >= 4
     begun = time.monotonic()
     client.cancel(job.id)
@@ -113,7 +90,7 @@ def test_cancelling_leaves_nothing_on_any_node(client: Client, two_hosts: Lab) -
 
 def test_a_server_that_is_killed_finds_its_jobs_in_slurm_again(server: ServerProcess, two_hosts: Lab) -> None:
     with server.client() as client:
-        job = running(client, "reporting.py", "30", "0.05", "0", "10")
+        job = running(client, "reporting.py", "30", "0.05", "0", "10", **ON_TWO_NODES)
         number = batch_job(client, job)
     server.kill()
     for process in processes.tagged(job.id, 1):  # its supervisor too, as if the machine had been switched off
@@ -130,7 +107,7 @@ def test_a_server_that_is_killed_finds_its_jobs_in_slurm_again(server: ServerPro
 
 
 def test_what_a_person_cancels_in_slurm_is_cancelled_and_its_time_limit_is_a_timeout(client: Client) -> None:
-    job = running(client, "careful.py")
+    job = running(client, "careful.py", **ON_TWO_NODES)
     asked("scancel", batch_job(client, job))
     job = ended(client, job)
     assert job.state is JobState.CANCELLED

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from allgrad.server import Client, Job, JobState, Metrics
+from allgrad.server import Client, JobState
 from allgrad.server.supervisor import processes
 from tests.server.conftest import JOBS, MPICH, ServerProcess, python_beside_no_mpi, served
 
 from .hosts import Lab
+from .jobs import WHERE, ended, left, losses, running
 
 pytestmark = pytest.mark.cluster
 PATIENCE = 5.0
-WHERE = "import socket\nfrom allgrad import dist\ndist.init()\nprint(dist.rank(), dist.world_size(), socket.gethostname())\n"
 
 
 @pytest.fixture(params=["Open MPI", "MPICH"])
@@ -36,40 +36,6 @@ def server(
     yield from served(tmp_path / "home", **other, host_patience=PATIENCE)
 
 
-@pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def where(two_hosts: Lab) -> str:
-    """Both hosts, by addresses: the machine itself does not know their names."""
-    return ",".join(f"{host.address}:2" for host in two_hosts.hosts)
-
-
-def ended(client: Client, job: Job) -> Job:
-    for _ in client.watch(job.id):
-        pass
-    return client.get(job.id)
-
-
-def losses(client: Client, job: Job) -> list[int]:
-    return [event.step for event in client.watch(job.id) if isinstance(event, Metrics)]
-
-
-def running(client: Client, script: str, where: str, *arguments: str) -> Job:
-    job = client.submit([str(JOBS / script), *arguments], hosts=where)
-    for rank in range(job.ranks):
-        for _ in client.logs(job.id, rank, follow=True):
-            break
-    return job
-
-
-def left(two_hosts: Lab, job: Job) -> list[str]:
-    return [line for host in two_hosts.hosts for line in host.processes_with(f"ALLGRAD_JOB_ID={job.id}")]
-
-
 def test_ranks_start_on_the_hosts_and_each_has_its_log(client: Client, where: str, tmp_path: Path) -> None:
     (tmp_path / "where.py").write_text(WHERE)
     job = ended(client, client.submit([str(tmp_path / "where.py")], hosts=where, ranks=3))
@@ -82,7 +48,7 @@ def test_a_restart_of_the_server_is_invisible_to_ranks_on_hosts(
     server: ServerProcess, two_hosts: Lab, where: str
 ) -> None:
     with server.client() as client:
-        job = running(client, "reporting.py", where, "40", "0.1", "0", "20")
+        job = running(client, "reporting.py", "40", "0.1", "0", "20", hosts=where)
     server.kill()
     Path(job.output_dir, "go").touch()
     server.start()
@@ -93,7 +59,7 @@ def test_a_restart_of_the_server_is_invisible_to_ranks_on_hosts(
 
 
 def test_cancelling_leaves_nothing_on_any_host(client: Client, two_hosts: Lab, where: str) -> None:
-    job = running(client, "stubborn.py", where)
+    job = running(client, "stubborn.py", hosts=where)
     assert len(left(two_hosts, job)) >= 8
     begun = time.monotonic()
     client.cancel(job.id)
@@ -109,7 +75,7 @@ def test_a_rank_that_fails_on_a_host_is_named_with_its_host(client: Client, two_
 
 
 def test_a_killed_supervisor_leaves_nothing_on_any_host(client: Client, two_hosts: Lab, where: str) -> None:
-    job = running(client, "stubborn.py", where)
+    job = running(client, "stubborn.py", hosts=where)
     supervisor = min(processes.tagged(job.id, 1), key=lambda process: process.start)
     os.kill(supervisor.pid, signal.SIGKILL)
     job = ended(client, job)
@@ -121,7 +87,7 @@ def test_a_killed_supervisor_leaves_nothing_on_any_host(client: Client, two_host
 def test_a_host_that_is_cut_off_is_lost_and_ends_its_ranks_by_itself(
     client: Client, two_hosts: Lab, where: str
 ) -> None:
-    job = running(client, "stubborn.py", where)
+    job = running(client, "stubborn.py", hosts=where)
     cut_off = two_hosts.hosts[1]
     subprocess.run(["ip", "link", "set", f"{cut_off.name}v", "down"], check=True)
     try:
