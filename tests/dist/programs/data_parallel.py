@@ -160,6 +160,10 @@ def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
 
 def check_what_cannot_be_wrapped_is_refused() -> None:
     expect(RuntimeError, "no parameter requires grad", lambda: dist.DataParallel(nn.ReLU()))
+    lazy = nn.Sequential(nn.LazyLinear(2))
+    expect(RuntimeError, "0.weight, 0.bias have no shape yet", lambda: dist.DataParallel(lazy))
+    lazy(torch.ones(1, 3))
+    dist.DataParallel(lazy)
     expect(ValueError, "bucket_cap_mb=0", lambda: dist.DataParallel(nn.Linear(1, 1), bucket_cap_mb=0))
     if SIZE > 1:
         model = nn.Linear(3 if RANK == 1 else 2, 1)
