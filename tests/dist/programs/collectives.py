@@ -31,6 +31,14 @@ def everyone(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.stack([values(rank, shape, dtype) for rank in range(SIZE)])
 
 
+def check_reductions_of_bits() -> None:
+    for dtype in ("int8", "uint8", "int32", "int64"):
+        for op, reduce in (("BAND", np.bitwise_and), ("BOR", np.bitwise_or), ("BXOR", np.bitwise_xor)):
+            mine = values(RANK, (3, 5), dtype)
+            dist.all_reduce(mine, getattr(dist.ReduceOp, op))
+            np.testing.assert_array_equal(mine, reduce.reduce(everyone((3, 5), dtype)))
+
+
 def begun(work: dist.Work | None) -> dist.Work:
     assert work is not None
     return work
