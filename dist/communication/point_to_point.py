@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..observation.spans import waiting
-from ..world import Group, mpi
+from ..world import Group, current, mpi
 from .buffers import Array, as_bytes, contiguous, memory_of, put_back, shown
 from .groups import member_number, members
 
@@ -132,7 +132,14 @@ def irecv(tensor: Any, src: int | None = None, group: Group | None = None, tag: 
 
 
 def send(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> None:
-    """Send *tensor* to rank *dst* of the world; returns when it may be changed."""
+    """Send *tensor* to rank *dst* of the world; returns when it may be changed.
+
+    Raises ValueError where *dst* is this rank, which cannot receive meanwhile.
+    """
+    if dst == current().rank and current().size > 1:
+        raise ValueError(
+            f"send(dst={dst}): this is rank {dst} itself, and a large tensor would wait for ever: copy it, or use isend and irecv"
+        )
     message = isend(tensor, dst, group, tag)
     if message is not None:
         message.wait()

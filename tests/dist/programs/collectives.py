@@ -240,6 +240,17 @@ def check_messages_between_two_ranks() -> None:
     dist.barrier()
 
 
+def check_a_rank_cannot_send_to_itself_and_wait() -> None:
+    if SIZE == 1:
+        return
+    message = ""
+    try:
+        dist.send(np.zeros(1), RANK)
+    except ValueError as error:
+        message = str(error)
+    assert f"send(dst={RANK}): this is rank {RANK} itself" in message, message
+
+
 def check_messages_arrive_whole_though_nobody_holds_them() -> None:
     if SIZE == 1:
         return
