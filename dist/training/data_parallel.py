@@ -181,6 +181,15 @@ class DataParallel(nn.Module):
             size = int(bucket_cap_mb * MIB)
             self.divided = DividedParameters(module, self._reducer.rows, make_row, self._world, size)
 
+    def __getstate__(self) -> object:
+        """Return what copies and pickles are made of. Raises RuntimeError among several ranks, which a copy would have to meet."""
+        if self._world.comm is not None:
+            raise RuntimeError(
+                "DataParallel cannot be copied or pickled among several ranks: copy its module, such as "
+                "copy.deepcopy(model.module) or AveragedModel(model.module)"
+            )
+        return super().__getstate__()
+
     def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
         how = rows_of_means if self._compressor is None else self._compressor.lay_out
         return Reducer(*args, lay_out=how, **kwargs)

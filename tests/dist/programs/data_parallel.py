@@ -1,5 +1,6 @@
 """DataParallel on this rank: what it wraps, averages, leaves alone and refuses."""
 
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -156,6 +157,15 @@ def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
     unchecked = dist.DataParallel(nn.Linear(2, 2), check_finite=False)
     (unchecked(ones()) * (float("nan") if RANK == 1 else 1.0)).sum().backward()
     assert unchecked.module.bias.grad.isnan().all()
+
+
+def check_a_copy_is_made_of_the_module_alone() -> None:
+    model = dist.DataParallel(nn.Linear(2, 1))
+    assert (copy.deepcopy(model.module).weight == model.module.weight).all()
+    if SIZE > 1:
+        expect(RuntimeError, "copy.deepcopy(model.module)", lambda: copy.deepcopy(model))
+    else:
+        assert (copy.deepcopy(model).module.weight == model.module.weight).all()
 
 
 def check_what_cannot_be_wrapped_is_refused() -> None:
