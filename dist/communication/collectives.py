@@ -37,7 +37,8 @@ def all_reduce(
     """Replace the values of *tensor* on every rank by their reduction over all ranks, element by element.
 
     *tensor* is a Tensor or a NumPy array of any shape and number type, the same on every rank; *op* one of "sum"
-    (the default), "avg" or "mean" (floating point only), "min", "max", "product". float16 is added in float32.
+    (the default), "avg" or "mean" (floating point only), "min", "max", "product", and of integers "band", "bor", "bxor".
+    float16 is added in float32.
     With *async_op* the result is there after ``wait()`` of the Work returned.
     Raises RuntimeError on every rank when they disagree about shape, dtype or operation.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..observation.spans import waiting
-from ..world import Group, mpi
+from ..world import Group, current, mpi
 from .buffers import Array, as_bytes, contiguous, memory_of, put_back, shown
 from .groups import member_number, members
 
@@ -31,6 +31,7 @@ class Message:
         self._what, self._request, self._group, self._finish = what, request, group, finish
         self._status = mpi().Status()
         self._done = False
+        _under_way.add(self)
 
     def is_completed(self) -> bool:
         """Return whether it has left, or arrived; never waits."""
@@ -50,6 +51,13 @@ class Message:
         """Return which rank of the world it came from, once it has arrived."""
         return self._group.ranks[int(self._status.Get_source())]
 
+    def uses_memory(self) -> bool:
+        """Return whether MPI may still read or write its memory; changes nothing, and never waits."""
+        try:
+            return not self._done and not self._request.Get_status()
+        except mpi().Exception:  # it ended in an error, which `wait` tells
+            return False
+
     def _ask(self, question: Callable[[MPI.Status], bool]) -> bool:
         try:
             return question(self._status)
@@ -58,11 +66,35 @@ class Message:
 
     def _complete(self) -> None:
         self._done = True
+        _under_way.discard(self)
         self._finish(self._status)
 
 
+class _UnderWay:
+    """Keeps messages, and so their memory, for as long as MPI uses it, also where a script has let go of them."""
+
+    def __init__(self) -> None:
+        self._messages: set[Message] = set()
+        self._most = 1
+
+    def add(self, message: Message) -> None:
+        self._messages.add(message)
+        if len(self._messages) >= self._most:
+            self._messages = {each for each in self._messages if each.uses_memory()}
+            self._most = 2 * len(self._messages) + 1  # so that many messages cost no more than a look or two each
+
+    def discard(self, message: Message) -> None:
+        self._messages.discard(message)
+
+
+_under_way = _UnderWay()
+
+
 def isend(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> Message | None:
-    """Begin to send *tensor* to rank *dst* of the world, and return a message to wait for."""
+    """Begin to send *tensor* to rank *dst* of the world, and return a message to wait for.
+
+    Its memory lives until it has left, also if nobody keeps the message.
+    """
     array = memory_of(tensor, "isend", changes=False)
     ranks = _with_others(group, "isend")
     if ranks is None:
@@ -72,7 +104,7 @@ def isend(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> Me
     assert ranks.comm is not None
     with _in_one(label, piece) as message:
         request = ranks.comm.Isend(message, to, tag)
-    # Both must live as long as the message is on its way.
+    # Both must live as long as the message is on its way, which `_under_way` sees to.
     return Message(f"isend of {shown(array)}", request, ranks, partial(_keep, piece, label))
 
 
@@ -100,7 +132,14 @@ def irecv(tensor: Any, src: int | None = None, group: Group | None = None, tag: 
 
 
 def send(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> None:
-    """Send *tensor* to rank *dst* of the world; returns when it may be changed."""
+    """Send *tensor* to rank *dst* of the world; returns when it may be changed.
+
+    Raises ValueError where *dst* is this rank, which cannot receive meanwhile.
+    """
+    if dst == current().rank and current().size > 1:
+        raise ValueError(
+            f"send(dst={dst}): this is rank {dst} itself, and a large tensor would wait for ever: copy it, or use isend and irecv"
+        )
     message = isend(tensor, dst, group, tag)
     if message is not None:
         message.wait()

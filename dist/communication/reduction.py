@@ -19,6 +19,9 @@ class ReduceOp(StrEnum):
     PRODUCT = "product"
     MIN = "min"
     MAX = "max"
+    BAND = "band"
+    BOR = "bor"
+    BXOR = "bxor"
 
     @classmethod
     def _missing_(cls, value: object) -> ReduceOp | None:
@@ -46,6 +49,8 @@ def reduction(op: ReduceOp | str, array: Array, name: str) -> ReduceOp:
         raise TypeError(f"{name}: the mean of {array.dtype} is not {array.dtype}: convert to a float first")
     if kind == "b" and chosen not in (ReduceOp.MIN, ReduceOp.MAX):
         raise TypeError(f"{name}: {chosen} of bool is not bool: use max (any), min (all), or convert first")
+    if kind not in "iu" and chosen in (ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR):
+        raise TypeError(f"{name}: {chosen} works on the bits of integers, not on {array.dtype}")
     if kind == "c" and chosen in (ReduceOp.MIN, ReduceOp.MAX):
         raise TypeError(f"{name}: complex numbers have no {chosen}: reduce the real and imaginary parts apart")
     return chosen

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import allgrad
 from allgrad import nn
+from allgrad.nn.lazy import UninitializedParameter
 
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
@@ -78,7 +79,8 @@ class DataParallel(nn.Module):
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
-    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, and
+    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, RuntimeError
+    for lazy modules that have not been called yet, and
     ValueError for a bucket size that is not positive, for fewer virtual shards than ranks, and for *compression* with
     virtual shards or divided gradients; TypeError for *compression* of complex parameters; in the reproducible mode
     RuntimeError where hosts or packages differ in what results depend on to the bit.
@@ -117,6 +119,12 @@ class DataParallel(nn.Module):
                 raise ValueError(f"DataParallel({name}={value}): a bucket has a size above 0 MiB, such as 25")
         if shard_parameters not in (False, True, "host"):
             raise ValueError(f'DataParallel(shard_parameters={shard_parameters!r}): expected False, True or "host"')
+        unknown = [name for name, p in module.named_parameters() if isinstance(p, UninitializedParameter)]
+        if unknown:
+            raise RuntimeError(
+                f"DataParallel({type(module).__name__}): {', '.join(unknown)} have no shape yet, as lazy modules learn it "
+                "from their first input: call the module once, on every rank, before it is wrapped"
+            )
         parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         if not parameters:
             raise RuntimeError(
@@ -172,6 +180,15 @@ class DataParallel(nn.Module):
         if make_row is not None and isinstance(self._reducer, ScatteringReducer):
             size = int(bucket_cap_mb * MIB)
             self.divided = DividedParameters(module, self._reducer.rows, make_row, self._world, size)
+
+    def __getstate__(self) -> object:
+        """Return what copies and pickles are made of. Raises RuntimeError among several ranks, which a copy would have to meet."""
+        if self._world.comm is not None:
+            raise RuntimeError(
+                "DataParallel cannot be copied or pickled among several ranks: copy its module, such as "
+                "copy.deepcopy(model.module) or AveragedModel(model.module)"
+            )
+        return super().__getstate__()
 
     def _plain_reducer(self, *args: Any, **kwargs: Any) -> Reducer:
         how = rows_of_means if self._compressor is None else self._compressor.lay_out

@@ -41,10 +41,11 @@ def test_without_a_launcher_the_world_has_one_rank_and_loads_no_mpi(openmpi: Lau
         (lambda: dist.all_reduce(3.0), "wants a Tensor or an array, but got float: dist.mean averages"),
         (
             lambda: dist.all_reduce(np.zeros(2), "median"),
-            "expected one of sum, avg, product, min, max or mean",
+            "expected one of sum, avg, product, min, max, band, bor, bxor or mean",
         ),
         (lambda: dist.all_reduce(np.zeros(2, int), "mean"), "the mean of int64 is not int64"),
         (lambda: dist.all_reduce(np.zeros(2, bool)), "sum of bool is not bool"),
+        (lambda: dist.all_reduce(np.zeros(2), "band"), "band works on the bits of integers, not on float64"),
         (lambda: dist.all_reduce(np.zeros(2, complex), "max"), "complex numbers have no max"),
         (lambda: dist.all_reduce(np.array(["a"])), "reduces numbers, not <U1"),
         (lambda: dist.all_reduce(np.broadcast_to(1.0, 3)), "this array is read-only"),

@@ -31,6 +31,14 @@ def everyone(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return np.stack([values(rank, shape, dtype) for rank in range(SIZE)])
 
 
+def check_reductions_of_bits() -> None:
+    for dtype in ("int8", "uint8", "int32", "int64"):
+        for op, reduce in (("BAND", np.bitwise_and), ("BOR", np.bitwise_or), ("BXOR", np.bitwise_xor)):
+            mine = values(RANK, (3, 5), dtype)
+            dist.all_reduce(mine, getattr(dist.ReduceOp, op))
+            np.testing.assert_array_equal(mine, reduce.reduce(everyone((3, 5), dtype)))
+
+
 def begun(work: dist.Work | None) -> dist.Work:
     assert work is not None
     return work
@@ -229,6 +237,35 @@ def check_messages_between_two_ranks() -> None:
         dist.send_object({"to": 1}, 1)
     elif RANK == 1:
         assert dist.recv_object(0) == {"to": 1}
+    dist.barrier()
+
+
+def check_a_rank_cannot_send_to_itself_and_wait() -> None:
+    if SIZE == 1:
+        return
+    message = ""
+    try:
+        dist.send(np.zeros(1), RANK)
+    except ValueError as error:
+        message = str(error)
+    assert f"send(dst={RANK}): this is rank {RANK} itself" in message, message
+
+
+def check_messages_arrive_whole_though_nobody_holds_them() -> None:
+    if SIZE == 1:
+        return
+    size = 100_000  # more than MPI sends before the other rank asks for it
+    if RANK == 0:
+        for number in range(5):
+            dist.isend(np.full(size, number, "float32"), 1)
+            for _ in range(4):
+                np.full(size, -1, "float32")  # takes the memory of what was sent, were it free
+    dist.barrier()
+    if RANK == 1:
+        for number in range(5):
+            came = np.zeros(size, "float32")
+            dist.recv(came, 0)
+            assert (came == number).all()
     dist.barrier()
 
 

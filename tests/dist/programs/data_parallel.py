@@ -1,5 +1,6 @@
 """DataParallel on this rank: what it wraps, averages, leaves alone and refuses."""
 
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -158,8 +159,21 @@ def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
     assert unchecked.module.bias.grad.isnan().all()
 
 
+def check_a_copy_is_made_of_the_module_alone() -> None:
+    model = dist.DataParallel(nn.Linear(2, 1))
+    assert (copy.deepcopy(model.module).weight == model.module.weight).all()
+    if SIZE > 1:
+        expect(RuntimeError, "copy.deepcopy(model.module)", lambda: copy.deepcopy(model))
+    else:
+        assert (copy.deepcopy(model).module.weight == model.module.weight).all()
+
+
 def check_what_cannot_be_wrapped_is_refused() -> None:
     expect(RuntimeError, "no parameter requires grad", lambda: dist.DataParallel(nn.ReLU()))
+    lazy = nn.Sequential(nn.LazyLinear(2))
+    expect(RuntimeError, "0.weight, 0.bias have no shape yet", lambda: dist.DataParallel(lazy))
+    lazy(torch.ones(1, 3))
+    dist.DataParallel(lazy)
     expect(ValueError, "bucket_cap_mb=0", lambda: dist.DataParallel(nn.Linear(1, 1), bucket_cap_mb=0))
     if SIZE > 1:
         model = nn.Linear(3 if RANK == 1 else 2, 1)
