@@ -127,7 +127,7 @@ def _print_tail(client: Client, job: Job) -> None:
 
     rank = failing_rank(job)
     tail = Tail(TAIL_LINES, prefixed=job.ranks > 1)
-    for chunk in client.logs(job.id, rank=rank):
+    for chunk in client.logs(job.id, rank=rank, tail=TAIL_LINES + 1):
         tail.feed(chunk.rank, chunk.data)
     to_stderr = job.state is JobState.FAILED
     if tail.cut:
