@@ -29,6 +29,20 @@ def test_quotas_are_set_and_listed_and_all_of_it_is_audited(server: CommandLine)
     assert json.loads(server("audit", "--json", "--limit", "1").stdout)["action"] == "SetQuota"
 
 
+def test_asking_for_a_users_quota_changes_nothing_and_naming_one_limit_keeps_the_others(server: CommandLine) -> None:
+    server("quota", "eva", "--queued", "7", "--slots", "3")
+    number = json.loads(server("audit", "--json", "--limit", "1").stdout)["number"]
+    for user, limits in (("eva", (7, 0, 3)), ("nobody", (0, 0, 0))):
+        told = json.loads(server("quota", user, "--json").stdout)
+        assert told == dict(zip(("user", "queued", "running", "slots"), (user, *limits), strict=True))
+    assert json.loads(server("audit", "--json", "--limit", "1").stdout)["number"] == number
+    changed = json.loads(server("quota", "eva", "--running", "2", "--slots", "0", "--json").stdout)
+    assert changed == {"user": "eva", "queued": 7, "running": 2, "slots": 0}
+    refused = server("quota", "--queued", "3")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "allgrad quota USER" in refused.stderr
+
+
 def test_a_folder_is_uploaded_run_and_its_artifacts_fetched(server: CommandLine) -> None:
     work = server.folder / "work"
     (work / "src").mkdir(parents=True)
