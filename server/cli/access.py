@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, replace
 from itertools import islice
+from typing import Any
 
 import click
 
 from ..access.rules import Quota, Scope
 from .connection import Connection, connection_options, json_option
+from .lifetimes import Count
 
 
 @click.group(short_help="Make, list and revoke tokens.")
@@ -69,12 +71,12 @@ def revoke(token_id: str, as_json: bool, connection: Connection) -> None:
 
 @click.command(short_help="Show or set what a user may have at once.")
 @click.argument("user", required=False)
-@click.option("--queued", type=click.IntRange(0), metavar="N", help="Jobs in the queue; 0: no limit.")
-@click.option("--running", type=click.IntRange(0), metavar="N", help="Jobs that run; 0: no limit.")
-@click.option("--slots", type=click.IntRange(0), metavar="N", help="Slots of those; 0: no limit.")
+@click.option("--queued", type=Count(), metavar="N", help="Jobs in the queue; 0: no limit.")
+@click.option("--running", type=Count(), metavar="N", help="Jobs that run; 0: no limit.")
+@click.option("--slots", type=Count(), metavar="N", help="Slots of those; 0: no limit.")
 @json_option
 @connection_options
-def quota(user: str | None, as_json: bool, connection: Connection, **limits: int | None) -> None:
+def quota(user: str | None, as_json: bool, connection: Connection, **limits: Any) -> None:
     """Limit what USER may have at once, over all tokens of USER.
 
     Limits that are not named stay as they are. With none named, shows them; without USER, those of all users.
@@ -95,7 +97,7 @@ def quota(user: str | None, as_json: bool, connection: Connection, **limits: int
 
 
 @click.command(short_help="Show who changed what.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def audit(limit: int, as_json: bool, connection: Connection) -> None:

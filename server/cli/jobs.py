@@ -12,7 +12,7 @@ import click
 
 from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
-from .lifetimes import Span
+from .lifetimes import Count, Span
 
 STATES = [state.value.lower() for state in JobState]
 
@@ -31,7 +31,7 @@ STATES = [state.value.lower() for state in JobState]
 @click.option("--name", default="", help="With this in their names.")
 @click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
 @click.option("--sweep", default="", metavar="SWEEP", help="Of this sweep.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def list_jobs(

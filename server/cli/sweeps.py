@@ -13,7 +13,7 @@ import click
 
 from ..jobs.spec import EarlyStopping
 from .connection import Connection, connection_options, json_option
-from .lifetimes import Pair
+from .lifetimes import Count, Pair
 
 if TYPE_CHECKING:
     from ..jobs.job import Sweep
@@ -34,15 +34,11 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--grid", type=Pair(), multiple=True, metavar="NAME=A,B,...", help="One job for each of these values."
     )
-    @click.option(
-        "--max-parallel", type=click.IntRange(0), default=0, metavar="N", help="How many of them run at once."
-    )
+    @click.option("--max-parallel", type=Count(), default=0, metavar="N", help="How many of them run at once.")
     @click.option(
         "--stop-early", metavar="[-]METRIC", help="End those whose METRIC is high, or with - low, beside others'."
     )
-    @click.option(
-        "--stop-after", type=click.IntRange(1), default=1, metavar="STEP", help="The first step that is compared."
-    )
+    @click.option("--stop-after", type=Count(1), default=1, metavar="STEP", help="The first step that is compared.")
     @wraps(command)
     def with_grid(
         *args: Any,
@@ -93,7 +89,7 @@ def sweep(sweep_id: str, cancelling: bool, as_json: bool, connection: Connection
 
 
 @click.command(short_help="List the sweeps.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=20, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def sweeps(limit: int, as_json: bool, connection: Connection) -> None:

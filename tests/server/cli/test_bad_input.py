@@ -27,6 +27,31 @@ def test_wrong_usage_points_to_the_help(allgrad: CommandLine, arguments: str) ->
     assert "--help" in complaint(allgrad, 2, *arguments.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "submit -n 9999999999 true",
+        "submit --hosts a:9999999999 true",
+        "submit --retries 9999999999 true",
+        "submit --retries \N{SUPERSCRIPT TWO} true",
+        "submit --max-runtime 99999999999999999d true",
+        "submit --grid a=1 --max-parallel 9999999999 true",
+        "list --limit 99999999999999999999",
+        "logs --tail 9999999999 j",
+        "logs --attempt 9999999999 j",
+        "watch --from 99999999999999999999 j",
+        "quota ben --slots 9999999999",
+        "serve --slots 9999999999",
+        "serve --grace nan",
+        "show \udcff",
+        "list --name \udcff",
+        "token create \udcff",
+    ],
+)
+def test_what_cannot_be_sent_is_wrong_usage_and_no_internal_error(server: CommandLine, arguments: str) -> None:
+    assert "internal error" not in complaint(server, 2, *arguments.split())
+
+
 @pytest.mark.parametrize("verb", ["list", "show j", "watch j", "logs j", "cancel j", "submit true"])
 def test_without_a_server_every_verb_says_how_to_start_one(allgrad: CommandLine, verb: str) -> None:
     assert "allgrad serve" in complaint(allgrad, 3, *verb.split())
