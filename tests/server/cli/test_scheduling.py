@@ -24,6 +24,30 @@ def submitted(server: CommandLine, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--max-parallel", "2"), "cannot use --max-parallel; it is for a sweep"),
+        (("--stop-early", "loss"), "cannot use --stop-early; it is for a sweep"),
+        (("--stop-after", "1"), "cannot use --stop-after; it is for a sweep"),
+        (("--grid", "lr=0.1", "--grid", "lr=0.2"), "names a parameter twice"),
+    ],
+)
+def test_options_of_a_sweep_that_would_be_left_aside_are_refused(
+    server: CommandLine, options: tuple[str, ...], says: str
+) -> None:
+    before = server("list", "--json").stdout
+    refused = server("submit", *options, "true")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert says in refused.stderr
+    assert server("list", "--json").stdout == before
+
+
+def test_options_of_sweeps_in_the_configuration_leave_single_jobs_alone(server: CommandLine) -> None:
+    file = server.script("sweeps.toml", "[submit]\nmax_parallel = 2\n")
+    assert server("submit", "true", ALLGRAD_CONFIG=str(file)).returncode == 0
+
+
 def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     first = submitted(server, "true")
     server("watch", first)
