@@ -63,6 +63,23 @@ def test_an_address_where_nothing_answers_is_named(allgrad: CommandLine) -> None
     assert "allgrad serve" in said
 
 
+@pytest.mark.parametrize("address", ["trainer", ":", "http://trainer:7447", "trainer:http", "trainer:0", "::1"])
+def test_an_address_without_host_and_port_is_wrong_usage(allgrad: CommandLine, address: str) -> None:
+    said = complaint(allgrad, 2, "list", "--server", address, ALLGRAD_TOKEN="any")
+    assert f"cannot use the server address {address!r}; write HOST:PORT" in said
+
+
+def test_a_server_whose_metrics_port_is_taken_ends_with_one_line_and_leaves_no_address(allgrad: CommandLine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = allgrad("serve", "--port", "0", "--metrics-port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert done.stderr.startswith("allgrad: cannot serve metrics at ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (allgrad.folder / "home" / "server.json").exists()
+
+
 @pytest.mark.parametrize("verb", ["show", "watch", "logs", "cancel"])
 def test_an_unknown_job_is_not_found(server: CommandLine, verb: str) -> None:
     assert "nosuchjob" in complaint(server, 5, verb, "nosuchjob")
