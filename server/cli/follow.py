@@ -46,7 +46,7 @@ def watch(job_id: str, cursor: int, as_json: bool, connection: Connection) -> in
 @click.argument("job_id", metavar="JOB")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
 @click.option("--rank", type=Count(-1), help="Of this rank only; -1: what mpirun printed.  [default: all]")
-@click.option("--tail", type=Count(), default=0, metavar="N", help="Begin with the last N lines of each rank.")
+@click.option("--tail", type=Count(1), metavar="N", help="Begin with the last N lines of each rank.")
 @click.option("--attempt", type=Count(1), metavar="N", help="Of this attempt.  [default: the present one]")
 @json_option
 @connection_options
@@ -54,7 +54,7 @@ def logs(
     job_id: str,
     following: bool,
     rank: int | None,
-    tail: int,
+    tail: int | None,
     attempt: int | None,
     as_json: bool,
     connection: Connection,
@@ -69,7 +69,7 @@ def logs(
     with connection.open() as client, leaving_the_job_alone(job_id):
         job = client.get(job_id)
         lines = RankLines(sys.stdout.buffer, prefixed=rank is None and job.ranks > 1)
-        for chunk in client.logs(job.id, rank=rank, follow=following, tail=tail, attempt=attempt or 0):
+        for chunk in client.logs(job.id, rank=rank, follow=following, tail=tail or 0, attempt=attempt or 0):
             if as_json:
                 click.echo(chunk_record(chunk))
             else:

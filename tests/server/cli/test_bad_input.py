@@ -36,6 +36,7 @@ def test_wrong_usage_points_to_the_help(allgrad: CommandLine, arguments: str) ->
         "submit --retries \N{SUPERSCRIPT TWO} true",
         "submit --max-runtime 99999999999999999d true",
         "submit --grid a=1 --max-parallel 9999999999 true",
+        "logs --tail 0 j",
         "list --limit 99999999999999999999",
         "logs --tail 9999999999 j",
         "logs --attempt 9999999999 j",

@@ -48,6 +48,20 @@ def test_options_of_sweeps_in_the_configuration_leave_single_jobs_alone(server: 
     assert server("submit", "true", ALLGRAD_CONFIG=str(file)).returncode == 0
 
 
+@pytest.mark.parametrize("verb", ["cancel", "delete", "pause"])
+def test_a_job_with_which_it_cannot_be_done_does_not_hold_up_the_others(server: CommandLine, verb: str) -> None:
+    first, last = (submitted(server, "sleep", "60") for _ in range(2))
+    if verb == "delete":
+        server("cancel", first, last)
+        for job in (first, last):
+            server("watch", job)
+    done = server(verb, first, "nosuchjob", last)
+    assert done.returncode == 5
+    assert done.stderr == "allgrad: no job 'nosuchjob'; the server has none of that id; see: allgrad list\n"
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [first, last]
+    server("cancel", first, last)
+
+
 def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     first = submitted(server, "true")
     server("watch", first)
