@@ -99,6 +99,11 @@ def test_a_missing_script_is_refused_before_anything_is_submitted(server: Comman
     assert server("list").stdout == ""
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/fd/0"])
+def test_a_checkpoint_that_is_no_plain_file_is_refused_at_once(server: CommandLine, path: str) -> None:
+    assert f"cannot upload {path}; it is no plain file" in complaint(server, 2, "submit", "--resume", path, "true")
+
+
 @pytest.mark.parametrize("setting", ["NOT_SET_ANYWHERE", "=value"])
 def test_a_variable_that_is_not_there_is_refused(server: CommandLine, setting: str) -> None:
     assert "KEY=VALUE" in complaint(server, 2, "submit", "--env", setting, "true")
