@@ -68,7 +68,7 @@ def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     told = server(
         *("submit", "--json", "--priority", "-3", "--after", first, "--after-any", first, "--retries", "2"),
         *("--retries", "oom=0", "--backoff", "5", "--max-runtime", "1.5h", "--threads", "1", "--label", "team=vision"),
-        *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "true"),
+        *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "--env", "GREETING=two words", "true"),
     )
     job = record(told.stdout)
     assert job["priority"] == -3
@@ -80,7 +80,11 @@ def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     assert (job["max_runtime"], job["threads"], job["labels"]) == (5400.0, 1, {"team": "vision"})
     assert job["checkpoint_policy"] == {"preemptible": True, "grace": 120.0, "interval": 3600.0}
     assert server("watch", job["id"]).returncode == 0
-    assert "labels      team=vision" in server("show", job["id"]).stdout
+    page = {line[:13].rstrip(): line[13:] for line in server("show", job["id"]).stdout.splitlines()}
+    assert (page["after"], page["after any"], page["retries"]) == (first, first, "2, oom=0")
+    assert (page["max runtime"], page["stop grace"], page["checkpoints"]) == ("1 h 30 min", "2 min 0 s", "1 h 0 min")
+    assert (page["labels"], page["preemptible"], page["environment"]) == ("team=vision", "yes", "'GREETING=two words'")
+    assert page["folder"] == str(server.folder)
     assert server("list", "--label", "team=vision", "--state", "succeeded").stdout.count(job["id"]) == 1
     assert job["id"] not in server("list", "--label", "!team").stdout
 
