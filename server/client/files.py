@@ -123,7 +123,9 @@ def packed(folder: str | os.PathLike[str], to: BufferedRandom) -> tuple[str, int
 def opened(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file to be uploaded. Raises InvalidRequest."""
     file = Path(path)
-    if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe has no size and is read once; /dev/zero has no end
+    if file.exists() and not (
+        file.is_file() or file.is_dir()
+    ):  # a pipe has no size and is read once; /dev/zero has no end
         raise InvalidRequest(f"cannot upload {path}", "it is no plain file", "name a file")
     try:
         return file.open("rb")
