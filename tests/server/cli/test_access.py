@@ -1,4 +1,4 @@
-"""``allgrad token``, ``quota``, ``audit``, ``submit --workdir``, ``artifacts`` and ``download``, as people run them."""
+"""``allgrad token``, ``quota``, ``audit``, ``restore``, ``submit --workdir``, ``artifacts``, ``download``, as people run them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def test_asking_for_a_users_quota_changes_nothing_and_naming_one_limit_keeps_the
     refused = server("quota", "--queued", "3")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "allgrad quota USER" in refused.stderr
+
+
+def test_what_starts_the_server_of_a_restored_folder_names_that_folder(server: CommandLine) -> None:
+    server("backup", "all.zip")
+    other = server.folder / "other place"
+    elsewhere = server("restore", "all.zip", "--home", str(other)).stdout
+    assert elsewhere.endswith(f"start its server with: allgrad serve --home '{other}'\n")
+    usual = server("restore", "all.zip", ALLGRAD_HOME=str(server.folder / "usual")).stdout
+    assert usual.endswith("start its server with: allgrad serve\n")
 
 
 def test_a_folder_is_uploaded_run_and_its_artifacts_fetched(server: CommandLine) -> None:
