@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import runpy
@@ -99,8 +100,15 @@ def _become(argv: list[str]) -> NoReturn:
     try:
         os.execvp(argv[0], argv)  # noqa: S606 -- never a shell
     except FileNotFoundError:
+        if os.sep in argv[0] and os.path.exists(argv[0]):
+            _refuse(f"cannot run {argv[0]}: what its first line names to run it is not there", 127)
         _refuse(f"no program {argv[0]} on PATH: install it, or name a script that ends in .py", 127)
     except OSError as reason:
+        if reason.errno == errno.ENOEXEC:
+            _refuse(
+                f"cannot run {argv[0]}: it is no program for this machine, nor begins with what runs it, as #!/bin/sh",
+                126,
+            )
         _refuse(f"cannot run {argv[0]}: {reason.strerror}: is it executable? (chmod +x)", 126)
 
 

@@ -178,18 +178,22 @@ async def _serve(
         await server.start()
         await _set_health(servicer, health_pb2.HealthCheckResponse.SERVING)
         write_json(home.address_file, {"address": local, "pid": os.getpid()})
-        how = "with TLS and " if files else "with "
-        announce(f"allgrad serves at {bound} {how}{settings.slots} slots; its folder is {home.path}")
+        announce(
+            f"allgrad serves at {bound} with {'TLS and ' if files else ''}{settings.slots} slots; its folder is {home.path}"
+        )
         if alive:
             announce(f"{alive} running job(s) of the server before were taken up")
-        async with _metrics(control, token, announce):
-            await _until(stop, lambda: store.broken is not None)
-            await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
-            if store.broken:
-                announce(f"the disk fails ({store.broken}): nothing new is accepted until the server is started again")
-                await stop.wait()
-        home.address_file.unlink(missing_ok=True)
-        await server.stop(STOP_GRACE)
+        try:
+            async with _metrics(control, token, announce):
+                await _until(stop, lambda: store.broken is not None)
+                await _set_health(servicer, health_pb2.HealthCheckResponse.NOT_SERVING)
+                if store.broken:
+                    why = f"the disk fails ({store.broken})"
+                    announce(f"{why}: nothing new is accepted until the server is started again")
+                    await stop.wait()
+        finally:
+            home.address_file.unlink(missing_ok=True)
+            await server.stop(STOP_GRACE)
         if running := control.count(running=True):
             announce(f"{running} job(s) go on running; the next server on {home.path} takes them up")
         if store.broken:

@@ -48,16 +48,25 @@ class ServerFiles:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate, self.key)
-            if self.client_ca:
-                context.load_verify_locations(self.client_ca)
             pair = (self.key.read_bytes(), self.certificate.read_bytes())
-            roots = self.client_ca.read_bytes() if self.client_ca else None
         except OSError as error:  # ssl.SSLError is one
             found = f"{self.certificate}, {self.key}: {error.strerror or error}"
             raise CannotServe(
                 "cannot serve with TLS", found, "give the PEM files of a certificate and its key"
             ) from None
-        return grpc.ssl_server_certificate_configuration([pair], roots)
+        return grpc.ssl_server_certificate_configuration([pair], self._roots(context))
+
+    def _roots(self, context: ssl.SSLContext) -> bytes | None:
+        if self.client_ca is None:
+            return None
+        try:
+            context.load_verify_locations(self.client_ca)
+            return self.client_ca.read_bytes()
+        except OSError as error:
+            found = f"{self.client_ca}: {error.strerror or error}"
+            raise CannotServe(
+                "cannot serve with TLS", found, "give the PEM file of who signs clients' certificates"
+            ) from None
 
 
 def server_credentials(files: ServerFiles) -> grpc.ServerCredentials:
@@ -101,7 +110,7 @@ class ClientFiles:
         return cls(*(str(one or os.environ.get(name, "")) for one, name in zip(given, names, strict=True)))
 
     def __bool__(self) -> bool:
-        return bool(self.ca or self.certificate)
+        return bool(self.ca or self.certificate or self.key)
 
 
 def channel(address: str, files: ClientFiles, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
@@ -124,6 +133,9 @@ def _credentials(address: str, files: ClientFiles) -> grpc.ChannelCredentials | 
     """Return what encrypts a channel, or None if it may go in the clear."""
     if not files and is_loopback(address.rpartition(":")[0].strip("[]")):
         return None
+    if bool(files.certificate) != bool(files.key):  # gRPC would end the process
+        found = "there is one without the other"
+        raise InvalidRequest("a client's certificate needs its key", found, "give --tls-cert and --tls-key")
     try:
         ca, key, certificate = (
             Path(path).read_bytes() if path else None for path in (files.ca, files.key, files.certificate)

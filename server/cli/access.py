@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, replace
 from itertools import islice
+from typing import Any
 
 import click
 
-from ..access.rules import Scope
+from ..access.rules import Quota, Scope
 from .connection import Connection, connection_options, json_option
+from .lifetimes import Count
 
 
 @click.group(short_help="Make, list and revoke tokens.")
@@ -68,27 +71,33 @@ def revoke(token_id: str, as_json: bool, connection: Connection) -> None:
 
 @click.command(short_help="Show or set what a user may have at once.")
 @click.argument("user", required=False)
-@click.option("--queued", type=click.IntRange(0), default=0, metavar="N", help="Jobs in the queue; 0: no limit.")
-@click.option("--running", type=click.IntRange(0), default=0, metavar="N", help="Jobs that run; 0: no limit.")
-@click.option("--slots", type=click.IntRange(0), default=0, metavar="N", help="Slots of those; 0: no limit.")
+@click.option("--queued", type=Count(), metavar="N", help="Jobs in the queue; 0: no limit.")
+@click.option("--running", type=Count(), metavar="N", help="Jobs that run; 0: no limit.")
+@click.option("--slots", type=Count(), metavar="N", help="Slots of those; 0: no limit.")
 @json_option
 @connection_options
-def quota(user: str | None, queued: int, running: int, slots: int, as_json: bool, connection: Connection) -> None:
-    """Limit what USER may have at once, over all tokens of USER; without USER, list the limits."""
+def quota(user: str | None, as_json: bool, connection: Connection, **limits: Any) -> None:
+    """Limit what USER may have at once, over all tokens of USER.
+
+    Limits that are not named stay as they are. With none named, shows them; without USER, those of all users.
+    """
     from ..display.records import plain_record
     from ..display.tables import quota_table
 
+    changes = {name: limit for name, limit in limits.items() if limit is not None}
+    if changes and user is None:
+        raise click.UsageError("a limit is for a user, and none is named: write allgrad quota USER ...")
     with connection.open() as client:
-        if user is None:
-            found = client.access.quotas()
-        else:
-            found = [client.access.set_quota(user, queued=queued, running=running, slots=slots)]
+        found = client.access.quotas()
+        if user is not None:
+            present = next((each for each in found if each.user == user), Quota(user))
+            found = [client.access.set_quota(**asdict(replace(present, **changes))) if changes else present]
     for line in map(plain_record, found) if as_json else quota_table(found):
         click.echo(line)
 
 
 @click.command(short_help="Show who changed what.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def audit(limit: int, as_json: bool, connection: Connection) -> None:

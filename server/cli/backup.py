@@ -33,6 +33,7 @@ def restore(file: Path, home: Path | None) -> None:
 
     The folder keeps its token, or gets a new one.
     """
+    import shlex
     import time
 
     from ..backup import restore as restore_backup
@@ -41,4 +42,5 @@ def restore(file: Path, home: Path | None) -> None:
     place = Home.find(home)
     made = restore_backup(file, place)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(made.created))
-    click.echo(f"{place.path} has the {made.jobs} job(s) of {when}; start its server with: allgrad serve")
+    where = "" if place.path == Home.find(None).path else f" --home {shlex.quote(str(place.path))}"
+    click.echo(f"{place.path} has the {made.jobs} job(s) of {when}; start its server with: allgrad serve{where}")

@@ -10,6 +10,7 @@ import click
 from ..errors import InvalidRequest
 from ..jobs.job import Heartbeat, Metrics
 from .connection import Connection, connection_options, json_option
+from .lifetimes import Count
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -22,7 +23,7 @@ Measured = dict[str, dict[int, float]]
 @click.argument("first", metavar="JOB")
 @click.argument("second", metavar="JOB")
 @click.option("--series", "wanted", multiple=True, metavar="NAME", help="Only this one.  [default: all that both have]")
-@click.option("--rows", type=click.IntRange(2), default=20, show_default=True, help="At most this many steps of each.")
+@click.option("--rows", type=Count(2), default=20, show_default=True, help="At most this many steps of each.")
 @json_option
 @connection_options
 def diff(first: str, second: str, wanted: tuple[str, ...], rows: int, as_json: bool, connection: Connection) -> None:

@@ -9,7 +9,7 @@ import click
 
 from .cluster import cluster, cluster_option, namespace_option
 from .connection import Connection, connection_options, json_option
-from .script import hostfile_option, hosts_option
+from .script import hostfile_option
 
 if TYPE_CHECKING:
     from ..jobs.hosts import Host
@@ -18,7 +18,7 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("p
 
 
 @click.command(short_help="Check whether this machine has what allgrad needs.")
-@hosts_option
+@click.option("--hosts", metavar="LIST", help="Check these hosts, over ssh, as in a:2,b:2.")
 @hostfile_option
 @click.option("--slurm", is_flag=True, help="Check the Slurm that sbatch submits to.")
 @cluster_option

@@ -114,11 +114,13 @@ def _outcome(arguments: list[str]) -> int:
         click.echo(error.format_message())
         return BAD_USAGE
     except click.UsageError as error:
-        return _complain(f"{error.format_message()} {_where_to_read(error.ctx)}", BAD_USAGE)
+        return _complain(f"{error.format_message().removesuffix('.')}. {_where_to_read(error.ctx)}", BAD_USAGE)
     except click.ClickException as error:
         return _complain(error.format_message(), BAD_USAGE)
     except AllgradError as error:
         return _complain(str(error), error.exit_code)
+    except UnicodeEncodeError as error:
+        return _complain(f"cannot use {error.object!a}; its bytes are not UTF-8", BAD_USAGE)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise

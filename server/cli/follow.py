@@ -11,6 +11,7 @@ import click
 
 from ..jobs.job import Heartbeat, JobState
 from .connection import Connection, connection_options, json_option
+from .lifetimes import Count
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -24,7 +25,7 @@ TAIL_LINES = 20
 
 @click.command(short_help="Show the states and losses of a job, live.")
 @click.argument("job_id", metavar="JOB")
-@click.option("--from", "cursor", type=click.IntRange(0), default=0, help="Only events after this cursor.")
+@click.option("--from", "cursor", type=Count(bits=64), default=0, help="Only events after this cursor.")
 @json_option
 @connection_options
 def watch(job_id: str, cursor: int, as_json: bool, connection: Connection) -> int:
@@ -44,18 +45,16 @@ def watch(job_id: str, cursor: int, as_json: bool, connection: Connection) -> in
 @click.command(short_help="Print what the ranks of a job print.")
 @click.argument("job_id", metavar="JOB")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
-@click.option("--rank", type=click.IntRange(-1), help="Of this rank only; -1: what mpirun printed.  [default: all]")
-@click.option(
-    "--tail", type=click.IntRange(0), default=0, metavar="N", help="Begin with the last N lines of each rank."
-)
-@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Of this attempt.  [default: the present one]")
+@click.option("--rank", type=Count(-1), help="Of this rank only; -1: what mpirun printed.  [default: all]")
+@click.option("--tail", type=Count(1), metavar="N", help="Begin with the last N lines of each rank.")
+@click.option("--attempt", type=Count(1), metavar="N", help="Of this attempt.  [default: the present one]")
 @json_option
 @connection_options
 def logs(
     job_id: str,
     following: bool,
     rank: int | None,
-    tail: int,
+    tail: int | None,
     attempt: int | None,
     as_json: bool,
     connection: Connection,
@@ -70,7 +69,7 @@ def logs(
     with connection.open() as client, leaving_the_job_alone(job_id):
         job = client.get(job_id)
         lines = RankLines(sys.stdout.buffer, prefixed=rank is None and job.ranks > 1)
-        for chunk in client.logs(job.id, rank=rank, follow=following, tail=tail, attempt=attempt or 0):
+        for chunk in client.logs(job.id, rank=rank, follow=following, tail=tail or 0, attempt=attempt or 0):
             if as_json:
                 click.echo(chunk_record(chunk))
             else:
@@ -127,7 +126,7 @@ def _print_tail(client: Client, job: Job) -> None:
 
     rank = failing_rank(job)
     tail = Tail(TAIL_LINES, prefixed=job.ranks > 1)
-    for chunk in client.logs(job.id, rank=rank):
+    for chunk in client.logs(job.id, rank=rank, tail=TAIL_LINES + 1):
         tail.feed(chunk.rank, chunk.data)
     to_stderr = job.state is JobState.FAILED
     if tail.cut:

@@ -10,9 +10,10 @@ from itertools import islice
 
 import click
 
+from ..errors import Forbidden, JobNotFound, JobStateConflict
 from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
-from .lifetimes import Span
+from .lifetimes import Count, Span
 
 STATES = [state.value.lower() for state in JobState]
 
@@ -31,7 +32,7 @@ STATES = [state.value.lower() for state in JobState]
 @click.option("--name", default="", help="With this in their names.")
 @click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
 @click.option("--sweep", default="", metavar="SWEEP", help="Of this sweep.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def list_jobs(
@@ -104,36 +105,36 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
-def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
     """End each JOB: SIGTERM to all of its processes, SIGKILL to what remains after the grace time.
 
     Returns when the server has accepted that; a job that has already ended stays as it is.
     """
     with connection.open() as client:
-        _change(client.cancel, job_ids, as_json)
+        return _change(client.cancel, job_ids, as_json)
 
 
 @click.command(short_help="Take a job off its slots for a while.")
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
-def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
     """Stop each JOB until it is resumed: SIGTERM, and the grace time for writing a checkpoint.
 
     A job that waits in the queue is taken off it.
     """
     with connection.open() as client:
-        _change(client.pause, job_ids, as_json)
+        return _change(client.pause, job_ids, as_json)
 
 
 @click.command(short_help="Let a paused job go on.")
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
-def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
     """Put each paused JOB back into the queue; it goes on from its last checkpoint."""
     with connection.open() as client:
-        _change(client.resume, job_ids, as_json)
+        return _change(client.resume, job_ids, as_json)
 
 
 @click.command(short_help="Change the priority of a job.", context_settings={"ignore_unknown_options": True})
@@ -141,22 +142,25 @@ def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> N
 @click.argument("priority", type=click.IntRange(-100, 100))
 @json_option
 @connection_options
-def priority(job_id: str, priority: int, as_json: bool, connection: Connection) -> None:
+def priority(job_id: str, priority: int, as_json: bool, connection: Connection) -> int:
     """Give JOB another PRIORITY, from -100 to 100. The highest starts first."""
     with connection.open() as client:
-        _change(lambda each: client.change_priority(each, priority), (job_id,), as_json)
+        return _change(lambda each: client.change_priority(each, priority), (job_id,), as_json)
 
 
 @click.command(short_help="Forget a finished job and its files.")
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
-def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> None:
+def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
     """Forget each JOB, which has ended, with its output, checkpoints, logs and losses."""
     with connection.open() as client:
-        for job_id in job_ids:
+
+        def forget(job_id: str) -> None:
             client.delete(job_id)
             click.echo(json.dumps({"deleted": job_id}) if as_json else f"{job_id} deleted")
+
+        return _each(job_ids, forget)
 
 
 @click.command(short_help="Say why a job is not running.")
@@ -178,10 +182,24 @@ def why(job_id: str, as_json: bool, connection: Connection) -> None:
         click.echo(line)
 
 
-def _change(ask: Callable[[str], Job], job_ids: tuple[str, ...], as_json: bool) -> None:
-    for job_id in job_ids:
+def _change(ask: Callable[[str], Job], job_ids: tuple[str, ...], as_json: bool) -> int:
+    def change(job_id: str) -> None:
         job = ask(job_id)
         if as_json:
             print_records([job])
         else:
             click.echo(f"{job.id} {job.state.value.lower()}")
+
+    return _each(job_ids, change)
+
+
+def _each(job_ids: tuple[str, ...], act: Callable[[str], None]) -> int:
+    """*act* on every job, also after one with which that cannot be done; return the exit code of the first such one."""
+    code = 0
+    for job_id in job_ids:
+        try:
+            act(job_id)
+        except (JobNotFound, JobStateConflict, Forbidden) as error:
+            click.echo(f"allgrad: {error}", err=True)
+            code = code or error.exit_code
+    return code

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+LONGEST = 315_576_000_000.0
+"""Seconds in 10,000 years, the longest that can be sent (google.protobuf.Duration)."""
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -21,12 +23,32 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # generic in new click o
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smhd]?)", value.strip())
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smhd]?)", str(value).strip())
         if found is None:
             self.fail(f"{value!r} is no length of time: write 90, 90s, 15m, 2h or 7d", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if seconds > LONGEST:
+            self.fail(f"{value!r} is too long: 10,000 years are the most", param, ctx)
+        return seconds
+
+
+class Count(click.IntRange):
+    """A whole number from *least* on that can be sent, in *bits* with its sign.
+
+    >>> Count(1).convert("4", None, None)
+    4
+    """
+
+    def __init__(self, least: int = 0, bits: int = 32) -> None:
+        super().__init__(least)
+        self._most = 2 ** (bits - 1) - 1
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        number: int = super().convert(value, param, ctx)
+        if number > self._most:
+            self.fail(f"{number} is too large: {self._most} is the most", param, ctx)
+        return number
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]

@@ -10,7 +10,7 @@ import click
 
 from ..errors import InvalidRequest
 from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, RetryRule
-from .lifetimes import Pair, Span
+from .lifetimes import Count, Pair, Span
 
 if TYPE_CHECKING:
     from ..client.options import Options
@@ -30,7 +30,7 @@ _OPTIONS = (
     ),
     click.option("--backoff", type=Span(), help="Pause before a first retry, doubled each time.  [default: 10s]"),
     click.option("--max-runtime", type=Span(), help="End an attempt that runs longer, as in 90s, 2h."),
-    click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads of each rank; takes slots for them."),
+    click.option("--threads", type=Count(1), metavar="N", help="Threads of each rank; takes slots for them."),
     click.option("--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="To find it by."),
     click.option("--preemptible", is_flag=True, help="May be interrupted for a job of higher priority."),
     click.option("--stop-grace", type=Span(), help="Between SIGTERM and SIGKILL.  [default: the server's]"),
@@ -72,7 +72,7 @@ def _policies(given: dict[str, Any]) -> Options:
 
 def _retry_rule(word: str, backoff: float | None) -> RetryRule:
     kind, equals, limit = word.rpartition("=")
-    if not limit.isdigit() or (equals and kind not in _KINDS):
+    if not limit.isdecimal() or (equals and kind not in _KINDS):
         raise InvalidRequest(f"cannot use --retries {word}", "", f"write N or KIND=N; kinds are {', '.join(_KINDS)}")
-    rule = RetryRule(int(limit), FailureKind(kind) if equals else None)
+    rule = RetryRule(Count().convert(limit, None, None), FailureKind(kind) if equals else None)
     return rule if backoff is None else RetryRule(rule.limit, rule.kind, backoff, max(rule.longest, backoff))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ..errors import InvalidRequest
+from .lifetimes import Count
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ WRONG_USAGE = 2
 @click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
 @click.option(
     "--restarts",
-    type=click.IntRange(0),
+    type=Count(),
     default=0,
     metavar="N",
     help="How often to start again after a failure: without the rank that a signal has ended, or the host that is lost.",
 )
 @click.option(
-    "--min-ranks", type=click.IntRange(1), default=1, metavar="N", help="With how few ranks to start again (default 1)."
+    "--min-ranks", type=Count(1), default=1, metavar="N", help="With how few ranks to start again (default 1)."
 )
 @click.option(
     "--elastic", is_flag=True, help="Let the other ranks go on when one dies (dist.elastic_steps; Open MPI only)."

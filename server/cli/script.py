@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from ..errors import InvalidRequest
+from .lifetimes import Count
 
 SCRIPT_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Settings of a verb that runs a script: options after the script's name are the script's own."""
 
 ranks_option = click.option(
-    "-n", "--ranks", type=click.IntRange(1), metavar="N", help="How many ranks.  [default: 1, or as many as have room]"
+    "-n", "--ranks", type=Count(1), metavar="N", help="How many ranks.  [default: 1, or as many as have room]"
 )
 hosts_option = click.option("--hosts", metavar="LIST", help="Start them on these hosts, over ssh, as in a:2,b:2.")
 hostfile_option = click.option(

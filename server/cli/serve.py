@@ -11,7 +11,7 @@ import click
 from ..home import DEFAULT_PORT
 from .cluster import IMAGE, cluster, cluster_option, namespace_option
 from .connection import home_option, quiet_grpc
-from .lifetimes import Span
+from .lifetimes import Count, Span
 
 
 @click.command(short_help="Start the server.")
@@ -24,22 +24,22 @@ from .lifetimes import Span
     metavar="PORT",
     help="0 takes any free one.",
 )
-@click.option("--slots", type=click.IntRange(1), metavar="N", help="Ranks that may run at once.  [default: the cores]")
+@click.option("--slots", type=Count(1), metavar="N", help="Ranks that may run at once.  [default: the cores]")
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
+    type=Span(),
+    metavar="TIME",
     help="Between SIGTERM and SIGKILL when a job is cancelled.  [default: 5]",
 )
 @click.option(
     "--log-limit",
-    type=click.IntRange(1),
+    type=Count(1),
     metavar="MIB",
     help="Kept of each rank's log, beside its beginning.  [default: 256]",
 )
 @click.option(
     "--journal-limit",
-    type=click.IntRange(1),
+    type=Count(1),
     metavar="MIB",
     help="Kept of each attempt's journal: as much can wait for a server that is away.  [default: 1024]",
 )

@@ -11,6 +11,7 @@ import click
 
 from ..errors import InvalidRequest
 
+NAMED_BY = "ALLGRAD_CONFIG"
 FOR_ALL = ("server", "home", "tls_ca", "tls_cert", "tls_key")
 """What stands at the top of the file and holds for every verb."""
 
@@ -18,7 +19,7 @@ FOR_ALL = ("server", "home", "tls_ca", "tls_cert", "tls_key")
 def path() -> Path:
     """Return where the file is: `$ALLGRAD_CONFIG`, or `allgrad/config.toml` in `$XDG_CONFIG_HOME` (`~/.config`)."""
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(os.environ.get("ALLGRAD_CONFIG") or Path(folder, "allgrad", "config.toml")).expanduser()
+    return Path(os.environ.get(NAMED_BY) or Path(folder, "allgrad", "config.toml")).expanduser()
 
 
 def defaults(group: click.Group) -> dict[str, Any]:
@@ -26,7 +27,11 @@ def defaults(group: click.Group) -> dict[str, Any]:
     file = path()
     try:
         told = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if named := os.environ.get(NAMED_BY):
+            raise InvalidRequest(
+                f"cannot read {named}", "there is no such file", f"name one by ${NAMED_BY}, or unset it"
+            ) from None
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(
@@ -45,10 +50,24 @@ def _verb(file: Path, verb: str, command: click.Command, common: dict[str, Any],
             name: _verb(file, f"{verb}.{name}", inner, common, own.get(name, {}))
             for name, inner in command.commands.items()
         }
-    options = [str(each.name) for each in command.params if isinstance(each, click.Option)]
+    options = _options(command)
     named = {key.replace("-", "_"): value for key, value in own.items()}
     _check_known(file, verb, named, options)
-    return common | named
+    for key, value in named.items():
+        if options[key].multiple and not isinstance(value, list):
+            raise InvalidRequest(
+                f"{file}: {key!r} in [{verb}] is a list", f"it says {value!r}", f"write {key} = [{value!r}]"
+            )
+    return common | {str(options[key].name): value for key, value in named.items()}
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """Return the options of *command* by their long names, but for the token, which has no place in a file."""
+    return {
+        max(each.opts, key=len).removeprefix("--").replace("-", "_"): each
+        for each in command.params
+        if isinstance(each, click.Option) and each.name != "token"
+    }
 
 
 def _check_known(file: Path, verb: str, keys: Any, known: Any) -> None:

@@ -10,10 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from ..errors import InvalidRequest
 from ..jobs.spec import EarlyStopping
 from .connection import Connection, connection_options, json_option
-from .lifetimes import Pair
+from .lifetimes import Count, Pair
 
 if TYPE_CHECKING:
     from ..jobs.job import Sweep
@@ -34,15 +36,11 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--grid", type=Pair(), multiple=True, metavar="NAME=A,B,...", help="One job for each of these values."
     )
-    @click.option(
-        "--max-parallel", type=click.IntRange(0), default=0, metavar="N", help="How many of them run at once."
-    )
+    @click.option("--max-parallel", type=Count(), default=0, metavar="N", help="How many of them run at once.")
     @click.option(
         "--stop-early", metavar="[-]METRIC", help="End those whose METRIC is high, or with - low, beside others'."
     )
-    @click.option(
-        "--stop-after", type=click.IntRange(1), default=1, metavar="STEP", help="The first step that is compared."
-    )
+    @click.option("--stop-after", type=Count(1), default=1, metavar="STEP", help="The first step that is compared.")
     @wraps(command)
     def with_grid(
         *args: Any,
@@ -53,12 +51,26 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **given: Any,
     ) -> Any:
         axes = {name: values.split(",") for name, values in grid}
+        if len(axes) < len(grid):
+            fix = "write all of its values at once, as in: --grid lr=0.1,0.01"
+            raise InvalidRequest("cannot use --grid", "it names a parameter twice", fix)
+        if not grid:
+            _refuse_without_grid()
         rule = None
         if stop_early:
             rule = EarlyStopping(stop_early.removeprefix("-"), stop_early.startswith("-"), stop_after)
         return command(*args, sweep=Sweeping(axes, max_parallel, rule), **given)
 
     return with_grid
+
+
+def _refuse_without_grid() -> None:
+    """Refuse options of a sweep on the command line of a single job; a configuration file may have them for sweeps."""
+    context = click.get_current_context()
+    for name in ("max_parallel", "stop_early", "stop_after"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidRequest(f"cannot use {option}", "it is for a sweep", "make one with --grid NAME=A,B")
 
 
 def announce_sweep(made: Sweep, as_json: bool) -> None:
@@ -93,7 +105,7 @@ def sweep(sweep_id: str, cancelling: bool, as_json: bool, connection: Connection
 
 
 @click.command(short_help="List the sweeps.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most this many.")
+@click.option("--limit", type=Count(1), default=20, show_default=True, help="At most this many.")
 @json_option
 @connection_options
 def sweeps(limit: int, as_json: bool, connection: Connection) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import ServerUnreachable, Unauthenticated
+from ..errors import InvalidRequest, ServerUnreachable, Unauthenticated
 from ..home import Home
 
 if TYPE_CHECKING:
     from ..access.tls import ClientFiles
+
+_ADDRESS = re.compile(r"(\[[^\[\]/\s]+\]|[^:/\[\]\s]+):0*[1-9][0-9]{0,4}")
+"""HOST:PORT, or [IPV6]:PORT. Of anything else gRPC would say no more than that nothing answers there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,14 @@ class Destination:
         self._tls = tls
 
     def route(self) -> Route:
-        """Find the server. Raises ServerUnreachable, Unauthenticated."""
+        """Find the server. Raises InvalidRequest, ServerUnreachable, Unauthenticated."""
         from ..access.tls import ClientFiles  # gRPC takes 0.1 s to load: only when it is needed
 
         address = self._address or self.home.address()
+        if self._address and not _ADDRESS.fullmatch(self._address):
+            raise InvalidRequest(
+                f"cannot use the server address {address!r}", "", "write HOST:PORT, as in trainer:7447"
+            )
         if address is None:
             raise ServerUnreachable(
                 "cannot reach the allgrad server",

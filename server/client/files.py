@@ -122,8 +122,13 @@ def packed(folder: str | os.PathLike[str], to: BufferedRandom) -> tuple[str, int
 
 def opened(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file to be uploaded. Raises InvalidRequest."""
+    file = Path(path)
+    if file.exists() and not (
+        file.is_file() or file.is_dir()
+    ):  # a pipe has no size and is read once; /dev/zero has no end
+        raise InvalidRequest(f"cannot upload {path}", "it is no plain file", "name a file")
     try:
-        return Path(path).open("rb")
+        return file.open("rb")
     except OSError as error:
         raise InvalidRequest(f"cannot upload {path}", error.strerror or str(error), "name a file") from None
 

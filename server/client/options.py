@@ -50,7 +50,14 @@ def job_spec(
     as_torch: bool,
     options: Options,
 ) -> JobSpec:
-    """Return the spec of a job to be submitted from this folder."""
+    """Return the spec of a job to be submitted from this folder.
+
+    Raises TypeError if there is no such option, or a string where several are meant.
+    """
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(Options.__annotations__)}")
+    _check_words("argv", argv)
+    _check_words("after", options.get("after", ()))
     archive = options.get("archive", "")
     retries = options.get("retries", ())
     named = options.get("hosts", ())
@@ -79,6 +86,12 @@ def job_spec(
     )
 
 
+def _check_words(name: str, words: object) -> None:
+    """Refuse a string in place of several: each of its characters would count as one."""
+    if isinstance(words, str | bytes):
+        raise TypeError(f"{name} is a sequence, and got {words!r}; write [{words!r}]")
+
+
 def _from_here(folder: str | os.PathLike[str] | None) -> str:
     return str(Path(folder).absolute()) if folder else os.getcwd()
 
@@ -87,6 +100,8 @@ def sweep_spec(
     job: JobSpec, grid: Mapping[str, Sequence[object]], max_parallel: int, early_stopping: EarlyStopping | None
 ) -> SweepSpec:
     """Return the spec of a sweep of *job* over *grid*."""
+    for axis, values in grid.items():
+        _check_words(f"the grid's {axis!r}", values)
     axes = {axis: tuple(map(str, values)) for axis, values in grid.items()}
     return SweepSpec(job, axes, max_parallel, early_stopping)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import InvalidRequest
-from ..files.archive import ENTRIES
+from ..files.archive import ENTRIES, trouble_with
 
 IGNORE_FILES = (".gitignore", ".allgradignore")
 """Read from the top of the folder, in the manner of git; what the later one says goes."""
@@ -40,6 +40,9 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
         for name in sorted(names):
             path = Path(parent, name)
             if path.is_file() and not ignored.match_file(prefix + name):
+                if trouble := trouble_with(os.fsencode(prefix + name).decode("utf-8", "surrogateescape")):
+                    fix = f"rename it, or leave it to {IGNORE_FILES[-1]}"
+                    raise InvalidRequest(f"cannot upload {folder}", trouble, fix)
                 count += 1
                 if count > ENTRIES:
                     fix = f"leave what the job does not need to {IGNORE_FILES[-1]}"

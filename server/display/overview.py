@@ -64,7 +64,8 @@ def _head(overview: Overview) -> Text:
 
 def _jobs(overview: Overview, jobs: Sequence[Job], width: int, bars: str) -> Table:
     table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
-    for name in ("JOB", "STATE", "NAME", "RANKS", "TIME", "STEP", "LOSS"):
+    table.add_column("JOB", no_wrap=True, min_width=max((len(job.id) for job in jobs), default=0))  # to be typed again
+    for name in ("STATE", "NAME", "RANKS", "TIME", "STEP", "LOSS"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     table.add_column("COURSE", no_wrap=True, ratio=1)
     for job in jobs:

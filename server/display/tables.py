@@ -13,6 +13,7 @@ from datetime import datetime
 from ..access.rules import AuditRecord, Quota, Token
 from ..files.artifacts import Artifact
 from ..jobs.job import ADMIN, Explanation, Job, Sweep
+from ..jobs.spec import After, JobSpec
 from .series import duration
 
 COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
@@ -64,11 +65,9 @@ def job_page(job: Job) -> list[str]:
         if job.spec.batch
         else None,
         "priority": job.priority or None,
-        "after": ", ".join(need.job_id for need in job.spec.after),
         "user": job.owner if job.owner != ADMIN else None,
-        "labels": ", ".join(f"{key}={value}" for key, value in sorted(job.spec.labels.items())),
         "sweep": job.sweep,
-        "max runtime": duration(job.spec.max_runtime) if job.spec.max_runtime else None,
+        **_policies(job.spec),
         "submitted": _clock(job.created),
         "started": _clock(job.started),
         "finished": _clock(job.finished),
@@ -79,7 +78,29 @@ def job_page(job: Job) -> list[str]:
         "checkpoint": job.checkpoint,
         "warning": job.warning,
     }
-    return [f"{name:<12}{printable(str(fact))}" for name, fact in facts.items() if fact not in (None, "")]
+    return [f"{name:<13}{printable(str(fact))}" for name, fact in facts.items() if fact not in (None, "")]
+
+
+def _policies(spec: JobSpec) -> dict[str, str | None]:
+    """What was asked for *spec* beside what it runs and where."""
+    policy = spec.checkpoint
+    times = {
+        "max runtime": spec.max_runtime,
+        "stop grace": policy.grace,
+        "stall after": spec.stall_after,
+        "checkpoints": policy.interval,
+    }
+    return {
+        "after": ", ".join(need.job_id for need in spec.after if need.condition is After.SUCCESS),
+        "after any": ", ".join(need.job_id for need in spec.after if need.condition is After.END),
+        "retries": ", ".join(f"{rule.kind}={rule.limit}" if rule.kind else str(rule.limit) for rule in spec.retries),
+        "preemptible": "yes" if policy.preemptible else None,
+        **{name: None if seconds is None else duration(seconds) for name, seconds in times.items()},
+        "labels": ", ".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
+        "environment": shlex.join(f"{key}={value}" for key, value in spec.env.items()),
+        "folder": spec.workdir or ("an uploaded one" if spec.archive else None),
+        "resumes from": spec.resume_from,
+    }
 
 
 def explanation_page(told: Explanation) -> list[str]:

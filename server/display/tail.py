@@ -9,6 +9,8 @@ from .prefix import RankLines
 
 LINE_LIMIT = 1000
 """Characters of a line that are kept."""
+_OPEN_LIMIT = 4 * (LINE_LIMIT + 1)
+"""Bytes that are kept of a line without an end so far: enough for those characters and one more, whatever they are."""
 
 
 class Tail:
@@ -30,6 +32,7 @@ class Tail:
     def feed(self, rank: int, data: bytes) -> None:
         self._ranks.feed(rank, data)
         *whole, self._rest = (self._rest + self._out.getvalue()).split(b"\n")
+        self._rest = self._rest[:_OPEN_LIMIT]
         self._out.seek(0)
         self._out.truncate()
         self._keep(whole)

@@ -159,7 +159,8 @@ def _entry(header: bytes) -> Entry:
     folder = kind == _FOLDER
     whole = f"{prefix}/{name}" if prefix else name
     whole = whole.removesuffix("/") if folder else whole
-    _check_name(whole)
+    if trouble := trouble_with(whole):
+        raise _bad(trouble)
     size = _octal(header[124:136])
     if folder and size:
         raise _bad(f"the folder {whole} has data")
@@ -183,16 +184,20 @@ def _octal(field: bytes) -> int:
     return int(digits, 8)
 
 
-def _check_name(name: str) -> None:
+def trouble_with(name: str) -> str:
+    """Return why nothing in an archive may be called *name*, or nothing if it may.
+
+    >>> trouble_with("src/train.py"), trouble_with("../token")
+    ('', "'../token' leads out of the folder")
+    """
     parts = name.split("/")
     if name.startswith("/"):
-        raise _bad(f"{name!r} is absolute")
+        return f"{name!r} is absolute"
     if ".." in parts:
-        raise _bad(f"{name!r} leads out of the folder")
+        return f"{name!r} leads out of the folder"
     if "" in parts or "." in parts or not name.isprintable() or "\\" in name:
-        raise _bad(f"{name!r} is an odd name")
-    if len(parts) > DEPTH:
-        raise _bad(f"{parts[0]!r} is deeper than {DEPTH} folders")
+        return f"{name!a} is an odd name"
+    return f"{parts[0]!r} is deeper than {DEPTH} folders" if len(parts) > DEPTH else ""
 
 
 def _check_place(entry: Entry, kinds: dict[str, bool]) -> None:

@@ -14,6 +14,7 @@ SSH = "ALLGRAD_SSH"
 """The variable that says what to use in place of ssh, with its options."""
 _OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]")
+_SLOTS = re.compile(r"0*[1-9][0-9]{0,5}")
 _FORWARDED = (
     *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV", "TZ", "LANG"),
     *("LC_", "PYTHON", "ALLGRAD_", "OMP_", "OPENBLAS_", "MKL_", "NUMBA_", "NPY_", "KMP_", "GOMP_"),
@@ -87,9 +88,12 @@ def _counted(word: str) -> tuple[str, str]:
 
 
 def _host(word: str, name: str, count: str) -> Host:
-    if not _NAME.fullmatch(name) or name.startswith("-") or not count.isascii() or not count.isdigit() or count == "0":
+    if not _NAME.fullmatch(name) or name.startswith("-") or not _SLOTS.fullmatch(count):
         raise InvalidRequest(
-            f"cannot use the host {word!r}", "", "write NAME or NAME:RANKS, joined by commas", field="spec.hosts"
+            f"cannot use the host {word!r}",
+            "",
+            "write NAME or NAME:RANKS (1 to 999999), joined by commas",
+            field="spec.hosts",
         )
     return Host(name, int(count))
 

@@ -33,6 +33,8 @@ from ..errors import (
 
 DOMAIN = "allgrad"
 _TEXT_BYTES = 700
+_OTHER_NAME = "Hostname Verification Check failed"
+"""What gRPC says of a certificate that is sound, and another host's."""
 RETRY_DELAY = 1
 """Seconds after which a client of a busy server may try again."""
 Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | QuotaFailure | ResourceInfo | RetryInfo
@@ -110,7 +112,8 @@ def error_of(error: grpc.RpcError, address: str) -> AllgradError:
     match call.code():
         # A connection that breaks in the middle of a call ends it as CANCELLED or UNKNOWN, without details.
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED | grpc.StatusCode.UNKNOWN:
-            if "handshake" in (details := call.details() or "").lower():
+            details = call.details() or ""
+            if "handshake" in details.lower() or _OTHER_NAME in details:
                 return _untrusted(address, details)
             return unreachable(address)
         case grpc.StatusCode.UNAUTHENTICATED:
@@ -132,6 +135,9 @@ def _untrusted(address: str, details: str) -> ServerUnreachable:
     if "CERTIFICATE_VERIFY_FAILED" in details:
         found = f"its certificate for {address} is not trusted"
         return ServerUnreachable(what, found, "name the file of who signed it: --tls-ca FILE, or $ALLGRAD_TLS_CA")
+    if _OTHER_NAME in details:
+        found = f"its certificate is for other names than that of {address}"
+        return ServerUnreachable(what, found, "name the server as its certificate does, or give that the name")
     found = f"the TLS handshake with {address} fails: {details}"
     return ServerUnreachable(what, found, "see that it serves TLS, and whether it wants a certificate: --tls-cert")
 

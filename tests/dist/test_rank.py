@@ -62,6 +62,23 @@ def test_what_cannot_run_is_refused_in_one_line(
     assert f"allgrad: {record['error']}\n" == outcome.output
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("echo hello\n", 126, "it is no program for this machine, nor begins with what runs it, as #!/bin/sh"),
+        ("#!/nowhere/sh\n", 127, "what its first line names to run it is not there"),
+    ],
+)
+def test_of_a_file_that_the_system_cannot_run_the_reason_is_told(
+    openmpi: Launcher, tmp_path: Path, text: str, code: int, words: str
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(text)
+    program.chmod(0o755)
+    outcome = run_alone(openmpi, str(program), env={"ALLGRAD_RUN_DIR": str(tmp_path)})
+    assert (outcome.code, outcome.output) == (code, f"allgrad: cannot run {program}: {words}\n")
+
+
 def test_a_missing_script_is_told_once_by_all_ranks_together(mpi: Launcher) -> None:
     outcome = mpi.run(3, "absent.py")
     assert outcome.code == 2

@@ -140,6 +140,38 @@ def test_a_certificate_that_cannot_be_used_is_refused_at_the_start(tmp_path: Pat
             serve(tmp_path, tls_cert=certificate, tls_key=wrong)
 
 
+def test_of_the_file_of_a_clients_authority_its_own_name_is_told(tmp_path: Path, authority: Authority) -> None:
+    certificate, key = authority.issue("server")
+    for wrong in (str(tmp_path / "missing"), key):
+        with pytest.raises(CannotServe, match=f"{wrong}: .*who signs clients' certificates"):
+            serve(tmp_path, tls_cert=certificate, tls_key=key, tls_client_ca=wrong)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:1", "127.0.0.1:1"])
+def test_a_clients_certificate_without_its_key_is_refused_and_ends_no_process(
+    address: str, authority: Authority
+) -> None:
+    certificate, key = authority.issue("client")
+    for files in ({"tls_cert": certificate}, {"tls_key": key}):
+        with (
+            Client(address, "token", tls_ca=authority.file, **files) as client,  # type: ignore[arg-type]
+            pytest.raises(InvalidRequest, match="needs its key"),
+        ):
+            client.info()
+
+
+def test_a_server_with_the_certificate_of_another_name_is_told_from_none(
+    server_with: Start, authority: Authority
+) -> None:
+    certificate, key = authority.issue("server")
+    server = server_with(host="127.0.0.3", tls_cert=certificate, tls_key=key)
+    with (
+        far_client(server, authority) as client,
+        pytest.raises(ServerUnreachable, match=r"its certificate is for other names than that of 127\.0\.0\.3"),
+    ):
+        client.info()
+
+
 def test_a_client_names_the_file_that_it_cannot_read() -> None:
     with (
         Client("192.0.2.1:1", "token", tls_ca="/nowhere/ca.pem") as client,

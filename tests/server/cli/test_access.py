@@ -1,4 +1,4 @@
-"""``allgrad token``, ``quota``, ``audit``, ``submit --workdir``, ``artifacts`` and ``download``, as people run them."""
+"""``allgrad token``, ``quota``, ``audit``, ``restore``, ``submit --workdir``, ``artifacts``, ``download``, as people run them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,29 @@ def test_quotas_are_set_and_listed_and_all_of_it_is_audited(server: CommandLine)
     told = json.loads(server("quota", "--json").stdout)
     assert told == {"user": "ben", "queued": 3, "running": 0, "slots": 0}
     assert json.loads(server("audit", "--json", "--limit", "1").stdout)["action"] == "SetQuota"
+
+
+def test_asking_for_a_users_quota_changes_nothing_and_naming_one_limit_keeps_the_others(server: CommandLine) -> None:
+    server("quota", "eva", "--queued", "7", "--slots", "3")
+    number = json.loads(server("audit", "--json", "--limit", "1").stdout)["number"]
+    for user, limits in (("eva", (7, 0, 3)), ("nobody", (0, 0, 0))):
+        told = json.loads(server("quota", user, "--json").stdout)
+        assert told == dict(zip(("user", "queued", "running", "slots"), (user, *limits), strict=True))
+    assert json.loads(server("audit", "--json", "--limit", "1").stdout)["number"] == number
+    changed = json.loads(server("quota", "eva", "--running", "2", "--slots", "0", "--json").stdout)
+    assert changed == {"user": "eva", "queued": 7, "running": 2, "slots": 0}
+    refused = server("quota", "--queued", "3")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "allgrad quota USER" in refused.stderr
+
+
+def test_what_starts_the_server_of_a_restored_folder_names_that_folder(server: CommandLine) -> None:
+    server("backup", "all.zip")
+    other = server.folder / "other place"
+    elsewhere = server("restore", "all.zip", "--home", str(other)).stdout
+    assert elsewhere.endswith(f"start its server with: allgrad serve --home '{other}'\n")
+    usual = server("restore", "all.zip", ALLGRAD_HOME=str(server.folder / "usual")).stdout
+    assert usual.endswith("start its server with: allgrad serve\n")
 
 
 def test_a_folder_is_uploaded_run_and_its_artifacts_fetched(server: CommandLine) -> None:

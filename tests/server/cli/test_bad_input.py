@@ -27,6 +27,32 @@ def test_wrong_usage_points_to_the_help(allgrad: CommandLine, arguments: str) ->
     assert "--help" in complaint(allgrad, 2, *arguments.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "submit -n 9999999999 true",
+        "submit --hosts a:9999999999 true",
+        "submit --retries 9999999999 true",
+        "submit --retries \N{SUPERSCRIPT TWO} true",
+        "submit --max-runtime 99999999999999999d true",
+        "submit --grid a=1 --max-parallel 9999999999 true",
+        "logs --tail 0 j",
+        "list --limit 99999999999999999999",
+        "logs --tail 9999999999 j",
+        "logs --attempt 9999999999 j",
+        "watch --from 99999999999999999999 j",
+        "quota ben --slots 9999999999",
+        "serve --slots 9999999999",
+        "serve --grace nan",
+        "show \udcff",
+        "list --name \udcff",
+        "token create \udcff",
+    ],
+)
+def test_what_cannot_be_sent_is_wrong_usage_and_no_internal_error(server: CommandLine, arguments: str) -> None:
+    assert "internal error" not in complaint(server, 2, *arguments.split())
+
+
 @pytest.mark.parametrize("verb", ["list", "show j", "watch j", "logs j", "cancel j", "submit true"])
 def test_without_a_server_every_verb_says_how_to_start_one(allgrad: CommandLine, verb: str) -> None:
     assert "allgrad serve" in complaint(allgrad, 3, *verb.split())
@@ -36,6 +62,23 @@ def test_an_address_where_nothing_answers_is_named(allgrad: CommandLine) -> None
     said = complaint(allgrad, 3, "list", "--server", "127.0.0.1:1", ALLGRAD_TOKEN="any")
     assert "127.0.0.1:1" in said
     assert "allgrad serve" in said
+
+
+@pytest.mark.parametrize("address", ["trainer", ":", "http://trainer:7447", "trainer:http", "trainer:0", "::1"])
+def test_an_address_without_host_and_port_is_wrong_usage(allgrad: CommandLine, address: str) -> None:
+    said = complaint(allgrad, 2, "list", "--server", address, ALLGRAD_TOKEN="any")
+    assert f"cannot use the server address {address!r}; write HOST:PORT" in said
+
+
+def test_a_server_whose_metrics_port_is_taken_ends_with_one_line_and_leaves_no_address(allgrad: CommandLine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = allgrad("serve", "--port", "0", "--metrics-port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert done.stderr.startswith("allgrad: cannot serve metrics at ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not (allgrad.folder / "home" / "server.json").exists()
 
 
 @pytest.mark.parametrize("verb", ["show", "watch", "logs", "cancel"])
@@ -54,6 +97,11 @@ def test_more_ranks_than_slots_are_refused_with_the_fix(server: CommandLine) -> 
 def test_a_missing_script_is_refused_before_anything_is_submitted(server: CommandLine) -> None:
     assert "script not found: nosuch.py" in complaint(server, 2, "submit", "nosuch.py")
     assert server("list").stdout == ""
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/fd/0"])
+def test_a_checkpoint_that_is_no_plain_file_is_refused_at_once(server: CommandLine, path: str) -> None:
+    assert f"cannot upload {path}; it is no plain file" in complaint(server, 2, "submit", "--resume", path, "true")
 
 
 @pytest.mark.parametrize("setting", ["NOT_SET_ANYWHERE", "=value"])

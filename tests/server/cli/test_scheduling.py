@@ -24,13 +24,51 @@ def submitted(server: CommandLine, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--max-parallel", "2"), "cannot use --max-parallel; it is for a sweep"),
+        (("--stop-early", "loss"), "cannot use --stop-early; it is for a sweep"),
+        (("--stop-after", "1"), "cannot use --stop-after; it is for a sweep"),
+        (("--grid", "lr=0.1", "--grid", "lr=0.2"), "names a parameter twice"),
+    ],
+)
+def test_options_of_a_sweep_that_would_be_left_aside_are_refused(
+    server: CommandLine, options: tuple[str, ...], says: str
+) -> None:
+    before = server("list", "--json").stdout
+    refused = server("submit", *options, "true")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert says in refused.stderr
+    assert server("list", "--json").stdout == before
+
+
+def test_options_of_sweeps_in_the_configuration_leave_single_jobs_alone(server: CommandLine) -> None:
+    file = server.script("sweeps.toml", "[submit]\nmax_parallel = 2\n")
+    assert server("submit", "true", ALLGRAD_CONFIG=str(file)).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["cancel", "delete", "pause"])
+def test_a_job_with_which_it_cannot_be_done_does_not_hold_up_the_others(server: CommandLine, verb: str) -> None:
+    first, last = (submitted(server, "sleep", "60") for _ in range(2))
+    if verb == "delete":
+        server("cancel", first, last)
+        for job in (first, last):
+            server("watch", job)
+    done = server(verb, first, "nosuchjob", last)
+    assert done.returncode == 5
+    assert done.stderr == "allgrad: no job 'nosuchjob'; the server has none of that id; see: allgrad list\n"
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [first, last]
+    server("cancel", first, last)
+
+
 def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     first = submitted(server, "true")
     server("watch", first)
     told = server(
         *("submit", "--json", "--priority", "-3", "--after", first, "--after-any", first, "--retries", "2"),
         *("--retries", "oom=0", "--backoff", "5", "--max-runtime", "1.5h", "--threads", "1", "--label", "team=vision"),
-        *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "true"),
+        *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "--env", "GREETING=two words", "true"),
     )
     job = record(told.stdout)
     assert job["priority"] == -3
@@ -42,7 +80,11 @@ def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     assert (job["max_runtime"], job["threads"], job["labels"]) == (5400.0, 1, {"team": "vision"})
     assert job["checkpoint_policy"] == {"preemptible": True, "grace": 120.0, "interval": 3600.0}
     assert server("watch", job["id"]).returncode == 0
-    assert "labels      team=vision" in server("show", job["id"]).stdout
+    page = {line[:13].rstrip(): line[13:] for line in server("show", job["id"]).stdout.splitlines()}
+    assert (page["after"], page["after any"], page["retries"]) == (first, first, "2, oom=0")
+    assert (page["max runtime"], page["stop grace"], page["checkpoints"]) == ("1 h 30 min", "2 min 0 s", "1 h 0 min")
+    assert (page["labels"], page["preemptible"], page["environment"]) == ("team=vision", "yes", "'GREETING=two words'")
+    assert page["folder"] == str(server.folder)
     assert server("list", "--label", "team=vision", "--state", "succeeded").stdout.count(job["id"]) == 1
     assert job["id"] not in server("list", "--label", "!team").stdout
 

@@ -32,6 +32,22 @@ def test_the_file_gives_the_options_of_each_verb(server: CommandLine) -> None:
     assert [(job["name"], job["ranks"]) for job in map(json.loads, listed)] == [("from-file", 1)]
 
 
+def test_the_file_names_options_as_the_command_line_does(server: CommandLine) -> None:
+    file = server.script("config.toml", '[submit]\nlabel = ["team=file"]\nmax-runtime = 60\njson = true\n')
+    job = json.loads(server("submit", "true", ALLGRAD_CONFIG=str(file)).stdout)
+    assert (job["labels"], job["max_runtime"]) == ({"team": "file"}, 60.0)
+    file.write_text('[list]\nstate = ["queued", "running"]\n[submit]\nfollow = true\n')
+    assert "succeeded" in server("submit", "true", ALLGRAD_CONFIG=str(file)).stdout
+    assert server("list", "--label", "team=file", ALLGRAD_CONFIG=str(file)).stdout == ""
+
+
+def test_a_file_that_is_named_and_not_there_is_told_and_a_home_that_is_none_has_none(allgrad: CommandLine) -> None:
+    done = allgrad("completion", "bash", ALLGRAD_CONFIG="nosuch.toml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("allgrad: cannot read nosuch.toml; there is no such file; ")
+    assert allgrad("completion", "bash", HOME="/dev/null", XDG_CONFIG_HOME="").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -39,6 +55,8 @@ def test_the_file_gives_the_options_of_each_verb(server: CommandLine) -> None:
         ("token = 'secret'", "'token' is not known"),
         ("[submitt]", "'submitt' is not known"),
         ("[submit]\nrnaks = 2", "'rnaks' in [submit] is not known"),
+        ("[submit]\ntoken = 'secret'", "'token' in [submit] is not known; there are after, after_any"),
+        ("[submit]\nenv = 'A=1'", "'env' in [submit] is a list; it says 'A=1'; write env = ['A=1']"),
         ("[token.crate]", "'crate' in [token] is not known"),
         ("= 3", "it is a TOML file"),
     ],

@@ -126,6 +126,19 @@ def test_an_upload_that_is_not_what_it_says_is_refused_and_forgotten(
         assert (answer.size, answer.complete) == (0, False)
 
 
+@pytest.mark.parametrize("name", ["new\nline", "back\\slash", "\udcff"])
+def test_a_file_whose_name_no_archive_may_have_is_told_before_anything_is_sent(folder: Path, name: str) -> None:
+    (folder / "data" / name).touch()
+    with (
+        Client("127.0.0.1:1", "token") as client,
+        pytest.raises(InvalidRequest, match=r"is an odd name; rename it, or leave it to \.allgradignore") as refused,
+    ):
+        client.files.upload(folder)
+    assert ascii(f"data/{name}") in str(refused.value)
+    (folder / ".allgradignore").write_text("data/*\n")
+    assert [name for name, _ in files_of(folder)] == [".allgradignore", "train.py"]
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [

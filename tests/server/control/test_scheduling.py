@@ -286,6 +286,24 @@ def test_a_grid_that_cannot_be_used_is_refused(client: Client, grid: dict[str, A
         client.submit_sweep(["true"], grid)
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda client: client.submit(["true"], max_runtme=60), "no option 'max_runtme'; there are priority, after"),
+        (lambda client: client.submit("true"), "argv is a sequence, and got 'true'"),
+        (lambda client: client.submit(["true"], after="abc"), "after is a sequence, and got 'abc'"),
+        (lambda client: client.submit_sweep(["true"], {"a": "xyz"}), "the grid's 'a' is a sequence, and got 'xyz'"),
+    ],
+)
+def test_a_misspelt_option_or_a_string_for_several_is_no_job(
+    client: Client, call: Callable[[Client], object], says: str
+) -> None:
+    before = len(list(client.list()))
+    with pytest.raises(TypeError, match=says):
+        call(client)
+    assert len(list(client.list())) == before
+
+
 def details(server: ServerProcess, call: Callable[[JobServiceStub, Any], object]) -> set[str]:
     """The types of the details with which a call is refused."""
     address = (server.home / "server.json").read_text().split('"')[3]

@@ -46,3 +46,9 @@ def test_the_screen_holds_all_that_is_drawn(overview: Overview, width: int, heig
     lines = shown(overview, width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [40, 50, 80])
+def test_a_jobs_id_is_shown_whole_however_narrow_the_terminal(overview: Overview, width: int) -> None:
+    overview.jobs = [Job("h7k3q0zm", JobSpec(("train.py",), name="a rather long name"), JobState.SUCCEEDED)]
+    assert shown(overview, width, 12)[2].split()[0] == "h7k3q0zm"
