@@ -9,6 +9,7 @@ import click
 
 from ..errors import InvalidRequest
 from .connection import Connection, connection_options, json_option
+from .words import FilePath
 
 
 @click.command(short_help="List the files that a job keeps.")
@@ -34,7 +35,7 @@ def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
 @click.argument("job_id", metavar="JOB")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option(
-    "--to", type=click.Path(path_type=Path, file_okay=False), help="Into this folder.  [default: one named as the job]"
+    "--to", type=FilePath(path_type=Path, file_okay=False), help="Into this folder.  [default: one named as the job]"
 )
 @json_option
 @connection_options

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .words import FilePath, Word
+
 if TYPE_CHECKING:
     from ..client.client import Client
 
@@ -49,7 +51,7 @@ def quiet_grpc() -> None:
 def home_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--home",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FilePath(path_type=Path, file_okay=False),
         envvar="ALLGRAD_HOME",
         help="Folder of the server, with its address and token.  [default: $ALLGRAD_HOME or ~/.allgrad]",
     )(command)
@@ -61,18 +63,26 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @home_option
     @click.option(
         "--token",
+        type=Word(),
         envvar="ALLGRAD_TOKEN",
         help="Token of the server; better kept in $ALLGRAD_TOKEN, since others can see this command line.",
     )
     @click.option(
         "--server",
+        type=Word(),
         metavar="ADDRESS",
         envvar="ALLGRAD_SERVER",
         help="HOST:PORT of the server.  [default: $ALLGRAD_SERVER, else the one in the home folder]",
     )
-    @click.option("--tls-ca", envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate.")
-    @click.option("--tls-cert", envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one.")
-    @click.option("--tls-key", envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate.")
+    @click.option(
+        "--tls-ca", type=Word(), envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate."
+    )
+    @click.option(
+        "--tls-cert", type=Word(), envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one."
+    )
+    @click.option(
+        "--tls-key", type=Word(), envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate."
+    )
     @wraps(command)
     def connected(
         *args: Any,

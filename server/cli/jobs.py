@@ -14,6 +14,7 @@ from ..errors import Forbidden, JobNotFound, JobStateConflict
 from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
 from .lifetimes import Count, Span
+from .words import Word
 
 STATES = [state.value.lower() for state in JobState]
 
@@ -31,7 +32,7 @@ STATES = [state.value.lower() for state in JobState]
 )
 @click.option("--name", default="", help="With this in their names.")
 @click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
-@click.option("--sweep", default="", metavar="SWEEP", help="Of this sweep.")
+@click.option("--sweep", type=Word(), metavar="SWEEP", help="Of this sweep.")
 @click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
@@ -40,7 +41,7 @@ def list_jobs(
     labels: tuple[str, ...],
     name: str,
     since: float | None,
-    sweep: str,
+    sweep: str | None,
     limit: int,
     as_json: bool,
     connection: Connection,
@@ -53,7 +54,7 @@ def list_jobs(
             labels=",".join(labels),
             name=name,
             since=None if since is None else time.time() - since,
-            sweep=sweep,
+            sweep=sweep or "",
         )
         jobs = list(islice(found, limit))
     if as_json:

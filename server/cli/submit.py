@@ -22,6 +22,7 @@ from .lifetimes import Pair
 from .policies import policy_options
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 from .sweeps import Sweeping, announce_sweep, grid_options
+from .words import FilePath, Word
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -54,15 +55,15 @@ if TYPE_CHECKING:
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
 @click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
 @click.option(
-    "--workdir", type=click.Path(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
+    "--workdir", type=FilePath(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
 )
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Upload this checkpoint; the script finds its path in ALLGRAD_RESUME.",
 )
-@click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
+@click.option("--request-id", type=Word(), metavar="ID", help="Submitting again with the same id makes no second job.")
 @policy_options
 @grid_options
 @json_option

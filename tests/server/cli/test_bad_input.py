@@ -53,6 +53,35 @@ def test_what_cannot_be_sent_is_wrong_usage_and_no_internal_error(server: Comman
     assert "internal error" not in complaint(server, 2, *arguments.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("serve --home=", "--home"),
+        ("serve --run-as-command=", "--run-as-command"),
+        ("serve --run-as-folder=", "--run-as-folder"),
+        ("serve --tls-cert= --tls-key=", "--tls-cert"),
+        ("list --home=", "--home"),
+        ("list --server=", "--server"),
+        ("list --sweep=", "--sweep"),
+        ("submit --workdir= true", "--workdir"),
+        ("submit --request-id= true", "--request-id"),
+        ("run --hosts= true", "--hosts"),
+    ],
+)
+def test_an_option_that_an_unset_variable_has_left_empty_is_refused(
+    allgrad: CommandLine, arguments: str, option: str
+) -> None:
+    said = complaint(allgrad, 2, *arguments.split())
+    assert f"Invalid value for '{option}': it is empty: give it a value, or leave it away" in said
+    assert list(allgrad.folder.iterdir()) == []
+
+
+def test_an_empty_environment_variable_counts_as_none(allgrad: CommandLine, tmp_path: Path) -> None:
+    home = tmp_path / "user"
+    said = complaint(allgrad, 3, "list", ALLGRAD_HOME="", ALLGRAD_SERVER="", ALLGRAD_TOKEN="", HOME=str(home))
+    assert f"no server has written its address into {home / '.allgrad'}" in said
+
+
 @pytest.mark.parametrize("verb", ["list", "show j", "watch j", "logs j", "cancel j", "submit true"])
 def test_without_a_server_every_verb_says_how_to_start_one(allgrad: CommandLine, verb: str) -> None:
     assert "allgrad serve" in complaint(allgrad, 3, *verb.split())
