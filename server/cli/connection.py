@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..client.client import Client
 
 
+PEM = FilePath(exists=True, dir_okay=False)
+
+
 @dataclass(frozen=True)
 class Connection:
     """Which server, as the command line says it; None leaves it to the environment and the home folder."""
@@ -75,14 +78,12 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="HOST:PORT of the server.  [default: $ALLGRAD_SERVER, else the one in the home folder]",
     )
     @click.option(
-        "--tls-ca", type=Word(), envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate."
+        "--tls-ca", type=PEM, envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate."
     )
     @click.option(
-        "--tls-cert", type=Word(), envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one."
+        "--tls-cert", type=PEM, envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one."
     )
-    @click.option(
-        "--tls-key", type=Word(), envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate."
-    )
+    @click.option("--tls-key", type=PEM, envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate.")
     @wraps(command)
     def connected(
         *args: Any,

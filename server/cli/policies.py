@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InvalidRequest
 from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, RetryRule
@@ -55,7 +56,18 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_policies
 
 
+def refuse_without(needed: str, names: Sequence[str], found: str, fix: str) -> None:
+    """Refuse options *names* on a command line that lacks *needed*; a configuration file may have them for when it is there."""
+    context = click.get_current_context()
+    if context.params.get(needed):
+        return
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InvalidRequest(f"cannot use --{name.replace('_', '-')}", found, fix)
+
+
 def _policies(given: dict[str, Any]) -> Options:
+    refuse_without("retries", ["backoff"], "nothing is tried again", "say how often, as in: --retries 3")
     after = [Dependency(job_id) for job_id in given["after"]]
     after += [Dependency(job_id, After.END) for job_id in given["after_any"]]
     return {

@@ -29,4 +29,6 @@ class FilePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
+        if not isinstance(value, str | os.PathLike):  # as a configuration file may have it
+            self.fail(f"{value!r} is no path", param, ctx)
         return super().convert(value, param, ctx) if os.fspath(value) else self.fail(_EMPTY, param, ctx)

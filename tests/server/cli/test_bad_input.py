@@ -76,6 +76,26 @@ def test_an_option_that_an_unset_variable_has_left_empty_is_refused(
     assert list(allgrad.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--tls-ca", "--tls-cert", "--tls-key"])
+@pytest.mark.parametrize("server", [[], ["--server", "127.0.0.1:1"]])
+def test_a_file_for_tls_that_is_not_there_is_named_whatever_the_address(
+    allgrad: CommandLine, option: str, server: list[str]
+) -> None:
+    said = complaint(allgrad, 2, "list", *server, option, "nosuch.pem", ALLGRAD_TOKEN="any")
+    assert f"Invalid value for '{option}': File 'nosuch.pem' does not exist" in said
+
+
+@pytest.mark.parametrize("token", ["\N{LATIN SMALL LETTER U WITH DIAERESIS}", "two\nlines"])
+def test_a_token_that_cannot_be_sent_is_told_from_a_wrong_one(server: CommandLine, token: str, tmp_path: Path) -> None:
+    said = complaint(server, 4, "list", ALLGRAD_TOKEN=token)
+    assert "cannot be sent; the one given has characters that no token has; copy it again" in said
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    address = json.loads((server.folder / "home" / "server.json").read_text())["address"]
+    assert f"{tmp_path / 'token'} has characters" in complaint(
+        server, 4, "list", "--server", address, "--home", str(tmp_path)
+    )
+
+
 def test_an_empty_environment_variable_counts_as_none(allgrad: CommandLine, tmp_path: Path) -> None:
     home = tmp_path / "user"
     said = complaint(allgrad, 3, "list", ALLGRAD_HOME="", ALLGRAD_SERVER="", ALLGRAD_TOKEN="", HOME=str(home))
