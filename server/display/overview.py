@@ -15,7 +15,7 @@ from ..jobs.job import Job, ServerInfo
 from .colours import COLOURS
 from .progress import Progress
 from .series import ASCII_BARS, BARS, short, sparkline
-from .tables import printable, running_time
+from .tables import NAME_WIDTH, printable, running_time, shortened
 
 LOG_LINES = 200
 
@@ -77,5 +77,7 @@ def _jobs(overview: Overview, jobs: Sequence[Job], width: int, bars: str) -> Tab
             course = sparkline(series.values, max(4, width // 3), bars)
             values = [str(progress.step), Text(short(series.last), style="bold"), Text(course, style="cyan")]
         state = Text(job.state.value.lower(), style=COLOURS[job.state])
-        table.add_row(job.id, state, printable(job.name)[:24], str(job.ranks), running_time(job), *values)
+        table.add_row(
+            job.id, state, shortened(printable(job.name), NAME_WIDTH), str(job.ranks), running_time(job), *values
+        )
     return table
