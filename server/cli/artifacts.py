@@ -24,6 +24,7 @@ def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
     with connection.open() as client:
         found, more = client.files.artifacts(job_id)
     if not as_json and not found:
+        click.echo(f"job {job_id} keeps no files", err=True)
         return
     for line in map(plain_record, found) if as_json else artifact_table(found):
         click.echo(line)

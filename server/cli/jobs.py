@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -61,8 +60,10 @@ def list_jobs(
         print_records(jobs)
     elif jobs:
         print_table(jobs)
-    elif sys.stderr.isatty():
-        click.echo("no such jobs; submit one with: allgrad submit SCRIPT", err=True)
+    elif states or labels or name or since is not None or sweep:
+        click.echo("no jobs match", err=True)
+    else:
+        click.echo("no jobs; submit one with: allgrad submit SCRIPT", err=True)
 
 
 def print_records(jobs: list[Job]) -> None:

@@ -116,6 +116,8 @@ def sweeps(limit: int, as_json: bool, connection: Connection) -> None:
         return
     from ..display.tables import sweep_table
 
-    if found:
-        for line in sweep_table(found):
-            click.echo(line)
+    if not found:
+        click.echo("no sweeps; make one with: allgrad submit --grid NAME=A,B SCRIPT", err=True)
+        return
+    for line in sweep_table(found):
+        click.echo(line)

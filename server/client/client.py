@@ -125,7 +125,7 @@ class Client:
 
         *labels*: a selector such as `team=vision,stage!=test,gpu,!old`. *name*: a part of it, whatever the case. *since*
         and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only.
-        Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest.
+        Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest, SweepNotFound.
         """
         which, page_token = wanted(state, labels, name, since, until, sweep), ""
         while True:

@@ -71,7 +71,7 @@ def job_spec(
         workdir=str(workdir or "") if archive else _from_here(workdir),
         as_torch=as_torch,
         priority=options.get("priority", 0),
-        after=tuple(after),
+        after=tuple(dict.fromkeys(after)),
         retries=(RetryRule(retries),) if isinstance(retries, int) else tuple(retries),
         max_runtime=options.get("max_runtime"),
         threads=options.get("threads", 0),

@@ -59,6 +59,8 @@ class JobService(JobServiceServicer):
         wanted = _filter(request)
         length, below = page_length(request.page_size), page_start(request.page_token, wanted)
         found = await self._control.page(wanted, below, length + 1)
+        if wanted.sweep and not found:
+            await self._control.sweep(wanted.sweep)  # which may not be there
         token = page_token(wanted, found[length - 1][0]) if len(found) > length else ""
         jobs = [messages.job_message(job) for _, job in found[:length]]
         return pb.ListJobsResponse(jobs=jobs, next_page_token=token)

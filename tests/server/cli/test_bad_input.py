@@ -143,6 +143,28 @@ def test_more_ranks_than_slots_are_refused_with_the_fix(server: CommandLine) -> 
     assert server("list").stdout == ""
 
 
+def test_a_list_without_entries_says_so_on_standard_error_alone(allgrad: CommandLine) -> None:
+    with serving(allgrad):
+        for arguments, said in {
+            ("list",): "no jobs; submit one with: allgrad submit SCRIPT\n",
+            ("list", "--state", "running"): "no jobs match\n",
+            ("list", "--since", "1h"): "no jobs match\n",
+            ("sweeps",): "no sweeps; make one with: allgrad submit --grid NAME=A,B SCRIPT\n",
+            ("quota",): "no quotas: each user may have all that there is\n",
+        }.items():
+            listed = allgrad(*arguments)
+            assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", said)
+            listed = allgrad(*arguments, "--json")
+            assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--state", "failed"]])
+def test_the_jobs_of_an_unknown_sweep_are_not_none_but_an_error(server: CommandLine, options: list[str]) -> None:
+    assert "no sweep 'nosuch'; the server has none of that id" in complaint(
+        server, 5, "list", "--sweep", "nosuch", *options
+    )
+
+
 def test_a_missing_script_is_refused_before_anything_is_submitted(server: CommandLine) -> None:
     assert "script not found: nosuch.py" in complaint(server, 2, "submit", "nosuch.py")
     assert server("list").stdout == ""

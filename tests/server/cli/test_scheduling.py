@@ -67,7 +67,20 @@ def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     first = submitted(server, "true")
     server("watch", first)
     told = server(
-        *("submit", "--json", "--priority", "-3", "--after", first, "--after-any", first, "--retries", "2"),
+        *(
+            "submit",
+            "--json",
+            "--priority",
+            "-3",
+            "--after",
+            first,
+            "--after",
+            first,
+            "--after-any",
+            first,
+            "--retries",
+            "2",
+        ),
         *("--retries", "oom=0", "--backoff", "5", "--max-runtime", "1.5h", "--threads", "1", "--label", "team=vision"),
         *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "--env", "GREETING=two words", "true"),
     )
@@ -119,6 +132,8 @@ def test_a_grid_makes_a_sweep(server: CommandLine) -> None:
     assert [line.split()[1] for line in table[1:]] == ["succeeded", "succeeded"]
     assert "lr=0.1,0.01 depth=2" in server("sweeps").stdout
     assert server("sweep", sweep, "--cancel").returncode == 0
+    listed = server("list", "--sweep", sweep, "--state", "running")
+    assert (listed.returncode, listed.stderr) == (0, "no jobs match\n")
     assert server("submit", "--follow", *grid, "true").returncode == 2
 
 
