@@ -57,8 +57,8 @@ def print_version(ctx: click.Context, parameter: click.Parameter, asked: bool) -
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 success, 2 bad request, 3 server unreachable, 4 not allowed, 5 not found, 6 job "
-    "cancelled, 130 Ctrl-C; run, watch and submit --follow exit with the job's own code.",
+    epilog="Exit codes: 0 success, 1 a failure such as a full disk, 2 bad request, 3 server unreachable, "
+    "4 not allowed, 5 not found, 6 job cancelled, 130 Ctrl-C; run, watch and submit --follow exit with the job's own code.",
 )
 @click.option(
     "--version",

@@ -205,6 +205,13 @@ def test_the_port_of_another_server_is_refused(server: CommandLine, tmp_path: Pa
     assert "the port is taken" in said
 
 
+def test_a_backup_of_nothing_is_wrong_usage_and_a_damaged_one_is_not(allgrad: CommandLine) -> None:
+    assert "no server has ever run there" in complaint(allgrad, 2, "backup", "new.zip")
+    assert "there is no such file" in complaint(allgrad, 2, "restore", "new.zip")
+    allgrad.script("new.zip", "no backup")
+    assert "it is no whole backup" in complaint(allgrad, 1, "restore", "new.zip")
+
+
 def test_a_second_server_on_the_same_folder_is_refused(server: CommandLine) -> None:
     assert "another folder" in complaint(server, 2, "serve", "--port", "0")
 
