@@ -93,7 +93,8 @@ def submit(
     """Submit SCRIPT to the server and print the id of the job.
 
     SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder, or with
-    --workdir in a copy of that one on the server's machine, without what .gitignore and .allgradignore name.
+    --workdir in a copy of that one on the server's machine, without what .gitignore and .allgradignore name; links
+    become copies of what they lead to.
     With --follow, exits with the job's own code, and Ctrl-C cancels the job. With --grid, makes one job for every
     combination of values, passed to the script as --NAME VALUE, or in place of {NAME} among its arguments.
     """
