@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .job_ids import with_whole_ids
 from .words import FilePath, Word
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def home_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* --server, --token and --home, and hand them to it as ``connection``."""
+    """Give *command* --server, --token and --home, and hand them to it as ``connection``; ids of jobs become whole."""
 
     @home_option
     @click.option(
@@ -95,7 +96,8 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         tls_key: str | None,
         **options: Any,
     ) -> Any:
-        return command(*args, connection=Connection(server, token, home, tls_ca, tls_cert, tls_key), **options)
+        connection = Connection(server, token, home, tls_ca, tls_cert, tls_key)
+        return command(*args, connection=connection, **with_whole_ids(connection, options))
 
     return connected
 

@@ -75,6 +75,8 @@ def allgrad() -> None:
       allgrad run -n 2 train.py                here and now, on two ranks
       allgrad serve                            start a server (in a terminal of its own)
       allgrad submit -n 2 --follow train.py    the same through the server, watching the loss
+
+    JOB is the id of one, or its beginning where no other begins so.
     """
 
 

@@ -12,6 +12,7 @@ import click
 from ..errors import Forbidden, JobNotFound, JobStateConflict
 from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
+from .job_ids import JobId
 from .lifetimes import Count, Span
 from .words import Word
 
@@ -32,6 +33,8 @@ STATES = [state.value.lower() for state in JobState]
 @click.option("--name", default="", help="With this in their names.")
 @click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
 @click.option("--sweep", type=Word(), metavar="SWEEP", help="Of this sweep.")
+@click.option("--user", type=Word(), metavar="USER", help="Of this user.")
+@click.option("--me", is_flag=True, help="Of the user to whom your token belongs.")
 @click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
@@ -41,11 +44,15 @@ def list_jobs(
     name: str,
     since: float | None,
     sweep: str | None,
+    user: str | None,
+    me: bool,
     limit: int,
     as_json: bool,
     connection: Connection,
 ) -> None:
     """List the jobs of the server, newest first."""
+    if me and user:
+        raise click.UsageError("--me and --user name two users: give one of them")
     with connection.open() as client:
         found = client.list(
             [JobState(state.upper()) for state in states],
@@ -54,13 +61,14 @@ def list_jobs(
             name=name,
             since=None if since is None else time.time() - since,
             sweep=sweep or "",
+            user=client.info().user if me else user or "",
         )
         jobs = list(islice(found, limit))
     if as_json:
         print_records(jobs)
     elif jobs:
         print_table(jobs)
-    elif states or labels or name or since is not None or sweep:
+    elif states or labels or name or since is not None or sweep or user or me:
         click.echo("no jobs match", err=True)
     else:
         click.echo("no jobs; submit one with: allgrad submit SCRIPT", err=True)
@@ -87,7 +95,7 @@ def print_table(jobs: list[Job]) -> None:
 
 
 @click.command(short_help="Show everything that is known of a job.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @json_option
 @connection_options
 def show(job_id: str, as_json: bool, connection: Connection) -> None:
@@ -104,7 +112,7 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
 
 
 @click.command(short_help="End a job and all of its processes.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -117,7 +125,7 @@ def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> i
 
 
 @click.command(short_help="Take a job off its slots for a while.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -130,7 +138,7 @@ def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> in
 
 
 @click.command(short_help="Let a paused job go on.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -140,7 +148,7 @@ def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> i
 
 
 @click.command(short_help="Change the priority of a job.", context_settings={"ignore_unknown_options": True})
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @click.argument("priority", type=click.IntRange(-100, 100))
 @json_option
 @connection_options
@@ -151,7 +159,7 @@ def priority(job_id: str, priority: int, as_json: bool, connection: Connection) 
 
 
 @click.command(short_help="Forget a finished job and its files.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -166,7 +174,7 @@ def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> i
 
 
 @click.command(short_help="Say why a job is not running.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @json_option
 @connection_options
 def why(job_id: str, as_json: bool, connection: Connection) -> None:

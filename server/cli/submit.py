@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidRequest
-from ..jobs.spec import LauncherKind
+from ..jobs.spec import Dependency, LauncherKind
 from .connection import Connection, connection_options, json_option
 from .follow import INTERRUPTED, conclude, follow
+from .job_ids import whole_id
 from .lifetimes import Pair
 from .policies import policy_options
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
@@ -86,6 +88,7 @@ def submit(
     resume: Path | None,
     request_id: str | None,
     policies: Options,
+    needs: list[Dependency],
     sweep: Sweeping,
     as_json: bool,
     connection: Connection,
@@ -115,6 +118,7 @@ def submit(
             "request_id": request_id,
             "as_torch": as_torch,
             **policies,
+            "after": [replace(need, job_id=whole_id(connection, need.job_id)) for need in needs],
         }
         if sweep.grid:
             made = client.submit_sweep(

@@ -11,6 +11,7 @@ import click
 
 from ..errors import AllgradError, InvalidRequest, ServerUnreachable
 from .connection import Connection, connection_options
+from .job_ids import JobId
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -23,10 +24,10 @@ FOLLOWED = 16
 
 
 @click.command(short_help="Show jobs, losses and a log on the full screen, live.")
-@click.option("--job", default="", metavar="JOB", help="Show this one's log.  [default: the newest that runs]")
+@click.option("--job", type=JobId(), metavar="JOB", help="Show this one's log.  [default: the newest that runs]")
 @click.option("--every", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks.")
 @connection_options
-def top(job: str, every: float, connection: Connection) -> int:
+def top(job: str | None, every: float, connection: Connection) -> int:
     """Show the server's jobs, live, until Ctrl-C. What ends or breaks meanwhile is shown, never acted on."""
     from rich.console import Console
     from rich.live import Live
@@ -38,7 +39,7 @@ def top(job: str, every: float, connection: Connection) -> int:
         raise InvalidRequest("cannot draw", "standard output is no terminal", "use: allgrad list --json")
     console = Console(highlight=False)
     overview = Overview()
-    watching = Watching(connection, overview, job)
+    watching = Watching(connection, overview, job or "")
     try:
         with connection.open() as client:
             watching.look(client)

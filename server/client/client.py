@@ -120,14 +120,17 @@ class Client:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> Iterator[Job]:
         """Yield the jobs, newest first: those in *state* (or one of several), with *labels*, named like *name*, ...
 
         *labels*: a selector such as `team=vision,stage!=test,gpu,!old`. *name*: a part of it, whatever the case. *since*
-        and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only.
+        and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only,
+        *user*: of that user; *id_prefix*: those whose ids begin so.
         Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest, SweepNotFound.
         """
-        which, page_token = wanted(state, labels, name, since, until, sweep), ""
+        which, page_token = wanted(state, labels, name, since, until, sweep, user, id_prefix), ""
         while True:
             found, page_token = self._session.ask(jobs.page(which, page_size, page_token))
             yield from found
@@ -145,9 +148,11 @@ class Client:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> tuple[Sequence[Job], str]:
         """Return one page of list() and the token of the next page, empty on the last one."""
-        which = wanted(state, labels, name, since, until, sweep)
+        which = wanted(state, labels, name, since, until, sweep, user, id_prefix)
         return self._session.ask(jobs.page(which, page_size, page_token))
 
     def cancel(self, job_id: str) -> Job:

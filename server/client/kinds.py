@@ -73,6 +73,8 @@ OF_LISTS: Mapping[str, Kind] = {
     "since": _SECONDS,
     "until": _SECONDS,
     "sweep": _TEXT,
+    "user": _TEXT,
+    "id_prefix": _TEXT,
 }
 """Those of list()."""
 

@@ -117,12 +117,14 @@ def wanted(
     since: float | None,
     until: float | None,
     sweep: str,
+    user: str,
+    id_prefix: str,
 ) -> Wanted:
     """Return which jobs are to be listed. Raises TypeError for a value of another kind."""
-    said = {"state": state, "labels": labels, "name": name, "since": since, "until": until, "sweep": sweep}
-    check_kinds(OF_LISTS, said)
+    said = {"state": state, "labels": labels, "name": name, "since": since, "until": until}
+    check_kinds(OF_LISTS, {**said, "sweep": sweep, "user": user, "id_prefix": id_prefix})
     if state is None:
         states: tuple[JobState, ...] = ()
     else:
         states = (state,) if isinstance(state, JobState) else tuple(state)
-    return Wanted(states, labels, name, since, until, sweep)
+    return Wanted(states, labels, name, since, until, sweep, user, id_prefix)

@@ -18,18 +18,22 @@ from ..jobs.job import ADMIN, Explanation, Job, Sweep
 from ..jobs.spec import After, JobSpec
 from .series import duration
 
-COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
+COLUMNS = ("JOB", "USER", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
 NAME_WIDTH = 24
 
 
 def job_table(jobs: Sequence[Job]) -> list[str]:
-    """A line of headings and one for each job, cut to the terminal if there is one."""
-    return aligned([COLUMNS, *(_row(job) for job in jobs)])
+    """A line of headings and one for each job, cut to the terminal if there is one; with users where there are several."""
+    rows = [COLUMNS, *map(_row, jobs)]
+    if len({job.owner for job in jobs}) < 2:
+        rows = [(row[0], *row[2:]) for row in rows]
+    return aligned(rows)
 
 
 def _row(job: Job) -> tuple[str, ...]:
     return (
         job.id,
+        job.owner,
         job.state.value.lower(),
         shortened(printable(job.name), NAME_WIDTH) or "-",
         str(job.ranks),

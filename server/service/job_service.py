@@ -14,6 +14,7 @@ from allgrad.proto import jobs_pb2 as pb
 from allgrad.proto.jobs_pb2_grpc import JobServiceServicer
 
 from .. import launchers
+from ..access import rules as access
 from ..control.controller import Control
 from ..errors import CursorAhead, InvalidRequest
 from ..failpoints import reach
@@ -122,6 +123,7 @@ class JobService(JobServiceServicer):
                 pb.HostSlots(name=host, slots=slots, free_slots=free[host])
                 for host, slots in self._control.settings.hosts.items()
             ],
+            user=access.caller().user,
         )
 
     @stream
@@ -251,6 +253,8 @@ def _filter(request: pb.ListJobsRequest) -> JobFilter:
         created_after=messages.seconds(after) if request.HasField("created_after") else None,
         created_before=messages.seconds(before) if request.HasField("created_before") else None,
         sweep=request.sweep_id,
+        user=request.user,
+        id_prefix=request.id_prefix,
     )
 
 

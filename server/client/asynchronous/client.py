@@ -104,9 +104,11 @@ class AsyncClient:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> AsyncIterator[Job]:
         """Yield the jobs, newest first: see Client.list()."""
-        which, page_token = wanted(state, labels, name, since, until, sweep), ""
+        which, page_token = wanted(state, labels, name, since, until, sweep, user, id_prefix), ""
         while True:
             found, page_token = await self._session.ask(jobs.page(which, page_size, page_token))
             for job in found:
@@ -125,9 +127,11 @@ class AsyncClient:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> tuple[Sequence[Job], str]:
         """Return one page of list() and the token of the next page, empty on the last one."""
-        which = wanted(state, labels, name, since, until, sweep)
+        which = wanted(state, labels, name, since, until, sweep, user, id_prefix)
         return await self._session.ask(jobs.page(which, page_size, page_token))
 
     async def cancel(self, job_id: str) -> Job:

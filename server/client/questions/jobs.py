@@ -35,6 +35,8 @@ def page(wanted: Wanted, page_size: int, page_token: str) -> Question[pb.ListJob
         created_after=messages.timestamp(wanted.since),
         created_before=messages.timestamp(wanted.until),
         sweep_id=wanted.sweep,
+        user=wanted.user,
+        id_prefix=wanted.id_prefix,
         page_size=page_size,
         page_token=page_token,
     )
