@@ -19,11 +19,13 @@ from .diff import diff
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
+from .resubmit import resubmit
 from .run import run
 from .serve import serve
 from .submit import submit
 from .sweeps import sweep, sweeps
 from .top import top
+from .wait import wait
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -58,7 +60,8 @@ def print_version(ctx: click.Context, parameter: click.Parameter, asked: bool) -
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 success, 1 a failure such as a full disk, 2 bad request, 3 server unreachable, "
-    "4 not allowed, 5 not found, 6 job cancelled, 130 Ctrl-C; run, watch and submit --follow exit with the job's own code.",
+    "4 not allowed, 5 not found, 6 job cancelled, 124 out of time, 130 Ctrl-C; run, watch, wait and --follow exit with "
+    "the job's own code.",
 )
 @click.option(
     "--version",
@@ -81,7 +84,7 @@ def allgrad() -> None:
 
 
 for verb in (
-    *(run, serve, submit, list_jobs, show, why, watch, logs),
+    *(run, serve, submit, resubmit, list_jobs, show, why, watch, logs, wait),
     *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
     *(top, diff, token, quota, audit, completion, backup, restore, doctor),
 ):

@@ -70,9 +70,10 @@ def whole_id(connection: Connection, word: str) -> str:
     if len(word) >= ID_LENGTH:
         return word
     with connection.open() as client:
-        jobs, _ = client.page(page_size=_TOLD + 1, id_prefix=word)
+        found, _ = client.page(page_size=_TOLD + 1, id_prefix=word)
+    jobs = [job for job in found if job.id.startswith(word)]  # a server of before does not look at the prefix
     if len(jobs) > 1:
         more = ", ..." if len(jobs) > _TOLD else ""
-        found = f"{', '.join(job.id for job in jobs[:_TOLD])}{more} begin so"
-        raise InvalidRequest(f"job {word!r} could be any of several", found, "write more of its id")
+        begin = f"{', '.join(job.id for job in jobs[:_TOLD])}{more} begin so"
+        raise InvalidRequest(f"job {word!r} could be any of several", begin, "write more of its id")
     return jobs[0].id if jobs else word

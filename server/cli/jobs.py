@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,11 @@ from .job_ids import JobId
 from .lifetimes import Count, Span
 from .words import Word
 
+if TYPE_CHECKING:
+    from ..client.client import Client
+
+DECLINED = 1
+_NAMED = 5
 STATES = [state.value.lower() for state in JobState]
 
 
@@ -111,17 +118,54 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
         click.echo(line)
 
 
-@click.command(short_help="End a job and all of its processes.")
-@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
+@click.command(short_help="End jobs and all of their processes.")
+@click.argument("job_ids", type=JobId(), metavar="[JOB]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of your jobs that have not ended.")
+@click.option("--label", "labels", multiple=True, metavar="TERM", help="Those of your jobs with KEY=VALUE, or KEY, ...")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing before --all and --label.")
 @json_option
 @connection_options
-def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
+def cancel(
+    job_ids: tuple[str, ...],
+    everything: bool,
+    labels: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    connection: Connection,
+) -> int:
     """End each JOB: SIGTERM to all of its processes, SIGKILL to what remains after the grace time.
 
-    Returns when the server has accepted that; a job that has already ended stays as it is.
+    Returns when the server has accepted that; a job that has already ended stays as it is. With --all or --label, which
+    takes terms as list does, asks before it ends what it has found.
     """
+    selecting = everything or bool(labels)
+    if selecting == bool(job_ids):
+        raise click.UsageError("name each JOB, or else give --all or --label TERM")
     with connection.open() as client:
+        if selecting:
+            job_ids = _unfinished(client, labels)
+            if not job_ids:
+                click.echo("no jobs match", err=True)
+            elif not (yes or _agreed(job_ids)):
+                click.echo("allgrad: nothing was cancelled", err=True)
+                return DECLINED
         return _change(client.cancel, job_ids, as_json)
+
+
+def _unfinished(client: Client, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the caller's jobs that have not ended, by id, newest first."""
+    user = client.info().user
+    states = [state for state in JobState if not state.terminal]
+    found = client.list(states, 1000, labels=",".join(labels), user=user)
+    return tuple(job.id for job in found if job.owner == user)
+
+
+def _agreed(job_ids: tuple[str, ...]) -> bool:
+    """Ask whether these jobs are to be ended. Raises UsageError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{len(job_ids)} jobs would be cancelled, and there is no terminal to ask on: add --yes")
+    some = ", ".join(job_ids[:_NAMED]) + (", ..." if len(job_ids) > _NAMED else "")
+    return click.confirm(f"cancel {len(job_ids)} job{'' if len(job_ids) == 1 else 's'} ({some})?", err=True)
 
 
 @click.command(short_help="Take a job off its slots for a while.")
@@ -194,13 +238,17 @@ def why(job_id: str, as_json: bool, connection: Connection) -> None:
 
 def _change(ask: Callable[[str], Job], job_ids: tuple[str, ...], as_json: bool) -> int:
     def change(job_id: str) -> None:
-        job = ask(job_id)
-        if as_json:
-            print_records([job])
-        else:
-            click.echo(f"{job.id} {job.state.value.lower()}")
+        print_change(ask(job_id), as_json)
 
     return _each(job_ids, change)
+
+
+def print_change(job: Job, as_json: bool) -> None:
+    """Print what has become of *job*."""
+    if as_json:
+        print_records([job])
+    else:
+        click.echo(f"{job.id} {job.state.value.lower()}")
 
 
 def _each(job_ids: tuple[str, ...], act: Callable[[str], None]) -> int:

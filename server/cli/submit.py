@@ -128,8 +128,8 @@ def submit(
             return 0
         submit_job = partial(client.submit, argv, **how)
         if following:
-            return _follow_or_cancel(client, submit_job, as_json)
-        _announce(submit_job(), as_json)
+            return follow_or_cancel(client, submit_job, as_json)
+        announce(submit_job(), as_json)
     return 0
 
 
@@ -179,7 +179,8 @@ def as_text(argument: str) -> str:
         raise InvalidRequest(f"cannot send {argument!a}", "its bytes are not UTF-8") from None
 
 
-def _announce(job: Job, as_json: bool) -> None:
+def announce(job: Job, as_json: bool) -> None:
+    """Say which job was made."""
     if as_json:
         from ..display.records import job_record
 
@@ -190,7 +191,8 @@ def _announce(job: Job, as_json: bool) -> None:
         click.echo(f"watch it with: allgrad watch {job.id}", err=True)
 
 
-def _follow_or_cancel(client: Client, submit_job: Callable[[], Job], as_json: bool) -> int:
+def follow_or_cancel(client: Client, submit_job: Callable[[], Job], as_json: bool) -> int:
+    """Stay with the job that *submit_job* makes; return its exit code. Ctrl-C cancels it."""
     from ..display.progress import Progress
 
     progress = None

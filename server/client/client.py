@@ -106,6 +106,13 @@ class Client:
         spec = sweep_spec(job, grid, max_parallel, early_stopping)
         return self._session.ask(sweeps.submit(spec, request_id or uuid.uuid4().hex))
 
+    def resubmit(self, job_id: str, request_id: str | None = None) -> Job:
+        """Submit once more what the job was submitted with, and return the new one, which is in no sweep.
+
+        *request_id* as in submit(). Raises JobNotFound, InvalidRequest.
+        """
+        return self._session.ask(jobs.submit(self.get(job_id).spec, request_id or uuid.uuid4().hex))
+
     def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""
         return self._session.ask(jobs.get(job_id))

@@ -90,6 +90,11 @@ class AsyncClient:
         spec = sweep_spec(job, grid, max_parallel, early_stopping)
         return await self._session.ask(sweeps.submit(spec, request_id or uuid.uuid4().hex))
 
+    async def resubmit(self, job_id: str, request_id: str | None = None) -> Job:
+        """Submit once more what the job was submitted with, and return the new one: see Client.resubmit()."""
+        spec = (await self.get(job_id)).spec
+        return await self._session.ask(jobs.submit(spec, request_id or uuid.uuid4().hex))
+
     async def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""
         return await self._session.ask(jobs.get(job_id))
