@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import allgrad
 from allgrad import nn
@@ -29,6 +29,7 @@ from .buckets import MIB
 from .comm_hook import Hook, HookedReduction
 from .join import Joining, follow, require_that_nothing_else_communicates
 from .kept_buffers import KeptBuffers
+from .known_parameters import KnownParameters
 from .reducer import Reducer, rows_of_means
 
 if TYPE_CHECKING:
@@ -79,8 +80,11 @@ class DataParallel(nn.Module):
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
-    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, RuntimeError
-    for lazy modules that have not been called yet, and
+    A model that is wrapped again, as when some of its parameters were frozen and now are not, belongs to the new wrapper.
+
+    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, for lazy
+    modules that have not been called yet, and, from a forward pass, for parameters that have begun to require a gradient
+    since the model was wrapped;
     ValueError for a bucket size that is not positive, for fewer virtual shards than ranks, and for *compression* with
     virtual shards or divided gradients; TypeError for *compression* of complex parameters; in the reproducible mode
     RuntimeError where hosts or packages differ in what results depend on to the bit.
@@ -136,6 +140,7 @@ class DataParallel(nn.Module):
         self._world = current()
         self._buffers_moved = False
         self._kept = KeptBuffers(module)
+        self._known = KnownParameters(module)
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
         self._compressor: Compressor | None = None
@@ -246,11 +251,17 @@ class DataParallel(nn.Module):
         with span("forward"):
             return module(*args, **kwargs)
 
+    def train(self, mode: bool = True) -> Self:
+        """Let the module behave as in training, or as in use; return the wrapper."""
+        self._known.look_again()
+        return super().train(mode)
+
     def _begin(self, reducer: Reducer) -> None:
         """Before a forward pass: agree on the buffers, and let *reducer* be ready for the backward pass."""
         self._meet_before_forward()
         moved, self._buffers_moved = self._buffers_moved, allgrad.is_grad_enabled() and reducer.enabled
         if self._buffers_moved:
+            self._known.require()
             reducer.prepare()
         buffers = list(self.module.named_buffers()) if moved and self.broadcast_buffers else []
         if buffers:

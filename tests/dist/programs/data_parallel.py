@@ -159,6 +159,29 @@ def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
     assert unchecked.module.bias.grad.isnan().all()
 
 
+def check_parameters_that_come_after_the_wrapping_are_refused_until_it_is_wrapped_again() -> None:
+    net = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1))
+    model = dist.DataParallel(net)
+    model(ones(RANK + 1)).sum().backward()
+    net[0].requires_grad_(True)
+    if SIZE == 1:
+        model(ones())
+        return
+    expect(RuntimeError, "0.weight, 0.bias of Sequential were frozen or not there", lambda: model(ones()))
+    again = dist.DataParallel(net)
+    again(ones(RANK + 1)).sum().backward()
+    expected = net[1].weight.detach().T.expand(2, 2) * 3 * MEAN
+    np.testing.assert_allclose(net[0].weight.grad.numpy(), expected.numpy(), rtol=1e-5)
+    later = dist.DataParallel(net)
+    expect(RuntimeError, "have been wrapped again", lambda: again(ones()))
+    later(ones()).sum().backward()
+    net[1] = nn.Linear(2, 3)
+    later.train()
+    expect(RuntimeError, "1.weight, 1.bias of Sequential were frozen or not there", lambda: later(ones()))
+    with torch.no_grad():
+        assert later(ones()).shape == (3, 3)
+
+
 def check_a_copy_is_made_of_the_module_alone() -> None:
     model = dist.DataParallel(nn.Linear(2, 1))
     assert (copy.deepcopy(model.module).weight == model.module.weight).all()
