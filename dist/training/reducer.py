@@ -17,7 +17,7 @@ from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
-from ..world import World
+from ..world import Group
 from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
 from .finite import Finiteness
@@ -71,7 +71,7 @@ class Reducer:
         self,
         name: str,
         parameters: Sequence[tuple[str, Tensor]],
-        world: World,
+        world: Group,
         *,
         first_bytes: int,
         bytes_: int,
@@ -101,7 +101,7 @@ class Reducer:
         self._announced = f"the gradients of {name}, first {bucket_name(0, slots, dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
-        self.step_times = StepTimes(world.comm.Dup())
+        self.step_times = StepTimes(world.comm.Dup(), world.ranks)
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
         self.use(self.laid_out(dealt))
