@@ -12,7 +12,8 @@ step      a backward pass whose gradients are exchanged by DataParallel while it
 each from a barrier until the slower rank is through. The table gives medians, and the median of the rounds'
 step / max(backward, wire): 1 where the shorter of both is hidden whole, 2 where nothing is and both are equal. --layers and
 --batch can make both about equal: the wire takes at least bytes / bandwidth, as each of two hosts sends half of the gradients
-and then half of the sums.
+and then half of the sums. Variables that begin with ALLGRAD_ reach the ranks: ALLGRAD_PROGRESS_THREAD=0 leaves out the thread that
+helps MPI where operations are long.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def start(gbit: float, words: list[str]) -> int:
             "OMPI_MCA_btl": "^ofi",
             "ALLGRAD_OVERSUBSCRIBE": "1",
             "OMP_NUM_THREADS": "1",
+            **{name: value for name, value in os.environ.items() if name.startswith("ALLGRAD_")},
         }
         command = [str(mpirun), "--host", made.names(1), "-n", "2", "--bind-to", "none", "--prefix", sys.prefix]
         command += ["--prtemca", "plm_ssh_agent", str(made.agent)]

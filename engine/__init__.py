@@ -11,6 +11,8 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
+from . import torch_names as _torch_names
+
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import nn as nn
@@ -35,10 +37,11 @@ def __getattr__(name: str) -> Any:
         names = _load()
         if name in names:
             return names[name]
-    from .torch_names import lent
-
-    return lent(__name__, name)
+    return _torch_names.lent(__name__, name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_load()})
+
+
+_torch_names.find_renamed()

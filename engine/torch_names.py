@@ -1,4 +1,4 @@
-"""Lets scripts that say ``import torch`` run on allgrad, unchanged."""
+"""Lets scripts find what PyTorch has under its names: ``import torch``, unchanged, or ``import allgrad.distributed``."""
 
 from __future__ import annotations
 
@@ -53,15 +53,22 @@ def lent(module: str, name: str) -> Any:
     return found if thing is None else getattr(found, thing)
 
 
-class _TorchFinder:
-    """Finds ``torch`` and ``torch.x`` as ``allgrad`` and ``allgrad.x``: the same module objects."""
+class _Finder:
+    """Finds ``root.x`` as the module of allgrad that is PyTorch's ``torch.x``: the same module object."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != "torch" and not fullname.startswith("torch."):
+        root, _, inner = fullname.partition(".")
+        if root != self._root or not self._is_for(inner):
             return None
         return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type] # a loader by its methods
+
+    def _is_for(self, inner: str) -> bool:
+        return True
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         counterpart = _counterpart(spec.name)
@@ -77,11 +84,22 @@ class _TorchFinder:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own_spec  # the import system has just put torch's in its place
+        module.__spec__ = self._own_spec  # the import system has just put the other name's in its place
+
+
+class _RenamedFinder(_Finder):
+    """Finds only what has another name in allgrad; what would lie below is not there, or modules would be loaded twice."""
+
+    def _is_for(self, inner: str) -> bool:
+        if inner not in _RENAMED and inner.rpartition(".")[0] in _RENAMED:
+            raise ModuleNotFoundError(
+                f"PyTorch's torch.{inner} has no counterpart in allgrad", name=f"{self._root}.{inner}"
+            )
+        return inner in _RENAMED
 
 
 def _counterpart(fullname: str) -> str:
-    """The name of the allgrad module behind ``torch…``."""
+    """The name of the module behind ``torch…`` or ``allgrad…``."""
     inner = fullname.partition(".")[2]
     return f"allgrad.{_RENAMED.get(inner, inner)}" if inner else "allgrad"
 
@@ -99,5 +117,13 @@ def as_torch() -> None:
         raise RuntimeError(
             "as_torch() was called, but PyTorch itself is imported already: call it before anything imports torch"
         )
-    if not any(isinstance(finder, _TorchFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _TorchFinder())  # a finder by its methods
+    if _torch not in sys.meta_path:
+        sys.meta_path.insert(0, _torch)
+
+
+def find_renamed() -> None:
+    """Let what PyTorch calls otherwise be imported by its name there, too: ``allgrad.distributed`` is ``allgrad.dist``."""
+    sys.meta_path.insert(0, _RenamedFinder("allgrad"))
+
+
+_torch = _Finder("torch")

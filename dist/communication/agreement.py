@@ -148,7 +148,7 @@ def require_one_layout(world: Group, what: str, layout: list[str]) -> None:
         for found in zip_longest(*layouts, fillvalue="no further parameter"):
             if len(set(found)) > 1:
                 raise RuntimeError(
-                    f"{kind}: the model differs between ranks, first in this: {by_rank(found)}; "
+                    f"{kind}: the model differs between ranks, first in this: {by_rank(found, world.ranks)}; "
                     "build the same model on every rank before wrapping it"
                 ) from None
         raise

@@ -31,7 +31,7 @@ class Message:
         self._what, self._request, self._group, self._finish = what, request, group, finish
         self._status = mpi().Status()
         self._done = False
-        _under_way.add(self)
+        _kept.add(self)
 
     def is_completed(self) -> bool:
         """Return whether it has left, or arrived; never waits."""
@@ -66,11 +66,11 @@ class Message:
 
     def _complete(self) -> None:
         self._done = True
-        _under_way.discard(self)
+        _kept.discard(self)
         self._finish(self._status)
 
 
-class _UnderWay:
+class _Kept:
     """Keeps messages, and so their memory, for as long as MPI uses it, also where a script has let go of them."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _UnderWay:
         self._messages.discard(message)
 
 
-_under_way = _UnderWay()
+_kept = _Kept()
 
 
 def isend(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> Message | None:
@@ -104,7 +104,7 @@ def isend(tensor: Any, dst: int, group: Group | None = None, tag: int = 0) -> Me
     assert ranks.comm is not None
     with _in_one(label, piece) as message:
         request = ranks.comm.Isend(message, to, tag)
-    # Both must live as long as the message is on its way, which `_under_way` sees to.
+    # Both must live as long as the message is on its way, which `_kept` sees to.
     return Message(f"isend of {shown(array)}", request, ranks, partial(_keep, piece, label))
 
 

@@ -6,17 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from allgrad.autograd.graph import Handle, add_between_operations
 
 from ..observation.spans import waiting
-from ..world import Group, mpi
+from ..world import Group
 from .agreement import Announcement, agree
 from .future import Future
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
+from .under_way import UnderWay
 
 _SECONDS_BETWEEN_LOOKS = 50e-6
 
@@ -39,13 +37,13 @@ class Collective:
 class Work:
     """An operation that goes on by itself; `wait` for it before its Tensors are read or changed.
 
-    MPI moves on only when it is called: by `wait`, `is_completed`, any other operation of its group, and between the
-    operations of a backward pass, for as long as this is under way.
+    MPI moves on only when it is called: by `wait`, `is_completed`, any other operation of its group, between the
+    operations of a backward pass, and by a thread where none of these comes for long (`under_way`).
     """
 
     def __init__(self, group: Group, collective: Collective) -> None:
         self._group, self._collective = group, collective
-        self._requests: list[MPI.Request] | None = None
+        self._under_way: UnderWay | None = None
         self._done = False
         self._polling: Handle | None = None
         self._announcement = Announcement(group, f"asynchronous {collective.what}", self._start)
@@ -54,7 +52,7 @@ class Work:
 
     def is_completed(self) -> bool:
         """Return whether the result is there; never waits."""
-        if not self._done and self._announcement.is_answered() and mpi().Request.Testall(self._under_way()):
+        if not self._done and self._announcement.is_answered() and self._started().is_over():
             self._finish()
         return self._done
 
@@ -69,7 +67,7 @@ class Work:
         if not self._done:
             with waiting(self._collective.what):
                 self._announcement.settle()
-                mpi().Request.Waitall(self._under_way())
+                self._started().wait()
             self._finish()
         return True
 
@@ -91,15 +89,16 @@ class Work:
 
     def _start(self) -> None:
         comm = self._group.comm
-        calls = self._collective.calls if comm is not None else ()
-        self._requests = [getattr(comm, f"I{name.lower()}")(*arguments) for name, arguments in calls]
         if comm is None:
-            self._finish()
+            return self._finish()
+        calls = self._collective.calls
+        self._under_way = UnderWay(comm, [getattr(comm, f"I{name.lower()}")(*given) for name, given in calls])
+        return None
 
-    def _under_way(self) -> list[MPI.Request]:
-        if self._requests is None:
+    def _started(self) -> UnderWay:
+        if self._under_way is None:
             raise RuntimeError(f"{self._collective.what} was never started: the ranks had disagreed about it")
-        return self._requests
+        return self._under_way
 
     def _poll(self) -> None:
         if self._announcement.is_refused():  # which is no matter of this backward pass

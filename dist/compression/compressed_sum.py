@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..communication.hosts import wait_until
+from ..communication.under_way import UnderWay
 from ..training.buckets import Slot
 from ..world import mpi
 from .method import Array, Compression, Exchange, Messages, Place
@@ -83,25 +84,26 @@ class _Row:
         self._flags, self._messages = flags, messages
         wide = np.promote_types(flags.dtype, np.float32) if flags.dtype.kind == "f" else np.dtype(np.float32)
         self._sum = flags.astype(wide)
-        self._flags_request = comm.Iallreduce(mpi().IN_PLACE, self._sum)
-        self._pending: Sequence[MPI.Request] = ()
+        self._flags_sum = comm.Iallreduce(mpi().IN_PLACE, self._sum)
+        self._comm = comm
+        self._pending: UnderWay | None = None
         self.sent = 0
         self.is_done = False
         self.go_on()
 
     def has_arrived(self) -> bool:
         """Whether it may go on."""
-        return not self.is_done and bool(mpi().Request.Testall(list(self._pending)))
+        return not self.is_done and (self._pending is None or self._pending.is_over())
 
     def go_on(self) -> None:
         """Take in what has arrived, and send what follows upon it."""
         try:
-            self._pending = next(self._messages)
+            self._pending = UnderWay(self._comm, next(self._messages))
             self.sent += 1
         except StopIteration:
             self.is_done = True
 
     def show_flags(self) -> None:
         """Wait for the sum of the flags, and write it."""
-        self._flags_request.Wait()
+        self._flags_sum.Wait()
         self._flags[...] = self._sum

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..failure import is_tolerated
 from ..watchdog.watch import seconds_watched, watch, watch_no_longer
-from ..world import World, current, mpi, replace, world_on
+from ..world import Group, World, current, mpi, replace, world_on
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -43,7 +43,7 @@ class Votes:
         yield
         self.begun -= 1
 
-    def approve(self, world: World) -> None:
+    def approve(self, world: Group) -> None:
         """Agree with all ranks of *world* that the step counts; what raises here raises on all of them."""
         if world.comm is not None and can_survive():
             self._refused = True

@@ -83,10 +83,14 @@ class Stragglers:
 
 
 class StepTimes:
-    """Exchanges the times of steps between the ranks of *comm*, which all make one at the same time, beside the steps."""
+    """Exchanges the times of steps between the ranks of *comm*, which all make one at the same time, beside the steps.
 
-    def __init__(self, comm: MPI.Intracomm) -> None:
-        self._comm, self._meter, self._stragglers = comm, StepMeter(comm.rank), Stragglers()
+    *ranks* are their numbers in the world.
+    """
+
+    def __init__(self, comm: MPI.Intracomm, ranks: Sequence[int]) -> None:
+        self._comm, self._ranks = comm, ranks
+        self._meter, self._stragglers = StepMeter(ranks[comm.rank]), Stragglers()
         self._hosts: list[str] = comm.allgather(socket.gethostname())
         self._mine, self._everyones = np.zeros(2), np.zeros((comm.size, 2))
         self._told: MPI.Request | None = None
@@ -113,17 +117,16 @@ class StepTimes:
         self._told = None
         times = [
             StepTime(rank, host, float(computing), float(waiting))
-            for rank, (host, (computing, waiting)) in enumerate(zip(self._hosts, self._everyones, strict=True))
+            for rank, host, (computing, waiting) in zip(self._ranks, self._hosts, self._everyones, strict=True)
         ]
         self._stragglers.hear(times, warn=self._comm.rank == 0)
 
 
-def _warn(times: Sequence[StepTime], ranks: Sequence[int]) -> None:
+def _warn(times: Sequence[StepTime], places: Sequence[int]) -> None:
     usual = statistics.median_low(found.computing for found in times)
-    for rank in ranks:
-        found = times[rank]
+    for found in (times[place] for place in places):
         sys.stderr.write(
-            f"allgrad: warning: rank {rank} on {found.host} is slow: it computes {found.computing * 1e3:.3g} ms in a step, "
+            f"allgrad: warning: rank {found.rank} on {found.host} is slow: it computes {found.computing * 1e3:.3g} ms in a step, "
             f"the median rank {usual * 1e3:.3g} ms, and all others wait for it; see what else runs there, or record a "
             "timeline with allgrad run --trace FILE\n"
         )

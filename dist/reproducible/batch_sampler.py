@@ -20,7 +20,8 @@ class DistributedBatchSampler:
     depend on how many ranks there are. A batch is cut into *virtual_shards* contiguous shards as equal as can be,
     and each rank draws whole shards that follow each other; with `DataParallel` of as many virtual shards, training
     then gives the same bits on any number of ranks. A last batch that is shorter is cut in the same way, and may
-    leave a rank without a sample: its batch has length 0.
+    leave a rank without a sample: its batch has length 0. The reproducible mode weights shards by their samples; without it
+    the mean over ranks counts each rank the same, so there *drop_last* leaves out what would be weighted unevenly.
 
     Call `set_epoch` before each epoch, or every epoch has the same order. What is random in drawing a sample
     (transforms that use allgrad's, NumPy's or Python's global random numbers) follows from seed, epoch and index.

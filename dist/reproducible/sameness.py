@@ -67,9 +67,11 @@ def require_sameness(world: World) -> None:
     different = [name for name in everyone[0] if len({found[name] for found in everyone}) > 1]
     if different:
         found = "; ".join(f"{name}: {by_rank([one[name] for one in everyone])}" for name in different)
+        # OpenBLAS tells which kernels it has chosen, by the processor or by this variable.
+        kernels = "set OPENBLAS_CORETYPE alike on all of them, or " if different == ["BLAS"] else ""
         raise RuntimeError(
-            f"DataParallel(virtual_shards=...): the ranks would not compute the same bits, as they differ in {found}. "
-            "Run on hosts of one type with the same packages, or without virtual_shards"
+            f"DataParallel(virtual_shards=...): the ranks would not compute the same bits, as they differ in {found}: "
+            f"{kernels}run on hosts of one type with the same packages, or without virtual_shards"
         )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from allgrad import Tensor
 
 from ..communication.buffers import HALF_TYPES, as_bytes
+from ..communication.under_way import UnderWay
 from ..training.buckets import Slot
 from ..training.reducer import Reducer
-from ..world import World, mpi
+from ..world import World
 from .pages import Pages
 from .shares import Array, Row, even_cuts, fix
 
@@ -65,25 +66,29 @@ class ScatteredBucket:
         mine = self._cuts[comm.rank + 1] - self._cuts[comm.rank]
         self.share: Array = np.zeros(mine, slots[0].dtype)
         self._incoming: Array = np.empty((0, mine), slots[0].dtype)
-        self._requests: list[MPI.Request] = []
+        self._under_way: UnderWay | None = None
 
     def start(self) -> None:
         """Start to send every owner its interval."""
         width, cuts = self.share.itemsize, np.array(self._cuts)
         self._incoming = np.empty((self._comm.size, self.share.size), self.share.dtype)
         sizes, received = np.diff(cuts) * width, np.full(self._comm.size, self.share.nbytes)
-        self._requests = [
+        requests = [
             self._comm.Ialltoallv((as_bytes(self._pages.array), sizes), (as_bytes(self._incoming), received)),
             self._comm.Iallreduce(self.flags, self.used),
         ]
+        self._under_way = UnderWay(self._comm, requests)
 
     def is_summed(self) -> bool:
         """Let MPI go on with it, and return whether all has arrived."""
-        return bool(mpi().Request.Testall(self._requests))
+        assert self._under_way is not None
+        return self._under_way.is_over()
 
     def finish(self) -> None:
         """Wait for all intervals, drop this rank's gradients, and leave the mean of what it owns in *incoming*."""
-        mpi().Request.Waitall(self._requests)
+        assert self._under_way is not None
+        self._under_way.wait()
+        self._under_way = None
         self._pages.drop()
         self.used /= self._comm.size
         wide = np.float32 if self.share.dtype.name in HALF_TYPES else self.share.dtype

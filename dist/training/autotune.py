@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..communication.agreement import agree
-from ..world import World, mpi
+from ..world import Group, mpi
 from .buckets import MIB, Array
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Autotune:
     others work makes one of several seem best by chance: so the best has to win once more against what was asked for.
     """
 
-    def __init__(self, reducer: Reducer, world: World, asked: Settings, done: Callable[[Settings], None]) -> None:
+    def __init__(self, reducer: Reducer, world: Group, asked: Settings, done: Callable[[Settings], None]) -> None:
         self._reducer, self._world, self._done = reducer, world, done
         self._candidates = _that_differ(reducer, [asked, *CANDIDATES])
         self._is_second = False

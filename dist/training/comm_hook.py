@@ -12,7 +12,7 @@ from allgrad import Tensor
 
 from ..communication.agreement import agree
 from ..communication.future import Future
-from ..world import World, mpi
+from ..world import Group, mpi
 from .buckets import Bucket
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class HookedReduction:
     else the backward pass communicates. All are called before the first result is waited for.
     """
 
-    def __init__(self, reducer: Reducer, world: World, state: Any, hook: Hook) -> None:
+    def __init__(self, reducer: Reducer, world: Group, state: Any, hook: Hook) -> None:
         self._reducer, self._world, self._state, self._hook = reducer, world, state, hook
         self._results: list[Any] = []
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import allgrad
 from allgrad import nn
@@ -23,19 +23,20 @@ from ..observation.stragglers import StepTime
 from ..reproducible.sharded import ShardedStep, sharded_step
 from ..sharding.gradients import ScatteringReducer
 from ..sharding.parameters import DividedParameters, row_maker
-from ..world import World, current
+from ..world import Group, current
 from .autotune import Autotune, Settings, refuse_autotune
 from .buckets import MIB
 from .comm_hook import Hook, HookedReduction
 from .join import Joining, follow, require_that_nothing_else_communicates
 from .kept_buffers import KeptBuffers
+from .known_parameters import KnownParameters
 from .reducer import Reducer, rows_of_means
 
 if TYPE_CHECKING:
     from allgrad import Tensor
 
-# Two models of one class must not be taken for each other; all ranks make theirs in the same order.
-_number_of_model = count(1)
+# Two models of one class must not be taken for each other; all ranks of a group make theirs in the same order.
+_models: Counter[tuple[int, ...]] = Counter()
 
 
 class DataParallel(nn.Module):
@@ -63,6 +64,8 @@ class DataParallel(nn.Module):
             rank; None (default) for the fast mode.
         seed: from which the shards' random streams follow, with step and shard; default: rank 0's
             ``allgrad.initial_seed()``.
+        process_group: the ranks that train this model together, all of which wrap it (`dist.new_group`); default: all ranks.
+            Not with virtual shards, nor with divided gradients or parameters. `SyncBatchNorm` stays one over all ranks.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
         shard_parameters: divide the parameters too (ZeRO-3; default False), and with them the gradients. The ranks of one
@@ -79,8 +82,11 @@ class DataParallel(nn.Module):
         device_ids, output_device, find_unused_parameters, gradient_as_bucket_view, static_graph: taken for PyTorch's
             sake; there are no devices, and the rest is always so.
 
-    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, RuntimeError
-    for lazy modules that have not been called yet, and
+    A model that is wrapped again, as when some of its parameters were frozen and now are not, belongs to the new wrapper.
+
+    Raises RuntimeError on every rank, naming the first parameter that differs, where the ranks' models differ, for lazy
+    modules that have not been called yet, and, from a forward pass, for parameters that have begun to require a gradient
+    since the model was wrapped;
     ValueError for a bucket size that is not positive, for fewer virtual shards than ranks, and for *compression* with
     virtual shards or divided gradients; TypeError for *compression* of complex parameters; in the reproducible mode
     RuntimeError where hosts or packages differ in what results depend on to the bit.
@@ -104,6 +110,7 @@ class DataParallel(nn.Module):
         first_bucket_mb: float = 1,
         virtual_shards: int | None = None,
         seed: int | None = None,
+        process_group: Group | None = None,
         shard_gradients: bool = False,
         shard_parameters: bool | Literal["host"] = False,
         autotune: bool = False,
@@ -133,9 +140,11 @@ class DataParallel(nn.Module):
             )
         self.module = module
         self.broadcast_buffers = broadcast_buffers
-        self._world = current()
+        self._group = process_group
+        self._world: Group = current() if process_group is None else process_group
         self._buffers_moved = False
         self._kept = KeptBuffers(module)
+        self._known = KnownParameters(module)
         self._reducer: Reducer | None = None
         self._sharded: ShardedStep | None = None
         self._compressor: Compressor | None = None
@@ -144,6 +153,8 @@ class DataParallel(nn.Module):
         self.divided: DividedParameters | None = None
         scatters = shard_gradients or bool(shard_parameters)
         self._divides = "shard_parameters" if shard_parameters else "shard_gradients" if scatters else None
+        if process_group is not None:
+            _check_group(process_group, virtual_shards=virtual_shards, divides=self._divides)
         if virtual_shards is not None and scatters:
             raise ValueError(
                 f"DataParallel(virtual_shards=..., {self._divides}=True): the reproducible mode has whole gradients on every "
@@ -158,16 +169,17 @@ class DataParallel(nn.Module):
             )
         make_row = None
         if virtual_shards is not None:
-            self._sharded = sharded_step(module, virtual_shards, seed, self._world)
+            self._sharded = sharded_step(module, virtual_shards, seed, current())
         else:
             make: Callable[..., Reducer] = ScatteringReducer if scatters else self._plain_reducer
             if shard_parameters and self._world.comm is not None:
-                make_row = row_maker(self._world, copy_per_host=shard_parameters == "host")
+                make_row = row_maker(current(), copy_per_host=shard_parameters == "host")
                 make = partial(make, make_row=make_row)
             self._check_finite = check_finite
+            _models[self._world.ranks] += 1
             self._make_reducer = partial(
                 make,
-                f"model {next(_number_of_model)}, {type(module).__name__}",
+                f"model {_models[self._world.ranks]}, {type(module).__name__}",
                 parameters,
                 first_bytes=int(first_bucket_mb * MIB),
                 bytes_=int(bucket_cap_mb * MIB),
@@ -194,7 +206,7 @@ class DataParallel(nn.Module):
         how = rows_of_means if self._compressor is None else self._compressor.lay_out
         return Reducer(*args, lay_out=how, **kwargs)
 
-    def _reduce_in(self, world: World) -> None:
+    def _reduce_in(self, world: Group) -> None:
         """Reduce gradients over *world* from now on, which all of its ranks do at the same time."""
         before, self._world = self._reducer, world
         if before is not None:
@@ -230,7 +242,7 @@ class DataParallel(nn.Module):
         """Call the module."""
         if self._sharded is not None:
             return self._sharded.forward(*args, **kwargs)
-        if self._world is not current():
+        if self._world is not current() and self._group is None:
             with votes.preparing():
                 self._reduce_in(current())
             self._buffers_moved = True  # on a rank that has just joined, say
@@ -246,11 +258,17 @@ class DataParallel(nn.Module):
         with span("forward"):
             return module(*args, **kwargs)
 
+    def train(self, mode: bool = True) -> Self:
+        """Let the module behave as in training, or as in use; return the wrapper."""
+        self._known.look_again()
+        return super().train(mode)
+
     def _begin(self, reducer: Reducer) -> None:
         """Before a forward pass: agree on the buffers, and let *reducer* be ready for the backward pass."""
         self._meet_before_forward()
         moved, self._buffers_moved = self._buffers_moved, allgrad.is_grad_enabled() and reducer.enabled
         if self._buffers_moved:
+            self._known.require()
             reducer.prepare()
         buffers = list(self.module.named_buffers()) if moved and self.broadcast_buffers else []
         if buffers:
@@ -494,7 +512,7 @@ class DataParallel(nn.Module):
         if source is not None:
             self._take_over([*self.module.named_parameters(), *self.module.named_buffers()], source)
             self._buffers_moved = False
-            follow(states, source)
+            follow(states, source, self._world)
 
     def _meet_before_forward(self) -> None:
         if self._joining is not None and self._joining.refuse_early and allgrad.is_grad_enabled():
@@ -509,6 +527,25 @@ class DataParallel(nn.Module):
         assert self._world.comm is not None
         for _, tensor in tensors:
             send_from(self._world.comm, tensor.detach().numpy(), source)
+
+
+def _check_group(group: Group, *, virtual_shards: int | None, divides: str | None) -> None:
+    """Raise ValueError unless models can be trained by *group* alone."""
+    if group.rank < 0:
+        raise ValueError(
+            f"DataParallel(process_group=...): rank {current().rank} does not belong to this group of ranks "
+            f"{list(group.ranks)}: let only those wrap the model"
+        )
+    other = "virtual_shards" if virtual_shards is not None else divides
+    if other is not None:
+        raise ValueError(
+            f"DataParallel(process_group=..., {other}=...): {other} is for all ranks: leave one of them out"
+        )
+    if can_survive():
+        raise ValueError(
+            "DataParallel(process_group=...): where ranks may die (allgrad run --elastic) there are no groups left after it: "
+            "let all ranks train the model, or use --restarts"
+        )
 
 
 DistributedDataParallel = DataParallel

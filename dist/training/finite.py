@@ -14,7 +14,7 @@ import numpy as np
 from allgrad.kernels.sums import is_finite
 
 from ..communication.agreement import by_rank
-from ..world import World
+from ..world import Group
 from .buckets import Array, Reducible, cut
 from .rows import Reduction
 
@@ -54,7 +54,7 @@ class Finiteness:
                 bucket.flags[at] = _MARK
             self._found += [self._names[k][at] for at in marked]
 
-    def require(self, world: World) -> None:
+    def require(self, world: Group) -> None:
         """After all buckets: raise FloatingPointError on every rank where any rank's gradients are not finite."""
         found, self._found = self._found, []
         if self._watchful is None:
@@ -72,12 +72,12 @@ def _not_finite(views: Sequence[Array], flags: Array) -> list[int]:
         return [at for at, view in enumerate(views) if flags[at] != 0 and not is_finite(view)]
 
 
-def _raise_not_finite(world: World, names: list[str]) -> None:
+def _raise_not_finite(world: Group, names: list[str]) -> None:
     """Raise FloatingPointError that says in which gradients every rank found something; all ranks call it."""
     assert world.control is not None
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     said = world.control.allgather(f"NaN or infinity in the gradients of {shown}" if names else "all finite")
     raise FloatingPointError(
-        f"the mean of the gradients is not finite ({by_rank(said)}): look for what made it with allgrad.check_finite(), "
-        "or catch this on every rank and skip the step; DataParallel(check_finite=False) does not look"
+        f"the mean of the gradients is not finite ({by_rank(said, world.ranks)}): look for what made it with "
+        "allgrad.check_finite(), or catch this on every rank and skip the step; DataParallel(check_finite=False) does not look"
     )

@@ -12,7 +12,7 @@ from allgrad import nn
 
 from ..communication.agreement import agree
 from ..communication.objects import broadcast_object
-from ..world import World
+from ..world import Group
 from .sync_batch_norm import SyncBatchNorm
 
 
@@ -33,7 +33,7 @@ class Joining:
     part in, and with *refuse_early* all know when to give up.
     """
 
-    def __init__(self, world: World, *, divide_by_initial_world_size: bool, refuse_early: bool) -> None:
+    def __init__(self, world: Group, *, divide_by_initial_world_size: bool, refuse_early: bool) -> None:
         self._world = world
         self._by_initial, self.refuse_early = divide_by_initial_world_size, refuse_early
         self._source: int | None = None
@@ -73,32 +73,36 @@ class Joining:
         told = [Next(int(number)) for number in everyones]
         going_on = self._with_batches(told)
         if len({told[rank] for rank in going_on}) > 1:
+            plans = ", ".join(f"rank {self._world.ranks[rank]}: {told[rank].name.lower()}" for rank in going_on)
             raise RuntimeError(
                 "DataParallel.join: ranks with batches are about to do different things "
-                f"({', '.join(f'rank {rank}: {told[rank].name.lower()}' for rank in going_on)}): let every rank make the same "
+                f"({plans}): let every rank make the same "
                 "forward and backward passes for each of its batches"
             )
         if going_on and len(going_on) < len(told):
             self._source = going_on[0]
             if self.refuse_early:
-                without = ", ".join(str(rank) for rank, said in enumerate(told) if said is Next.NOTHING)
+                without = self._shown([rank for rank, said in enumerate(told) if said is Next.NOTHING])
                 raise RuntimeError(
                     f"DataParallel.join(throw_on_early_termination=True): ranks {without} have no more batches, and ranks "
-                    f"{', '.join(map(str, going_on))} have: catch this on every rank to end the pass, or deal out equally many"
+                    f"{self._shown(going_on)} have: catch this on every rank to end the pass, or deal out equally many"
                 )
         return told
 
     def _with_batches(self, told: Sequence[Next]) -> list[int]:
         return [rank for rank, said in enumerate(told) if said is not Next.NOTHING]
 
+    def _shown(self, numbers: Sequence[int]) -> str:
+        return ", ".join(str(self._world.ranks[number]) for number in numbers)
+
     def _factor(self, told: Sequence[Next]) -> float:
         return 1.0 if self._by_initial else self._world.size / len(self._with_batches(told))
 
 
-def follow(targets: Sequence[Any], source: int) -> None:
-    """Let the *targets* (optimizers, schedulers) of every rank have the state of those of rank *source*."""
+def follow(targets: Sequence[Any], source: int, world: Group) -> None:
+    """Let the *targets* (optimizers, schedulers) of every rank of *world* have the state of those of its rank *source*."""
     for target in targets:
-        target.load_state_dict(broadcast_object(target.state_dict(), source))
+        target.load_state_dict(broadcast_object(target.state_dict(), world.ranks[source], world))
 
 
 def require_that_nothing_else_communicates(module: nn.Module, *, divided: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..elastic.survival import votes
 from ..observation import spans
 from ..observation.stragglers import StepTimes
 from ..watchdog.progress import new_line
-from ..world import World
+from ..world import Group
 from .allreduce import Allreduce
 from .buckets import Bucket, Slot, bucket_name, deal, row_size
 from .finite import Finiteness
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from allgrad import Tensor
 
+
+_living: WeakSet[Reducer] = WeakSet()
+"""Those that reduce: a parameter belongs to one of them, the latest that was given it."""
 
 LayOut = Callable[["MPI.Intracomm", Sequence[Sequence[Slot]]], tuple[Sequence[Any], Reduction]]
 
@@ -67,7 +71,7 @@ class Reducer:
         self,
         name: str,
         parameters: Sequence[tuple[str, Tensor]],
-        world: World,
+        world: Group,
         *,
         first_bytes: int,
         bytes_: int,
@@ -83,6 +87,7 @@ class Reducer:
         self.steps = 0
         self._world = world
         self._names, self._parameters = zip(*reversed(parameters), strict=True)
+        self._is_retired = False
         slots = [
             Slot(name, tuple(parameter.shape), parameter.detach().numpy().dtype)
             for name, parameter in zip(self._names, self._parameters, strict=True)
@@ -91,11 +96,12 @@ class Reducer:
         dealt = self.deal(first_bytes, bytes_)
         layout = [f"buckets of {first_bytes} and {bytes_} bytes", *map(str, reversed(slots))]
         require_one_layout(world, f"DataParallel({name})", layout)
+        self._retire_others()
         self._line = new_line(f"gradients of {name}", world.ranks)
         self._announced = f"the gradients of {name}, first {bucket_name(0, slots, dealt[0])}"
         # Of its own: when times are exchanged depends on the moment, so that on the script's communicator that could be
         # taken for something that the script does.
-        self.step_times = StepTimes(world.comm.Dup())
+        self.step_times = StepTimes(world.comm.Dup(), world.ranks)
         self._polling: Handle | None = None
         self._announcement: Announcement | None = None
         self.use(self.laid_out(dealt))
@@ -103,9 +109,18 @@ class Reducer:
             parameter.register_post_accumulate_grad_hook(self._arrival_of(i))
             for i, parameter in enumerate(self._parameters)
         ]
+        _living.add(self)
+
+    def _retire_others(self) -> None:
+        mine = {id(parameter) for parameter in self._parameters}
+        for other in list(_living):
+            if any(id(parameter) in mine for parameter in other._parameters):
+                other.retire()
 
     def retire(self) -> None:
-        """Reduce no more, whatever was under way: the world has become another one."""
+        """Reduce no more, whatever was under way: the world has become another one, or another reducer has the parameters."""
+        self._is_retired = True
+        _living.discard(self)
         for hook in [*self._hooks, *([self._polling] if self._polling else [])]:
             hook.remove()
         for parameter in self._parameters:
@@ -141,8 +156,13 @@ class Reducer:
     def prepare(self) -> None:
         """Before a forward pass: let the backward pass that follows give MPI a moment between operations.
 
-        Raises RuntimeError when the last backward pass ended in an exception: the ranks are then out of step.
+        Raises RuntimeError when the last backward pass ended in an exception, as the ranks are then out of step, and
+        when the parameters have gone to another reducer.
         """
+        if self._is_retired:
+            raise RuntimeError(
+                "these parameters have been wrapped again, and their gradients are reduced for the later wrapper: call that one"
+            )
         if self._running:
             raise RuntimeError(
                 "the last backward pass ended before its gradients were reduced, so the ranks are out of step: "

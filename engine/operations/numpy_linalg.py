@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,15 @@ def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian:
     return decompositions.svd(as_tensor(a), full_matrices)
 
 
+@cache
+def _numpy_keeps_complex() -> bool:
+    """Whether eigenvalues are complex in any case, as from NumPy 2.5 on."""
+    return bool(np.linalg.eigvals(np.eye(1)).dtype.kind == "c")
+
+
 def _real_if_all_are(a: Tensor, *results: Tensor) -> list[Tensor]:
-    """*results* as real tensors where the matrices *a* are real and no imaginary part is left, as NumPy returns them."""
-    if a.is_complex() or any(np.any(np.imag(r._array)) for r in results):
+    """*results* as real tensors where the matrices *a* are real and no imaginary part is left, as NumPy before 2.5 has them."""
+    if _numpy_keeps_complex() or a.is_complex() or any(np.any(np.imag(r._array)) for r in results):
         return list(results)
     return [conversion.real(r) for r in results]
 

@@ -58,7 +58,9 @@ class OnHosts(Launcher):
             words = [mpiexec, "--host", ",".join(f"{host.name}:{_EACH}" for host in self.hosts), "--map-by", "node"]
             words += ["--prefix", str(self.home), "--prtemca", "plm_ssh_agent", program]
             words += ["--prtemca", "plm_ssh_args", " ".join(options)] if options else []
-            words += [word for name in names for word in ("-x", name)]
+            # What chooses the kernels of matrix products must be the same on both, as the reproducible mode requires.
+            forwarded = [*names, *(name for name in os.environ if name.startswith("OPENBLAS_"))]
+            words += [word for name in forwarded for word in ("-x", name)]
         else:
             settings = [_OVER_OFI, *([_UNEVEN] if ranks % len(self.hosts) else [])]
             words = ["env", *settings, f"HYDRA_LAUNCHER_EXTRA_ARGS={' '.join(options)}", mpiexec]
@@ -97,6 +99,8 @@ class InSlurm(Launcher):
 def two_hosts() -> Iterator[Lab]:
     """Two hosts behind the machine's own network, both with an sshd."""
     missing = {package for program, package in _PACKAGES.items() if not shutil.which(program)}
+    if not any(Path("/usr/lib").glob("*/libpmix.so")):  # which the plugin of srun --mpi=pmix opens
+        missing.add("libpmix-dev")
     if missing or os.geteuid() != 0:
         pytest.fail(f"this needs root and Debian's packages; missing: {', '.join(sorted(missing)) or 'root'}")
     with tempfile.TemporaryDirectory(prefix="allgrad-lab-") as name:

@@ -23,6 +23,23 @@ def test_import_torch_gives_allgrad_and_its_submodules() -> None:
     assert done.stdout == "cpu False\n", done.stderr
 
 
+def test_what_pytorch_calls_otherwise_can_be_imported_by_its_name_there() -> None:
+    done = run(
+        "import allgrad.distributed as dist\n"
+        "import allgrad.distributed.nn.functional as functional\n"
+        "from allgrad.nn.parallel import DistributedDataParallel\n"
+        "from allgrad.utils.data.distributed import DistributedSampler\n"
+        "from allgrad.nn.modules.loss import MSELoss\n"
+        "import allgrad.dist.functional\n"
+        "assert dist is allgrad.dist is allgrad.distributed and functional is allgrad.dist.functional\n"
+        "assert DistributedDataParallel is allgrad.dist.DataParallel and MSELoss is allgrad.nn.MSELoss\n"
+        "print(dist.__name__, dist.__spec__.name)\n"
+        "import allgrad.distributed.elastic\n"
+    )
+    assert done.stdout == "allgrad.dist allgrad.dist\n", done.stderr
+    assert "torch.distributed.elastic has no counterpart in allgrad" in done.stderr
+
+
 def test_a_submodule_without_counterpart_is_a_clear_import_error() -> None:
     done = run("import allgrad; allgrad.as_torch()\nimport torch.jit.frontend")
     assert done.returncode == 1

@@ -159,6 +159,59 @@ def check_a_gradient_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
     assert unchecked.module.bias.grad.isnan().all()
 
 
+def check_parameters_that_come_after_the_wrapping_are_refused_until_it_is_wrapped_again() -> None:
+    net = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1))
+    model = dist.DataParallel(net)
+    model(ones(RANK + 1)).sum().backward()
+    net[0].requires_grad_(True)
+    if SIZE == 1:
+        model(ones())
+        return
+    expect(RuntimeError, "0.weight, 0.bias of Sequential were frozen or not there", lambda: model(ones()))
+    again = dist.DataParallel(net)
+    again(ones(RANK + 1)).sum().backward()
+    expected = net[1].weight.detach().T.expand(2, 2) * 3 * MEAN
+    np.testing.assert_allclose(net[0].weight.grad.numpy(), expected.numpy(), rtol=1e-5)
+    later = dist.DataParallel(net)
+    expect(RuntimeError, "have been wrapped again", lambda: again(ones()))
+    later(ones()).sum().backward()
+    net[1] = nn.Linear(2, 3)
+    later.train()
+    expect(RuntimeError, "1.weight, 1.bias of Sequential were frozen or not there", lambda: later(ones()))
+    with torch.no_grad():
+        assert later(ones()).shape == (3, 3)
+
+
+def check_groups_of_ranks_train_models_of_their_own() -> None:
+    if SIZE == 1:
+        return
+    groups = [dist.new_group(list(range(start, SIZE, 2))) for start in range(2)]
+    mine, other = groups[RANK % 2], groups[1 - RANK % 2]
+    torch.manual_seed(RANK)
+    model = dist.DataParallel(nn.Linear(2, 1), process_group=mine)
+    weights = dist.gather_objects(model.module.weight.tolist())
+    assert all(weights[rank] == weights[rank % 2] for rank in range(SIZE))
+    assert weights[0] != weights[1]
+    model(ones(RANK + 1)).sum().backward()
+    mean = 3 * sum(rank + 1 for rank in mine.ranks) / mine.size
+    np.testing.assert_allclose(model.module.weight.grad.numpy(), mean)
+    with model.join(states=[torch.optim.SGD(model.parameters(), lr=0.1)]):
+        for _ in range(RANK):
+            model(ones(RANK + 1)).sum().backward()
+    if mine.size > 1 and mine.ranks[-1] == RANK:
+        model.module.bias.data.fill_(float("nan"))
+    if mine.size > 1:
+        wrong = f"rank {mine.ranks[-1]}: NaN or infinity in the gradients of bias, weight"
+        expect(FloatingPointError, wrong, lambda: (model(ones()) ** 2).sum().backward())
+    dist.barrier()
+    together = dist.DataParallel(nn.Linear(2, 1))
+    together(ones(RANK + 1)).sum().backward()
+    np.testing.assert_allclose(together.module.weight.grad.numpy(), 3 * MEAN)
+    expect(ValueError, "does not belong to this group", lambda: dist.DataParallel(nn.Linear(1, 1), process_group=other))
+    sharded = {"process_group": mine, "virtual_shards": 4}
+    expect(ValueError, "virtual_shards is for all ranks", lambda: dist.DataParallel(nn.Linear(1, 1), **sharded))
+
+
 def check_a_copy_is_made_of_the_module_alone() -> None:
     model = dist.DataParallel(nn.Linear(2, 1))
     assert (copy.deepcopy(model.module).weight == model.module.weight).all()

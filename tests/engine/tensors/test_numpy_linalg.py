@@ -29,6 +29,7 @@ CALLS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "eigh": (SQUARE + SQUARE.T, L.eigh),
     "eig": (np.array([[2.0, 1.0], [1.0, 3.0]]), L.eig),
     "eigvals": (np.array([[0.0, 1.0], [-1.0, 0.0]]), L.eigvals),
+    "real eigvals": (np.array([[2.0, 1.0], [1.0, 3.0]]), L.eigvals),
     "pinv": (TALL, L.pinv),
     "lstsq": (TALL, lambda a: L.lstsq(a, a[:, 0] + 1)),
     "norm": (TALL, L.norm),
