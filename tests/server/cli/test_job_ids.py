@@ -36,14 +36,16 @@ def shared_by(one: str, other: str) -> str:
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_begins_so(server: CommandLine, ids: list[str]) -> None:
     one, other = alike(ids)
-    short = one[: len(shared_by(one, other)) + 1]
+    everyone = [json.loads(line)["id"] for line in server("list", "--json").stdout.splitlines()]
+    short = one[: 1 + max(len(shared_by(one, each)) for each in everyone if each != one)]
+    assert short != one
     assert server("show", short).stdout.split()[1] == one
     assert server("priority", short, "3").stdout.startswith(one)
     assert server("diff", short, other).stderr.startswith(f"allgrad: jobs {one} and {other} cannot be compared")
-    after = json.loads(server("submit", "--after", short, "--after", one, "--json", "true").stdout)
-    assert [need["job_id"] for need in after["after"]] == [one]
     both = server("pause", short, other)
     assert [line.split()[0] for line in both.stdout.splitlines()] == [one, other]
+    after = json.loads(server("submit", "--after", short, "--after", one, "--json", "true").stdout)
+    assert [need["job_id"] for need in after["after"]] == [one]
 
 
 def test_the_beginning_of_several_ids_is_refused_with_some_of_them(server: CommandLine, ids: list[str]) -> None:
