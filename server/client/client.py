@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -80,7 +79,7 @@ class Client:
         Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
         """
         spec = job_spec(argv, ranks, name, env, workdir, as_torch, options)
-        return self._session.ask(jobs.submit(spec, request_id or uuid.uuid4().hex))
+        return self._session.ask(jobs.submit(spec, request_id))
 
     def submit_sweep(
         self,
@@ -104,14 +103,14 @@ class Client:
         """
         job = job_spec(argv, ranks, name, env, workdir, as_torch, options)
         spec = sweep_spec(job, grid, max_parallel, early_stopping)
-        return self._session.ask(sweeps.submit(spec, request_id or uuid.uuid4().hex))
+        return self._session.ask(sweeps.submit(spec, request_id))
 
     def resubmit(self, job_id: str, request_id: str | None = None) -> Job:
         """Submit once more what the job was submitted with, and return the new one, which is in no sweep.
 
         *request_id* as in submit(). Raises JobNotFound, InvalidRequest.
         """
-        return self._session.ask(jobs.submit(self.get(job_id).spec, request_id or uuid.uuid4().hex))
+        return self._session.ask(jobs.submit(self.get(job_id).spec, request_id))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""

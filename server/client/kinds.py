@@ -36,12 +36,12 @@ def _are_pairs(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(each, str) for pair in value.items() for each in pair)
 
 
-_TEXT, _WHOLE, _SECONDS = (_one(str), "a str"), (_one(Integral), "an int"), (_one(Real), "a number of seconds")
+TEXT, _WHOLE, _SECONDS = (_one(str), "a str"), (_one(Integral), "an int"), (_one(Real), "a number of seconds")
 _PAIRS: Kind = (_are_pairs, "a mapping of str to str")
 OF_JOBS: Mapping[str, Kind] = {
     "argv": (_several(str), "a sequence of str"),
     "ranks": _WHOLE,
-    "name": _TEXT,
+    "name": TEXT,
     "env": _PAIRS,
     "workdir": (_one(str, os.PathLike), "a path"),
     "as_torch": (_one(bool), "a bool"),
@@ -52,11 +52,11 @@ OF_JOBS: Mapping[str, Kind] = {
     "threads": _WHOLE,
     "labels": _PAIRS,
     "stall_after": _SECONDS,
-    "resume_from": _TEXT,
+    "resume_from": TEXT,
     "checkpoint": (_one(CheckpointPolicy), "a CheckpointPolicy"),
-    "archive": _TEXT,
+    "archive": TEXT,
     "hosts": (_either(_one(str), _several(Host)), 'a str such as "a:2,b:2", or a sequence of Host'),
-    "launcher": _TEXT,
+    "launcher": TEXT,
     "launcher_options": _PAIRS,
 }
 """Keywords of submit()."""
@@ -68,13 +68,13 @@ OF_SWEEPS: Mapping[str, Kind] = {
 """Those of submit_sweep() besides."""
 OF_LISTS: Mapping[str, Kind] = {
     "state": (_either(_one(JobState), _several(JobState)), "a JobState, or several"),
-    "labels": _TEXT,
-    "name": _TEXT,
+    "labels": TEXT,
+    "name": TEXT,
     "since": _SECONDS,
     "until": _SECONDS,
-    "sweep": _TEXT,
-    "user": _TEXT,
-    "id_prefix": _TEXT,
+    "sweep": TEXT,
+    "user": TEXT,
+    "id_prefix": TEXT,
 }
 """Those of list()."""
 

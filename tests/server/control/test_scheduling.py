@@ -300,6 +300,7 @@ def test_a_grid_that_cannot_be_used_is_refused(client: Client, grid: dict[str, A
         (lambda client: client.submit(["x"], ranks=True), "ranks is an int, and got True"),
         (lambda client: client.submit(["x"], env={1: 2}), "env is a mapping of str to str, and got {1: 2}"),
         (lambda client: client.submit(["x"], labels=["a"]), r"labels is a mapping of str to str, and got \['a'\]"),
+        (lambda client: client.submit(["x"], request_id=3), "request_id is a str, and got 3"),
         (lambda client: client.submit(["x"], name=3), "name is a str, and got 3"),
         (lambda client: client.submit(["x"], workdir=3), "workdir is a path, and got 3"),
         (lambda client: client.submit(["x"], max_runtime="2h"), "max_runtime is a number of seconds, and got '2h'"),
