@@ -246,7 +246,7 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("state", "page_size", "page_token", "states", "label_selector", "name", "created_after", "created_before", "sweep_id")
+    __slots__ = ("state", "page_size", "page_token", "states", "label_selector", "name", "created_after", "created_before", "sweep_id", "user", "id_prefix")
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -256,6 +256,8 @@ class ListJobsRequest(_message.Message):
     CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     SWEEP_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ID_PREFIX_FIELD_NUMBER: _ClassVar[int]
     state: JobState
     page_size: int
     page_token: str
@@ -265,7 +267,9 @@ class ListJobsRequest(_message.Message):
     created_after: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
     sweep_id: str
-    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ..., label_selector: _Optional[str] = ..., name: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sweep_id: _Optional[str] = ...) -> None: ...
+    user: str
+    id_prefix: str
+    def __init__(self, state: _Optional[_Union[JobState, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[JobState, str]]] = ..., label_selector: _Optional[str] = ..., name: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sweep_id: _Optional[str] = ..., user: _Optional[str] = ..., id_prefix: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -404,7 +408,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi", "cores_per_slot", "queued_jobs", "running_jobs", "hosts")
+    __slots__ = ("version", "slots", "free_slots", "sqlite_version", "start_time", "mpi", "cores_per_slot", "queued_jobs", "running_jobs", "hosts", "user")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     FREE_SLOTS_FIELD_NUMBER: _ClassVar[int]
@@ -415,6 +419,7 @@ class GetServerInfoResponse(_message.Message):
     QUEUED_JOBS_FIELD_NUMBER: _ClassVar[int]
     RUNNING_JOBS_FIELD_NUMBER: _ClassVar[int]
     HOSTS_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     version: str
     slots: int
     free_slots: int
@@ -425,7 +430,8 @@ class GetServerInfoResponse(_message.Message):
     queued_jobs: int
     running_jobs: int
     hosts: _containers.RepeatedCompositeFieldContainer[HostSlots]
-    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ..., cores_per_slot: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostSlots, _Mapping]]] = ...) -> None: ...
+    user: str
+    def __init__(self, version: _Optional[str] = ..., slots: _Optional[int] = ..., free_slots: _Optional[int] = ..., sqlite_version: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mpi: _Optional[str] = ..., cores_per_slot: _Optional[int] = ..., queued_jobs: _Optional[int] = ..., running_jobs: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostSlots, _Mapping]]] = ..., user: _Optional[str] = ...) -> None: ...
 
 class HostSlots(_message.Message):
     __slots__ = ("name", "slots", "free_slots")

@@ -26,7 +26,7 @@ import apsw
 from allgrad.proto import jobs_pb2 as pb
 
 from .durable import sync
-from .errors import BackupFailed
+from .errors import BackupFailed, BackupRefused
 from .files.uploads import Uploads
 from .home import Home
 from .jobs.job import JobState
@@ -51,9 +51,11 @@ class Backup:
 def back_up(home: Home, file: Path) -> Backup:
     """Write what the server of *home* remembers to *file*, whether it runs or not. Raises BackupFailed."""
     if not home.state_db.exists():
-        raise BackupFailed(f"cannot back up {home.path}", "no server has ever run there", "name its folder with --home")
+        raise BackupRefused(
+            f"cannot back up {home.path}", "no server has ever run there", "name its folder with --home"
+        )
     if file.exists():
-        raise BackupFailed(f"cannot write {file}", "there is such a file", "name another one")
+        raise BackupRefused(f"cannot write {file}", "there is such a file", "name another one")
     file = file.absolute()
     with _workshop(file.parent) as folder:
         copies = {path.name: _copied(path, folder / path.name) for path in (home.metrics_db, home.state_db)}
@@ -71,10 +73,12 @@ def restore(file: Path, home: Home) -> Backup:
 
     Unfinished jobs are queued again, or taken up or given up by the next server, as what is left of them allows.
     """
+    if not file.exists():
+        raise BackupRefused(f"cannot read {file}", "there is no such file", "name one that allgrad backup has written")
     home.prepare()
     with _exclusive(home), _workshop(home.path) as folder:
         if home.state_db.exists():
-            raise BackupFailed(
+            raise BackupRefused(
                 f"cannot restore into {home.path}",
                 "it has jobs of its own",
                 "name another folder, or move its *.db away",
@@ -94,7 +98,9 @@ def _workshop(parent: Path) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix=".allgrad-backup-", dir=parent))
     except OSError as error:
-        raise BackupFailed(f"cannot write to {parent}", error.strerror or str(error), "name another place") from error
+        misnamed = isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
+        kind = BackupRefused if misnamed else BackupFailed
+        raise kind(f"cannot write to {parent}", error.strerror or str(error), "name another place") from error
     try:
         yield folder
     except (OSError, apsw.Error) as error:
@@ -111,7 +117,7 @@ def _exclusive(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupFailed(
+            raise BackupRefused(
                 f"cannot restore into {home.path}", "a server runs on it", "stop it, or name another folder with --home"
             ) from None
         yield
@@ -202,8 +208,6 @@ def _unpack(file: Path, folder: Path, home: Home) -> Backup:
                 _restore_upload(archive, name, int(size), folder / "upload", Uploads(home))
             sizes = [manifest["files"][name]["size"] for name in _VERSIONS]
             return Backup(float(manifest["created"]), int(manifest["jobs"]), sum(sizes))
-    except FileNotFoundError:
-        raise BackupFailed(f"cannot read {file}", "there is no such file", "") from None
     except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError) as error:
         raise BackupFailed(f"cannot read {file}", f"it is no whole backup: {error}", "use another one") from error
 

@@ -15,6 +15,7 @@ AllgradError
 ├── ServerBusy          the server cannot take this now: disk full, stopping, deadline passed
 ├── CannotServe         the server cannot start: port taken, folder in use, address not allowed
 ├── BackupFailed        a backup cannot be made, read or restored
+│   └── BackupRefused   nor could it on a sound machine: a wrong folder or file was named
 ├── LauncherMissing     ranks were asked for, and no MPI is installed
 ├── HostUnreachable     ranks cannot start on a host that was named
 └── JournalDamaged      a line in the middle of a journal is not what was written
@@ -149,6 +150,13 @@ class BackupFailed(AllgradError):
     """A backup cannot be made, read or restored."""
 
     reason = "BACKUP_FAILED"
+
+
+class BackupRefused(BackupFailed):
+    """A backup was asked for from, to or into a place that is not one for it."""
+
+    exit_code = 2
+    reason = "BACKUP_REFUSED"
 
 
 class LauncherMissing(InvalidRequest):

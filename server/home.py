@@ -80,7 +80,7 @@ class Home:
     def token(self) -> str | None:
         """Return the token, or None if no server has run here."""
         try:
-            return self.token_file.read_text(encoding="ascii").strip()
+            return self.token_file.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
 

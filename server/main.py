@@ -148,7 +148,7 @@ def serve(
         hosts=_slots_of(hosts),
         host_patience=host_patience,
         kubernetes=kubernetes or {},
-        accounts=Accounts.of(run_as_command, run_as_folder) if run_as_command else None,
+        accounts=Accounts.of(run_as_command, run_as_folder) if run_as_command is not None else None,
     )
     place = Home.find(home)
     _check_shared(place, settings.kubernetes)

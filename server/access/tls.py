@@ -142,7 +142,18 @@ def _credentials(address: str, files: ClientFiles) -> grpc.ChannelCredentials | 
         )
     except OSError as error:
         raise InvalidRequest("cannot read a TLS file", f"{error.filename}: {error.strerror}", "name another") from None
+    if ca is not None:
+        _check_authority(files.ca, ca)
     return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+def _check_authority(path: str, data: bytes) -> None:
+    """Raise InvalidRequest if a file holds no certificate to trust: gRPC would say of it that the handshake fails."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=data.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
+        fix = "name the PEM file of who signed the server's certificate"
+        raise InvalidRequest(f"cannot trust {path}", "it holds no certificate", fix) from None
 
 
 def is_loopback(host: str) -> bool:

@@ -92,6 +92,9 @@ def quota(user: str | None, as_json: bool, connection: Connection, **limits: Any
         if user is not None:
             present = next((each for each in found if each.user == user), Quota(user))
             found = [client.access.set_quota(**asdict(replace(present, **changes))) if changes else present]
+    if not as_json and not found:
+        click.echo("no quotas: each user may have all that there is", err=True)
+        return
     for line in map(plain_record, found) if as_json else quota_table(found):
         click.echo(line)
 

@@ -9,10 +9,12 @@ import click
 
 from ..errors import InvalidRequest
 from .connection import Connection, connection_options, json_option
+from .job_ids import JobId
+from .words import FilePath
 
 
 @click.command(short_help="List the files that a job keeps.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @json_option
 @connection_options
 def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
@@ -23,6 +25,7 @@ def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
     with connection.open() as client:
         found, more = client.files.artifacts(job_id)
     if not as_json and not found:
+        click.echo(f"job {job_id} keeps no files", err=True)
         return
     for line in map(plain_record, found) if as_json else artifact_table(found):
         click.echo(line)
@@ -31,10 +34,10 @@ def artifacts(job_id: str, as_json: bool, connection: Connection) -> None:
 
 
 @click.command(short_help="Fetch files that a job keeps.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option(
-    "--to", type=click.Path(path_type=Path, file_okay=False), help="Into this folder.  [default: one named as the job]"
+    "--to", type=FilePath(path_type=Path, file_okay=False), help="Into this folder.  [default: one named as the job]"
 )
 @json_option
 @connection_options

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from .connection import home_option
+from .words import FilePath
 
 
 @click.command(short_help="Write what the server remembers to a file.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FilePath(path_type=Path, dir_okay=False))
 @home_option
 def backup(file: Path, home: Path | None) -> None:
     """Write jobs, their events and metrics to FILE, and uploads that unfinished jobs need, and verify it.
@@ -26,7 +27,7 @@ def backup(file: Path, home: Path | None) -> None:
 
 
 @click.command(short_help="Fill a new server's folder from a backup.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FilePath(path_type=Path, dir_okay=False))
 @home_option
 def restore(file: Path, home: Path | None) -> None:
     """Put the jobs of FILE into a folder that has none, for the next server there.

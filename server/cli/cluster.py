@@ -7,16 +7,18 @@ from pathlib import Path
 import click
 
 from ..errors import InvalidRequest
+from .words import Word
 
 IMAGE = "allgrad-mpi"
 
 cluster_option = click.option(
     "--kubernetes",
+    type=Word(),
     metavar="CLAIM:PATH",
     help="A cluster for jobs (see KUBECONFIG), whose pods mount this volume claim at PATH; --home must lie there.",
 )
 namespace_option = click.option(
-    "--kubernetes-namespace", metavar="NAME", help="For the pods.  [default: the kubeconfig's]"
+    "--kubernetes-namespace", type=Word(), metavar="NAME", help="For the pods.  [default: the kubeconfig's]"
 )
 
 

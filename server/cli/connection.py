@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .job_ids import with_whole_ids
+from .words import FilePath, Word
+
 if TYPE_CHECKING:
     from ..client.client import Client
+
+
+PEM = FilePath(exists=True, dir_okay=False)
 
 
 @dataclass(frozen=True)
@@ -49,30 +55,36 @@ def quiet_grpc() -> None:
 def home_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--home",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FilePath(path_type=Path, file_okay=False),
         envvar="ALLGRAD_HOME",
         help="Folder of the server, with its address and token.  [default: $ALLGRAD_HOME or ~/.allgrad]",
     )(command)
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* --server, --token and --home, and hand them to it as ``connection``."""
+    """Give *command* --server, --token and --home, and hand them to it as ``connection``; ids of jobs become whole."""
 
     @home_option
     @click.option(
         "--token",
+        type=Word(),
         envvar="ALLGRAD_TOKEN",
         help="Token of the server; better kept in $ALLGRAD_TOKEN, since others can see this command line.",
     )
     @click.option(
         "--server",
+        type=Word(),
         metavar="ADDRESS",
         envvar="ALLGRAD_SERVER",
         help="HOST:PORT of the server.  [default: $ALLGRAD_SERVER, else the one in the home folder]",
     )
-    @click.option("--tls-ca", envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate.")
-    @click.option("--tls-cert", envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one.")
-    @click.option("--tls-key", envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate.")
+    @click.option(
+        "--tls-ca", type=PEM, envvar="ALLGRAD_TLS_CA", metavar="FILE", help="Who signed the server's certificate."
+    )
+    @click.option(
+        "--tls-cert", type=PEM, envvar="ALLGRAD_TLS_CERT", metavar="FILE", help="Your certificate, if it wants one."
+    )
+    @click.option("--tls-key", type=PEM, envvar="ALLGRAD_TLS_KEY", metavar="FILE", help="The key of your certificate.")
     @wraps(command)
     def connected(
         *args: Any,
@@ -84,7 +96,8 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         tls_key: str | None,
         **options: Any,
     ) -> Any:
-        return command(*args, connection=Connection(server, token, home, tls_ca, tls_cert, tls_key), **options)
+        connection = Connection(server, token, home, tls_ca, tls_cert, tls_key)
+        return command(*args, connection=connection, **with_whole_ids(connection, options))
 
     return connected
 

@@ -10,6 +10,7 @@ import click
 from ..errors import InvalidRequest
 from ..jobs.job import Heartbeat, Metrics
 from .connection import Connection, connection_options, json_option
+from .job_ids import JobId
 from .lifetimes import Count
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ Measured = dict[str, dict[int, float]]
 
 
 @click.command(short_help="Compare the losses of two jobs.")
-@click.argument("first", metavar="JOB")
-@click.argument("second", metavar="JOB")
+@click.argument("first", type=JobId(), metavar="JOB")
+@click.argument("second", type=JobId(), metavar="JOB")
 @click.option("--series", "wanted", multiple=True, metavar="NAME", help="Only this one.  [default: all that both have]")
 @click.option("--rows", type=Count(2), default=20, show_default=True, help="At most this many steps of each.")
 @json_option

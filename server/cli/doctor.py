@@ -10,6 +10,7 @@ import click
 from .cluster import cluster, cluster_option, namespace_option
 from .connection import Connection, connection_options, json_option
 from .script import hostfile_option
+from .words import Word
 
 if TYPE_CHECKING:
     from ..jobs.hosts import Host
@@ -18,7 +19,7 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("p
 
 
 @click.command(short_help="Check whether this machine has what allgrad needs.")
-@click.option("--hosts", metavar="LIST", help="Check these hosts, over ssh, as in a:2,b:2.")
+@click.option("--hosts", type=Word(), metavar="LIST", help="Check these hosts, over ssh, as in a:2,b:2.")
 @hostfile_option
 @click.option("--slurm", is_flag=True, help="Check the Slurm that sbatch submits to.")
 @cluster_option

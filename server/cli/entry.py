@@ -19,11 +19,13 @@ from .diff import diff
 from .doctor import doctor
 from .follow import logs, watch
 from .jobs import cancel, delete, list_jobs, pause, priority, resume, show, why
+from .resubmit import resubmit
 from .run import run
 from .serve import serve
 from .submit import submit
 from .sweeps import sweep, sweeps
 from .top import top
+from .wait import wait
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -57,8 +59,9 @@ def print_version(ctx: click.Context, parameter: click.Parameter, asked: bool) -
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 success, 2 bad request, 3 server unreachable, 4 not allowed, 5 not found, 6 job "
-    "cancelled, 130 Ctrl-C; run, watch and submit --follow exit with the job's own code.",
+    epilog="Exit codes: 0 success, 1 a failure such as a full disk, 2 bad request, 3 server unreachable, "
+    "4 not allowed, 5 not found, 6 job cancelled, 124 out of time, 130 Ctrl-C; run, watch, wait and --follow exit with "
+    "the job's own code.",
 )
 @click.option(
     "--version",
@@ -75,11 +78,13 @@ def allgrad() -> None:
       allgrad run -n 2 train.py                here and now, on two ranks
       allgrad serve                            start a server (in a terminal of its own)
       allgrad submit -n 2 --follow train.py    the same through the server, watching the loss
+
+    JOB is the id of one, or its beginning where no other begins so.
     """
 
 
 for verb in (
-    *(run, serve, submit, list_jobs, show, why, watch, logs),
+    *(run, serve, submit, resubmit, list_jobs, show, why, watch, logs, wait),
     *(cancel, pause, resume, priority, delete, artifacts, download, sweeps, sweep),
     *(top, diff, token, quota, audit, completion, backup, restore, doctor),
 ):

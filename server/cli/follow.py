@@ -11,6 +11,7 @@ import click
 
 from ..jobs.job import Heartbeat, JobState
 from .connection import Connection, connection_options, json_option
+from .job_ids import JobId
 from .lifetimes import Count
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ TAIL_LINES = 20
 
 
 @click.command(short_help="Show the states and losses of a job, live.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @click.option("--from", "cursor", type=Count(bits=64), default=0, help="Only events after this cursor.")
 @json_option
 @connection_options
@@ -43,7 +44,7 @@ def watch(job_id: str, cursor: int, as_json: bool, connection: Connection) -> in
 
 
 @click.command(short_help="Print what the ranks of a job print.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
 @click.option("--rank", type=Count(-1), help="Of this rank only; -1: what mpirun printed.  [default: all]")
 @click.option("--tail", type=Count(1), metavar="N", help="Begin with the last N lines of each rank.")

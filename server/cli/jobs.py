@@ -7,14 +7,22 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import Forbidden, JobNotFound, JobStateConflict
 from ..jobs.job import Job, JobState
 from .connection import Connection, connection_options, json_option
+from .job_ids import JobId
 from .lifetimes import Count, Span
+from .words import Word
 
+if TYPE_CHECKING:
+    from ..client.client import Client
+
+DECLINED = 1
+_NAMED = 5
 STATES = [state.value.lower() for state in JobState]
 
 
@@ -31,7 +39,9 @@ STATES = [state.value.lower() for state in JobState]
 )
 @click.option("--name", default="", help="With this in their names.")
 @click.option("--since", type=Span(), help="Submitted in this last time, as in 2h.")
-@click.option("--sweep", default="", metavar="SWEEP", help="Of this sweep.")
+@click.option("--sweep", type=Word(), metavar="SWEEP", help="Of this sweep.")
+@click.option("--user", type=Word(), metavar="USER", help="Of this user.")
+@click.option("--me", is_flag=True, help="Of the user to whom your token belongs.")
 @click.option("--limit", type=Count(1), default=50, show_default=True, help="At most this many.")
 @json_option
 @connection_options
@@ -40,12 +50,16 @@ def list_jobs(
     labels: tuple[str, ...],
     name: str,
     since: float | None,
-    sweep: str,
+    sweep: str | None,
+    user: str | None,
+    me: bool,
     limit: int,
     as_json: bool,
     connection: Connection,
 ) -> None:
     """List the jobs of the server, newest first."""
+    if me and user:
+        raise click.UsageError("--me and --user name two users: give one of them")
     with connection.open() as client:
         found = client.list(
             [JobState(state.upper()) for state in states],
@@ -53,15 +67,18 @@ def list_jobs(
             labels=",".join(labels),
             name=name,
             since=None if since is None else time.time() - since,
-            sweep=sweep,
+            sweep=sweep or "",
+            user=client.info().user if me else user or "",
         )
         jobs = list(islice(found, limit))
     if as_json:
         print_records(jobs)
     elif jobs:
         print_table(jobs)
-    elif sys.stderr.isatty():
-        click.echo("no such jobs; submit one with: allgrad submit SCRIPT", err=True)
+    elif states or labels or name or since is not None or sweep or user or me:
+        click.echo("no jobs match", err=True)
+    else:
+        click.echo("no jobs; submit one with: allgrad submit SCRIPT", err=True)
 
 
 def print_records(jobs: list[Job]) -> None:
@@ -85,7 +102,7 @@ def print_table(jobs: list[Job]) -> None:
 
 
 @click.command(short_help="Show everything that is known of a job.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @json_option
 @connection_options
 def show(job_id: str, as_json: bool, connection: Connection) -> None:
@@ -101,21 +118,58 @@ def show(job_id: str, as_json: bool, connection: Connection) -> None:
         click.echo(line)
 
 
-@click.command(short_help="End a job and all of its processes.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.command(short_help="End jobs and all of their processes.")
+@click.argument("job_ids", type=JobId(), metavar="[JOB]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of your jobs that have not ended.")
+@click.option("--label", "labels", multiple=True, metavar="TERM", help="Those of your jobs with KEY=VALUE, or KEY, ...")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing before --all and --label.")
 @json_option
 @connection_options
-def cancel(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
+def cancel(
+    job_ids: tuple[str, ...],
+    everything: bool,
+    labels: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    connection: Connection,
+) -> int:
     """End each JOB: SIGTERM to all of its processes, SIGKILL to what remains after the grace time.
 
-    Returns when the server has accepted that; a job that has already ended stays as it is.
+    Returns when the server has accepted that; a job that has already ended stays as it is. With --all or --label, which
+    takes terms as list does, asks before it ends what it has found.
     """
+    selecting = everything or bool(labels)
+    if selecting == bool(job_ids):
+        raise click.UsageError("name each JOB, or else give --all or --label TERM")
     with connection.open() as client:
+        if selecting:
+            job_ids = _unfinished(client, labels)
+            if not job_ids:
+                click.echo("no jobs match", err=True)
+            elif not (yes or _agreed(job_ids)):
+                click.echo("allgrad: nothing was cancelled", err=True)
+                return DECLINED
         return _change(client.cancel, job_ids, as_json)
 
 
+def _unfinished(client: Client, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the caller's jobs that have not ended, by id, newest first."""
+    user = client.info().user
+    states = [state for state in JobState if not state.terminal]
+    found = client.list(states, 1000, labels=",".join(labels), user=user)
+    return tuple(job.id for job in found if job.owner == user)
+
+
+def _agreed(job_ids: tuple[str, ...]) -> bool:
+    """Ask whether these jobs are to be ended. Raises UsageError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{len(job_ids)} jobs would be cancelled, and there is no terminal to ask on: add --yes")
+    some = ", ".join(job_ids[:_NAMED]) + (", ..." if len(job_ids) > _NAMED else "")
+    return click.confirm(f"cancel {len(job_ids)} job{'' if len(job_ids) == 1 else 's'} ({some})?", err=True)
+
+
 @click.command(short_help="Take a job off its slots for a while.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -128,7 +182,7 @@ def pause(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> in
 
 
 @click.command(short_help="Let a paused job go on.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -138,7 +192,7 @@ def resume(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> i
 
 
 @click.command(short_help="Change the priority of a job.", context_settings={"ignore_unknown_options": True})
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @click.argument("priority", type=click.IntRange(-100, 100))
 @json_option
 @connection_options
@@ -149,7 +203,7 @@ def priority(job_id: str, priority: int, as_json: bool, connection: Connection) 
 
 
 @click.command(short_help="Forget a finished job and its files.")
-@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("job_ids", type=JobId(), metavar="JOB...", nargs=-1, required=True)
 @json_option
 @connection_options
 def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> int:
@@ -164,7 +218,7 @@ def delete(job_ids: tuple[str, ...], as_json: bool, connection: Connection) -> i
 
 
 @click.command(short_help="Say why a job is not running.")
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", type=JobId(), metavar="JOB")
 @json_option
 @connection_options
 def why(job_id: str, as_json: bool, connection: Connection) -> None:
@@ -184,13 +238,17 @@ def why(job_id: str, as_json: bool, connection: Connection) -> None:
 
 def _change(ask: Callable[[str], Job], job_ids: tuple[str, ...], as_json: bool) -> int:
     def change(job_id: str) -> None:
-        job = ask(job_id)
-        if as_json:
-            print_records([job])
-        else:
-            click.echo(f"{job.id} {job.state.value.lower()}")
+        print_change(ask(job_id), as_json)
 
     return _each(job_ids, change)
+
+
+def print_change(job: Job, as_json: bool) -> None:
+    """Print what has become of *job*."""
+    if as_json:
+        print_records([job])
+    else:
+        click.echo(f"{job.id} {job.state.value.lower()}")
 
 
 def _each(job_ids: tuple[str, ...], act: Callable[[str], None]) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InvalidRequest
 from ..jobs.spec import After, CheckpointPolicy, Dependency, FailureKind, RetryRule
+from .job_ids import JobId
 from .lifetimes import Count, Pair, Span
 
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ _OPTIONS = (
     click.option(
         "--priority", type=click.IntRange(-100, 100), default=0, help="The highest starts first.  [default: 0]"
     ),
-    click.option("--after", multiple=True, metavar="JOB", help="Start after this one has succeeded."),
-    click.option("--after-any", multiple=True, metavar="JOB", help="Start after this one has ended, in whatever way."),
+    click.option("--after", type=JobId(), multiple=True, metavar="JOB", help="Start after this one has succeeded."),
+    click.option(
+        "--after-any", type=JobId(), multiple=True, metavar="JOB", help="Start after this one has ended, however."
+    ),
     click.option(
         "--retries",
         multiple=True,
@@ -38,29 +42,39 @@ _OPTIONS = (
     click.option("--checkpoint-every", type=Span(), help="Told to the script as ALLGRAD_CHECKPOINT_INTERVAL."),
 )
 _NAMES = (
-    *("priority", "after", "after_any", "retries", "backoff", "max_runtime", "threads", "labels"),
+    *("priority", "retries", "backoff", "max_runtime", "threads", "labels"),
     *("preemptible", "stop_grace", "checkpoint_every", "stall_after"),
 )
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the options, and hand them to it as ``policies``, keywords of Client.submit()."""
+    """Give *command* the options, and hand them to it as ``policies``, keywords of Client.submit(), and ``needs``."""
 
     @wraps(command)
     def with_policies(*args: Any, **given: Any) -> Any:
-        return command(*args, policies=_policies({name: given.pop(name) for name in _NAMES}), **given)
+        needs = [Dependency(job_id) for job_id in given.pop("after")]
+        needs += [Dependency(job_id, After.END) for job_id in given.pop("after_any")]
+        return command(*args, needs=needs, policies=_policies({name: given.pop(name) for name in _NAMES}), **given)
 
     for option in reversed(_OPTIONS):
         with_policies = option(with_policies)
     return with_policies
 
 
+def refuse_without(needed: str, names: Sequence[str], found: str, fix: str) -> None:
+    """Refuse options *names* on a command line that lacks *needed*; a configuration file may have them for when it is there."""
+    context = click.get_current_context()
+    if context.params.get(needed):
+        return
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InvalidRequest(f"cannot use --{name.replace('_', '-')}", found, fix)
+
+
 def _policies(given: dict[str, Any]) -> Options:
-    after = [Dependency(job_id) for job_id in given["after"]]
-    after += [Dependency(job_id, After.END) for job_id in given["after_any"]]
+    refuse_without("retries", ["backoff"], "nothing is tried again", "say how often, as in: --retries 3")
     return {
         "priority": given["priority"],
-        "after": after,
         "retries": [_retry_rule(word, given["backoff"]) for word in given["retries"]],
         "max_runtime": given["max_runtime"],
         "threads": given["threads"] or 0,

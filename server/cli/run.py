@@ -15,6 +15,7 @@ import click
 from ..errors import InvalidRequest
 from .lifetimes import Count
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
+from .words import FilePath
 
 if TYPE_CHECKING:
     from ..launchers import Ending, Launcher
@@ -48,7 +49,7 @@ WRONG_USAGE = 2
 )
 @click.option(
     "--trace",
-    type=click.Path(dir_okay=False, resolve_path=True),
+    type=FilePath(dir_okay=False, resolve_path=True),
     metavar="FILE",
     help="Write a timeline of all ranks to FILE, for ui.perfetto.dev.",
 )

@@ -10,6 +10,7 @@ import click
 
 from ..errors import InvalidRequest
 from .lifetimes import Count
+from .words import FilePath, Word
 
 SCRIPT_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Settings of a verb that runs a script: options after the script's name are the script's own."""
@@ -17,10 +18,12 @@ SCRIPT_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": Fa
 ranks_option = click.option(
     "-n", "--ranks", type=Count(1), metavar="N", help="How many ranks.  [default: 1, or as many as have room]"
 )
-hosts_option = click.option("--hosts", metavar="LIST", help="Start them on these hosts, over ssh, as in a:2,b:2.")
+hosts_option = click.option(
+    "--hosts", type=Word(), metavar="LIST", help="Start them on these hosts, over ssh, as in a:2,b:2."
+)
 hostfile_option = click.option(
     "--hostfile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="The same, one host a line, as in: a slots=2",
 )

@@ -12,10 +12,13 @@ from ..home import DEFAULT_PORT
 from .cluster import IMAGE, cluster, cluster_option, namespace_option
 from .connection import home_option, quiet_grpc
 from .lifetimes import Count, Span
+from .words import Word
 
 
 @click.command(short_help="Start the server.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to listen on.")
+@click.option(
+    "--host", type=Word(), default="127.0.0.1", show_default=True, help="Address of this machine to listen on."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -76,6 +79,7 @@ from .lifetimes import Count, Span
 @click.option("--bind/--no-bind", default=True, show_default=True, help="Give each job cores of its own.")
 @click.option(
     "--hosts",
+    type=Word(),
     metavar="LIST",
     help="Hosts that jobs may name, and their slots, as in a:8,b:8.  [default: any, and what runs there is not counted]",
 )
@@ -86,21 +90,25 @@ from .lifetimes import Count, Span
     help="Silence after which a host of submit --hosts counts as lost, and ends its ranks.  [default: 20s]",
 )
 @cluster_option
-@click.option("--kubernetes-image", default=IMAGE, show_default=True, metavar="IMAGE", help="Of those pods.")
+@click.option(
+    "--kubernetes-image", type=Word(), default=IMAGE, show_default=True, metavar="IMAGE", help="Of those pods."
+)
 @namespace_option
 @click.option(
     "--run-as-command",
+    type=Word(),
     metavar="COMMAND",
     help="Run each user's jobs under the account of that name, by what this leads, as in 'sudo -n -H -u {user} --'.",
 )
 @click.option(
     "--run-as-folder",
+    type=Word(),
     metavar="DIR",
     help="Where such jobs lie while they run.  [default: ~{user}/.allgrad/ranks]",
 )
-@click.option("--tls-cert", metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
-@click.option("--tls-key", metavar="FILE", help="Its key.")
-@click.option("--tls-client-ca", metavar="FILE", help="Ask clients for a certificate signed by this one.")
+@click.option("--tls-cert", type=Word(), metavar="FILE", help="Certificate (PEM): encrypt, and so allow any --host.")
+@click.option("--tls-key", type=Word(), metavar="FILE", help="Its key.")
+@click.option("--tls-client-ca", type=Word(), metavar="FILE", help="Ask clients for a certificate signed by this one.")
 @home_option
 def serve(
     host: str,

@@ -16,6 +16,10 @@ FOR_ALL = ("server", "home", "tls_ca", "tls_cert", "tls_key")
 """What stands at the top of the file and holds for every verb."""
 
 
+OUTSIDE = "token"
+"""What has no place in the file: the option, and not the verb of that name."""
+
+
 def path() -> Path:
     """Return where the file is: `$ALLGRAD_CONFIG`, or `allgrad/config.toml` in `$XDG_CONFIG_HOME` (`~/.config`)."""
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
@@ -37,13 +41,20 @@ def defaults(group: click.Group) -> dict[str, Any]:
         raise InvalidRequest(
             f"cannot read {file}", str(error), "it is a TOML file: see docs/configuration.md"
         ) from None
-    common = {key: value for key, value in told.items() if not isinstance(value, dict)}
+    tables = group.commands.keys() - {OUTSIDE}
+    common = {key: value for key, value in told.items() if not isinstance(value, dict) and key not in tables}
     _check_known(file, "", common, FOR_ALL)
+    for key, value in common.items():
+        if not isinstance(value, str):
+            raise InvalidRequest(f"{file}: {key!r} is a text", f"it says {value!r}", f'write {key} = "TEXT"')
     _check_known(file, "", told.keys() - common.keys(), group.commands)
     return {verb: _verb(file, verb, command, common, told.get(verb, {})) for verb, command in group.commands.items()}
 
 
-def _verb(file: Path, verb: str, command: click.Command, common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _verb(file: Path, verb: str, command: click.Command, common: dict[str, Any], own: Any) -> dict[str, Any]:
+    if not isinstance(own, dict):
+        fix = f"write [{verb}], and below it NAME = VALUE"
+        raise InvalidRequest(f"{file}: {verb!r} is a table of options", f"it says {own!r}", fix)
     if isinstance(command, click.Group):
         _check_known(file, verb, own, command.commands)
         return {
@@ -58,6 +69,11 @@ def _verb(file: Path, verb: str, command: click.Command, common: dict[str, Any],
             raise InvalidRequest(
                 f"{file}: {key!r} in [{verb}] is a list", f"it says {value!r}", f"write {key} = [{value!r}]"
             )
+        for one in value if options[key].multiple else [value]:
+            if isinstance(one, list | dict):
+                raise InvalidRequest(
+                    f"{file}: {key!r} in [{verb}] is no single value", f"it says {one!r}", f"write {key} = VALUE"
+                )
     return common | {str(options[key].name): value for key, value in named.items()}
 
 
@@ -66,7 +82,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
     return {
         max(each.opts, key=len).removeprefix("--").replace("-", "_"): each
         for each in command.params
-        if isinstance(each, click.Option) and each.name != "token"
+        if isinstance(each, click.Option) and each.name != OUTSIDE
     }
 
 

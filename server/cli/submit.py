@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidRequest
-from ..jobs.spec import LauncherKind
+from ..jobs.spec import Dependency, LauncherKind
 from .connection import Connection, connection_options, json_option
 from .follow import INTERRUPTED, conclude, follow
+from .job_ids import whole_id
 from .lifetimes import Pair
 from .policies import policy_options
 from .script import SCRIPT_SETTINGS, find_script, hostfile_option, hosts_option, ranks_option
 from .sweeps import Sweeping, announce_sweep, grid_options
+from .words import FilePath, Word
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -54,15 +57,15 @@ if TYPE_CHECKING:
 @click.option("--env", multiple=True, metavar="KEY=VALUE", help="Set a variable; KEY alone passes yours on.")
 @click.option("--as-torch", is_flag=True, help="Let `import torch` in the script mean allgrad.")
 @click.option(
-    "--workdir", type=click.Path(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
+    "--workdir", type=FilePath(path_type=Path, file_okay=False), help="Upload this folder, and start in a copy of it."
 )
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Upload this checkpoint; the script finds its path in ALLGRAD_RESUME.",
 )
-@click.option("--request-id", metavar="ID", help="Submitting again with the same id makes no second job.")
+@click.option("--request-id", type=Word(), metavar="ID", help="Submitting again with the same id makes no second job.")
 @policy_options
 @grid_options
 @json_option
@@ -85,6 +88,7 @@ def submit(
     resume: Path | None,
     request_id: str | None,
     policies: Options,
+    needs: list[Dependency],
     sweep: Sweeping,
     as_json: bool,
     connection: Connection,
@@ -92,7 +96,8 @@ def submit(
     """Submit SCRIPT to the server and print the id of the job.
 
     SCRIPT is a Python file or any program; what follows it is passed on to it. It starts in this folder, or with
-    --workdir in a copy of that one on the server's machine, without what .gitignore and .allgradignore name.
+    --workdir in a copy of that one on the server's machine, without what .gitignore and .allgradignore name; links
+    become copies of what they lead to.
     With --follow, exits with the job's own code, and Ctrl-C cancels the job. With --grid, makes one job for every
     combination of values, passed to the script as --NAME VALUE, or in place of {NAME} among its arguments.
     """
@@ -113,6 +118,7 @@ def submit(
             "request_id": request_id,
             "as_torch": as_torch,
             **policies,
+            "after": [replace(need, job_id=whole_id(connection, need.job_id)) for need in needs],
         }
         if sweep.grid:
             made = client.submit_sweep(
@@ -122,8 +128,8 @@ def submit(
             return 0
         submit_job = partial(client.submit, argv, **how)
         if following:
-            return _follow_or_cancel(client, submit_job, as_json)
-        _announce(submit_job(), as_json)
+            return follow_or_cancel(client, submit_job, as_json)
+        announce(submit_job(), as_json)
     return 0
 
 
@@ -173,7 +179,8 @@ def as_text(argument: str) -> str:
         raise InvalidRequest(f"cannot send {argument!a}", "its bytes are not UTF-8") from None
 
 
-def _announce(job: Job, as_json: bool) -> None:
+def announce(job: Job, as_json: bool) -> None:
+    """Say which job was made."""
     if as_json:
         from ..display.records import job_record
 
@@ -184,7 +191,8 @@ def _announce(job: Job, as_json: bool) -> None:
         click.echo(f"watch it with: allgrad watch {job.id}", err=True)
 
 
-def _follow_or_cancel(client: Client, submit_job: Callable[[], Job], as_json: bool) -> int:
+def follow_or_cancel(client: Client, submit_job: Callable[[], Job], as_json: bool) -> int:
+    """Stay with the job that *submit_job* makes; return its exit code. Ctrl-C cancels it."""
     from ..display.progress import Progress
 
     progress = None

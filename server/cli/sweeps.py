@@ -10,15 +10,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ..errors import InvalidRequest
 from ..jobs.spec import EarlyStopping
 from .connection import Connection, connection_options, json_option
 from .lifetimes import Count, Pair
+from .policies import refuse_without
 
 if TYPE_CHECKING:
     from ..jobs.job import Sweep
+
+_OF_SWEEPS = ("max_parallel", "stop_early", "stop_after")
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,17 @@ def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if len(axes) < len(grid):
             fix = "write all of its values at once, as in: --grid lr=0.1,0.01"
             raise InvalidRequest("cannot use --grid", "it names a parameter twice", fix)
-        if not grid:
-            _refuse_without_grid()
+        for name, values in axes.items():
+            if "" in values:
+                fix = "write NAME=A,B, as in: --grid lr=0.1,0.01"
+                raise InvalidRequest(f"cannot use --grid {name}={','.join(values)}", "a value in it is empty", fix)
+        refuse_without("grid", _OF_SWEEPS, "it is for a sweep", "make one with --grid NAME=A,B")
         rule = None
         if stop_early:
             rule = EarlyStopping(stop_early.removeprefix("-"), stop_early.startswith("-"), stop_after)
         return command(*args, sweep=Sweeping(axes, max_parallel, rule), **given)
 
     return with_grid
-
-
-def _refuse_without_grid() -> None:
-    """Refuse options of a sweep on the command line of a single job; a configuration file may have them for sweeps."""
-    context = click.get_current_context()
-    for name in ("max_parallel", "stop_early", "stop_after"):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = f"--{name.replace('_', '-')}"
-            raise InvalidRequest(f"cannot use {option}", "it is for a sweep", "make one with --grid NAME=A,B")
 
 
 def announce_sweep(made: Sweep, as_json: bool) -> None:
@@ -120,6 +116,8 @@ def sweeps(limit: int, as_json: bool, connection: Connection) -> None:
         return
     from ..display.tables import sweep_table
 
-    if found:
-        for line in sweep_table(found):
-            click.echo(line)
+    if not found:
+        click.echo("no sweeps; make one with: allgrad submit --grid NAME=A,B SCRIPT", err=True)
+        return
+    for line in sweep_table(found):
+        click.echo(line)

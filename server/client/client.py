@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -80,7 +79,7 @@ class Client:
         Raises InvalidRequest if the job could never run, RequestIdTaken if the id was used for another one.
         """
         spec = job_spec(argv, ranks, name, env, workdir, as_torch, options)
-        return self._session.ask(jobs.submit(spec, request_id or uuid.uuid4().hex))
+        return self._session.ask(jobs.submit(spec, request_id))
 
     def submit_sweep(
         self,
@@ -104,7 +103,14 @@ class Client:
         """
         job = job_spec(argv, ranks, name, env, workdir, as_torch, options)
         spec = sweep_spec(job, grid, max_parallel, early_stopping)
-        return self._session.ask(sweeps.submit(spec, request_id or uuid.uuid4().hex))
+        return self._session.ask(sweeps.submit(spec, request_id))
+
+    def resubmit(self, job_id: str, request_id: str | None = None) -> Job:
+        """Submit once more what the job was submitted with, and return the new one, which is in no sweep.
+
+        *request_id* as in submit(). Raises JobNotFound, InvalidRequest.
+        """
+        return self._session.ask(jobs.submit(self.get(job_id).spec, request_id))
 
     def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""
@@ -120,14 +126,17 @@ class Client:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> Iterator[Job]:
         """Yield the jobs, newest first: those in *state* (or one of several), with *labels*, named like *name*, ...
 
         *labels*: a selector such as `team=vision,stage!=test,gpu,!old`. *name*: a part of it, whatever the case. *since*
-        and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only.
-        Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest.
+        and *until*: seconds since the epoch, between which they were submitted. *sweep*: jobs of that sweep only,
+        *user*: of that user; *id_prefix*: those whose ids begin so.
+        Fetches *page_size* (1 to 1000) at a time. Raises InvalidRequest, SweepNotFound.
         """
-        which, page_token = wanted(state, labels, name, since, until, sweep), ""
+        which, page_token = wanted(state, labels, name, since, until, sweep, user, id_prefix), ""
         while True:
             found, page_token = self._session.ask(jobs.page(which, page_size, page_token))
             yield from found
@@ -145,9 +154,11 @@ class Client:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> tuple[Sequence[Job], str]:
         """Return one page of list() and the token of the next page, empty on the last one."""
-        which = wanted(state, labels, name, since, until, sweep)
+        which = wanted(state, labels, name, since, until, sweep, user, id_prefix)
         return self._session.ask(jobs.page(which, page_size, page_token))
 
     def cancel(self, job_id: str) -> Job:

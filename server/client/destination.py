@@ -63,6 +63,12 @@ class Destination:
                 f"there is none in $ALLGRAD_TOKEN or {self.home.token_file}",
                 "set ALLGRAD_TOKEN to what the server's token file holds",
             )
+        if not (token.isascii() and token.isprintable()):
+            raise Unauthenticated(
+                f"the token for the server at {address} cannot be sent",
+                f"{'the one given' if self._token else self.home.token_file} has characters that no token has",
+                "copy it again, from where it was shown or from the server's token file, to ALLGRAD_TOKEN",
+            )
         return Route(address, token, ClientFiles.find(*self._tls) if self._address else ClientFiles())
 
     def moved(self, address: str) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from ..jobs.hosts import Host
 from ..jobs.job import JobState, Wanted
 from ..jobs.spec import CheckpointPolicy, Dependency, EarlyStopping, JobSpec, LauncherKind, RetryRule, SweepSpec
 from ..launchers.hosts import parse_hosts
+from .kinds import OF_JOBS, OF_LISTS, OF_SWEEPS, check_kinds
 
 
 class Options(TypedDict, total=False):
@@ -52,12 +53,13 @@ def job_spec(
 ) -> JobSpec:
     """Return the spec of a job to be submitted from this folder.
 
-    Raises TypeError if there is no such option, or a string where several are meant.
+    Raises TypeError if there is no such option, or it is of another kind.
     """
     if unknown := options.keys() - Options.__annotations__.keys():
         raise TypeError(f"no option {sorted(unknown)[0]!r}; there are {', '.join(Options.__annotations__)}")
-    _check_words("argv", argv)
-    _check_words("after", options.get("after", ()))
+    said = {"argv": argv, "ranks": ranks, "name": name, "env": env, "workdir": workdir, "as_torch": as_torch}
+    check_kinds(OF_JOBS, {**said, **options})
+    options = cast(Options, {name: value for name, value in options.items() if value is not None})
     archive = options.get("archive", "")
     retries = options.get("retries", ())
     named = options.get("hosts", ())
@@ -71,7 +73,7 @@ def job_spec(
         workdir=str(workdir or "") if archive else _from_here(workdir),
         as_torch=as_torch,
         priority=options.get("priority", 0),
-        after=tuple(after),
+        after=tuple(dict.fromkeys(after)),
         retries=(RetryRule(retries),) if isinstance(retries, int) else tuple(retries),
         max_runtime=options.get("max_runtime"),
         threads=options.get("threads", 0),
@@ -81,15 +83,15 @@ def job_spec(
         checkpoint=options.get("checkpoint", CheckpointPolicy()),
         archive=archive,
         hosts=hosts,
-        launcher=LauncherKind(options.get("launcher", LauncherKind.MPIRUN)),
+        launcher=_launcher(options.get("launcher", LauncherKind.MPIRUN)),
         launcher_options=dict(options.get("launcher_options", {})),
     )
 
 
-def _check_words(name: str, words: object) -> None:
-    """Refuse a string in place of several: each of its characters would count as one."""
-    if isinstance(words, str | bytes):
-        raise TypeError(f"{name} is a sequence, and got {words!r}; write [{words!r}]")
+def _launcher(name: str) -> LauncherKind:
+    if name not in list(LauncherKind):
+        raise ValueError(f"launcher is one of {', '.join(LauncherKind)}, and got {name!r}")
+    return LauncherKind(name)
 
 
 def _from_here(folder: str | os.PathLike[str] | None) -> str:
@@ -100,8 +102,10 @@ def sweep_spec(
     job: JobSpec, grid: Mapping[str, Sequence[object]], max_parallel: int, early_stopping: EarlyStopping | None
 ) -> SweepSpec:
     """Return the spec of a sweep of *job* over *grid*."""
+    check_kinds(OF_SWEEPS, {"grid": grid, "max_parallel": max_parallel, "early_stopping": early_stopping})
     for axis, values in grid.items():
-        _check_words(f"the grid's {axis!r}", values)
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeError(f"the grid's {axis!r} is a sequence, and got {values!r}; write [{values!r}]")
     axes = {axis: tuple(map(str, values)) for axis, values in grid.items()}
     return SweepSpec(job, axes, max_parallel, early_stopping)
 
@@ -113,10 +117,14 @@ def wanted(
     since: float | None,
     until: float | None,
     sweep: str,
+    user: str,
+    id_prefix: str,
 ) -> Wanted:
-    """Return which jobs are to be listed."""
+    """Return which jobs are to be listed. Raises TypeError for a value of another kind."""
+    said = {"state": state, "labels": labels, "name": name, "since": since, "until": until}
+    check_kinds(OF_LISTS, {**said, "sweep": sweep, "user": user, "id_prefix": id_prefix})
     if state is None:
         states: tuple[JobState, ...] = ()
     else:
         states = (state,) if isinstance(state, JobState) else tuple(state)
-    return Wanted(states, labels, name, since, until, sweep)
+    return Wanted(states, labels, name, since, until, sweep, user, id_prefix)

@@ -12,7 +12,7 @@ from ..access.rules import Quota, caller
 from ..errors import InvalidRequest, QuotaExceeded
 from ..files.uploads import Uploads
 from ..jobs.accounts import Account
-from ..jobs.job import Job, JobState
+from ..jobs.job import ID_LENGTH, Job, JobState
 from ..jobs.slots import size
 from ..jobs.spec import After, Dependency, JobSpec
 from ..service.requests import check_files, check_request_id, check_spec, files_of
@@ -23,7 +23,6 @@ _FRESH = 1.0
 """Seconds for which a program that was found counts as there: for a burst of jobs it is looked for once."""
 _REMEMBERED = 1000
 _LETTERS = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
-_ID_LENGTH = 8
 _FETCHED = 256
 
 
@@ -133,8 +132,8 @@ class Identities:
 
         Randomness is fetched for many at a time: each fetch lets another thread run, and then waits for it.
         """
-        random = bytes(islice(self._unused, _ID_LENGTH))
-        if len(random) < _ID_LENGTH:
-            self._unused = iter(secrets.token_bytes(_ID_LENGTH * _FETCHED))
+        random = bytes(islice(self._unused, ID_LENGTH))
+        if len(random) < ID_LENGTH:
+            self._unused = iter(secrets.token_bytes(ID_LENGTH * _FETCHED))
             return self.new()
         return random.translate(_LETTERS).decode()

@@ -15,7 +15,7 @@ from ..jobs.job import Job, ServerInfo
 from .colours import COLOURS
 from .progress import Progress
 from .series import ASCII_BARS, BARS, short, sparkline
-from .tables import printable, running_time
+from .tables import NAME_WIDTH, printable, running_time, shortened
 
 LOG_LINES = 200
 
@@ -39,7 +39,9 @@ def screen(overview: Overview, console: Console) -> RenderableType:
     room = console.height - 4
     rows = min(len(overview.jobs), max(3, room * 2 // 3))
     bars = BARS if console.encoding.lower().startswith("utf") else ASCII_BARS
-    parts: list[RenderableType] = [_head(overview), _jobs(overview, overview.jobs[:rows], console.width, bars)]
+    below = next((number for number, job in enumerate(overview.jobs) if job.id == overview.shown), 0) + 1
+    jobs = overview.jobs[max(0, below - rows) :][:rows]  # such that the one whose log is shown is among them
+    parts: list[RenderableType] = [_head(overview, bars), _jobs(overview, jobs, console.width, bars)]
     left = room - rows - 1
     if overview.shown and left >= 3:
         lines = [printable(line) for line in list(overview.log)[-(left - 2) :]]
@@ -48,7 +50,7 @@ def screen(overview: Overview, console: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _head(overview: Overview) -> Text:
+def _head(overview: Overview, bars: str) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append("allgrad", style="bold")
     if info := overview.info:
@@ -56,7 +58,7 @@ def _head(overview: Overview) -> Text:
         for host in info.hosts:
             text.append(f", {host.slots - host.free_slots} of {host.slots} on {host.name}")
         text.append(f"  {info.running_jobs} running, {info.queued_jobs} queued")
-    text.append("  Ctrl-C leaves", style="dim")
+    text.append(f"  {'↑ ↓' if bars is BARS else 'j k'} another job, q leaves", style="dim")
     if overview.trouble:
         text.append(f"  {overview.trouble}", style="red")
     return text
@@ -77,5 +79,6 @@ def _jobs(overview: Overview, jobs: Sequence[Job], width: int, bars: str) -> Tab
             course = sparkline(series.values, max(4, width // 3), bars)
             values = [str(progress.step), Text(short(series.last), style="bold"), Text(course, style="cyan")]
         state = Text(job.state.value.lower(), style=COLOURS[job.state])
-        table.add_row(job.id, state, printable(job.name)[:24], str(job.ranks), running_time(job), *values)
+        told = (shortened(printable(job.name), NAME_WIDTH), str(job.ranks), running_time(job))
+        table.add_row(job.id, state, *told, *values, style="reverse" if job.id == overview.shown else "")
     return table

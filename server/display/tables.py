@@ -10,26 +10,32 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from rich.cells import cell_len, set_cell_size
+
 from ..access.rules import AuditRecord, Quota, Token
 from ..files.artifacts import Artifact
 from ..jobs.job import ADMIN, Explanation, Job, Sweep
 from ..jobs.spec import After, JobSpec
 from .series import duration
 
-COLUMNS = ("JOB", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
+COLUMNS = ("JOB", "USER", "STATE", "NAME", "RANKS", "SUBMITTED", "TIME", "CODE", "REASON")
 NAME_WIDTH = 24
 
 
 def job_table(jobs: Sequence[Job]) -> list[str]:
-    """A line of headings and one for each job, cut to the terminal if there is one."""
-    return aligned([COLUMNS, *(_row(job) for job in jobs)])
+    """A line of headings and one for each job, cut to the terminal if there is one; with users where there are several."""
+    rows = [COLUMNS, *map(_row, jobs)]
+    if len({job.owner for job in jobs}) < 2:
+        rows = [(row[0], *row[2:]) for row in rows]
+    return aligned(rows)
 
 
 def _row(job: Job) -> tuple[str, ...]:
     return (
         job.id,
+        job.owner,
         job.state.value.lower(),
-        printable(job.name)[:NAME_WIDTH] or "-",
+        shortened(printable(job.name), NAME_WIDTH) or "-",
         str(job.ranks),
         _ago(job.created),
         running_time(job),
@@ -150,12 +156,17 @@ def audit_table(records: Sequence[AuditRecord]) -> list[str]:
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """*rows* in columns, cut to the terminal if there is one."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(map(set_cell_size, row, widths)).rstrip() for row in rows]
     if not sys.stdout.isatty():
         return lines
     room = shutil.get_terminal_size().columns
-    return [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+    return [line if cell_len(line) <= room else set_cell_size(line, room - 1) + "…" for line in lines]
+
+
+def shortened(text: str, width: int) -> str:
+    """*text*, or what of it fits into *width* columns of a terminal, where a letter may take two or none."""
+    return text if cell_len(text) <= width else set_cell_size(text, width).rstrip()
 
 
 def _clock(moment: float | None) -> str:

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from .spec import JobSpec, SweepSpec
 
+ID_LENGTH = 8
+"""Characters of the id of a job."""
 ADMIN = "admin"
 """The user to whom the token in the server's own folder belongs."""
 
@@ -183,6 +185,8 @@ class ServerInfo:
     running_jobs: int = 0
     hosts: tuple[HostSlots, ...] = ()
     """Empty: jobs may name any, and the server does not count what runs there."""
+    user: str = ""
+    """To whom the token belongs with which this was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +219,5 @@ class Wanted:
     since: float | None = None
     until: float | None = None
     sweep: str = ""
+    user: str = ""
+    id_prefix: str = ""

@@ -9,7 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ..errors import InvalidRequest, LauncherMissing
 from ..jobs.spec import FailureKind, JobSpec, LauncherKind
@@ -17,6 +19,7 @@ from .batch import Phase, Sighting, Task, Unavailable, check_options
 
 OPTIONS = ("partition", "account", "qos", "constraint", "reservation", "nodes", "mem", "time")
 _PATIENCE = 60.0
+_GLANCE = 3.0
 _FIELD = re.compile(r"(?:^| )(\w+)=(\S*)")
 _UNKNOWN = "Invalid job id"
 _WAITING = frozenset(
@@ -48,7 +51,23 @@ def check(spec: JobSpec) -> None:
             "there is no sbatch on its PATH",
             "install Slurm's commands on its machine, or submit without --launcher slurm",
         )
+    if trouble := _unconfigured(shutil.which("sbatch") or "", int(time.monotonic())):
+        raise LauncherMissing(
+            "the launcher slurm is not configured on this server",
+            trouble,
+            "see that its machine belongs to a cluster (allgrad doctor --slurm), or submit without --launcher slurm",
+        )
     check_options(LauncherKind.SLURM, spec.launcher_options, OPTIONS)
+
+
+@lru_cache(maxsize=1)
+def _unconfigured(sbatch: str, second: int) -> str:
+    """Return what *sbatch* says if it knows no cluster, or nothing; it is asked once a *second*, for a sweep of jobs."""
+    try:
+        done = subprocess.run([sbatch, "--version"], capture_output=True, text=True, timeout=_GLANCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""  # which may pass: the job waits for that
+    return _last_line(done.stderr) if done.returncode else ""
 
 
 class Slurm:

@@ -348,4 +348,5 @@ def info_value(message: pb.GetServerInfoResponse) -> ServerInfo:
         queued_jobs=message.queued_jobs,
         running_jobs=message.running_jobs,
         hosts=tuple(HostSlots(host.name, host.slots, host.free_slots) for host in message.hosts),
+        user=message.user,
     )

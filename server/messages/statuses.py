@@ -35,6 +35,8 @@ DOMAIN = "allgrad"
 _TEXT_BYTES = 700
 _OTHER_NAME = "Hostname Verification Check failed"
 """What gRPC says of a certificate that is sound, and another host's."""
+_NO_HANDSHAKER = "Failed to create security handshaker"
+"""What it says where the client's own files are of no use."""
 RETRY_DELAY = 1
 """Seconds after which a client of a busy server may try again."""
 Detail: TypeAlias = ErrorInfo | BadRequest | PreconditionFailure | QuotaFailure | ResourceInfo | RetryInfo
@@ -129,8 +131,11 @@ def _failed(error: grpc.RpcError) -> grpc.Call:
     return cast("grpc.Call", error)
 
 
-def _untrusted(address: str, details: str) -> ServerUnreachable:
+def _untrusted(address: str, details: str) -> AllgradError:
     """Return the error for a server with which no encrypted connection comes about."""
+    if _NO_HANDSHAKER in details:
+        found = "they are no PEM files of a certificate and its key, or do not fit together"
+        return InvalidRequest("cannot use the client's certificate and key", found, "see --tls-cert and --tls-key")
     what = "cannot reach the allgrad server securely"
     if "CERTIFICATE_VERIFY_FAILED" in details:
         found = f"its certificate for {address} is not trusted"

@@ -14,6 +14,7 @@ from allgrad.proto import jobs_pb2 as pb
 from allgrad.proto.jobs_pb2_grpc import JobServiceServicer
 
 from .. import launchers
+from ..access import rules as access
 from ..control.controller import Control
 from ..errors import CursorAhead, InvalidRequest
 from ..failpoints import reach
@@ -59,6 +60,8 @@ class JobService(JobServiceServicer):
         wanted = _filter(request)
         length, below = page_length(request.page_size), page_start(request.page_token, wanted)
         found = await self._control.page(wanted, below, length + 1)
+        if wanted.sweep and not found:
+            await self._control.sweep(wanted.sweep)  # which may not be there
         token = page_token(wanted, found[length - 1][0]) if len(found) > length else ""
         jobs = [messages.job_message(job) for _, job in found[:length]]
         return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
@@ -120,6 +123,7 @@ class JobService(JobServiceServicer):
                 pb.HostSlots(name=host, slots=slots, free_slots=free[host])
                 for host, slots in self._control.settings.hosts.items()
             ],
+            user=access.caller().user,
         )
 
     @stream
@@ -249,6 +253,8 @@ def _filter(request: pb.ListJobsRequest) -> JobFilter:
         created_after=messages.seconds(after) if request.HasField("created_after") else None,
         created_before=messages.seconds(before) if request.HasField("created_before") else None,
         sweep=request.sweep_id,
+        user=request.user,
+        id_prefix=request.id_prefix,
     )
 
 

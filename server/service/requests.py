@@ -185,20 +185,32 @@ def _check_size(spec: JobSpec, room: Mapping[str, int], cores_per_slot: int) -> 
                 field="spec.hosts",
             )
         if needed > room[host]:
-            _refuse_size(spec, host, needed, room[host], slots_of(1, spec.threads, cores_per_slot))
+            _refuse_size(spec, host, needed, room[host], cores_per_slot)
 
 
-def _refuse_size(spec: JobSpec, host: str, needed: int, slots: int, each: int) -> NoReturn:
-    threads = f" with {spec.threads} threads" if each > 1 else ""
-    where, of, option = ("here", "the server", f"--slots {needed}")
-    if host != HERE:
-        where, of, option = (f"on {host}", "it", f"--hosts {host}:{needed}")
+def _refuse_size(spec: JobSpec, host: str, needed: int, slots: int, cores_per_slot: int) -> NoReturn:
+    each = slots_of(1, spec.threads, cores_per_slot)
+    ranks = needed // each
+    where, owner, option = f"on {host}", "it", f"--hosts {host}:{needed}"
+    if host == HERE:  # with more slots, each has fewer cores
+        where, owner, option = "here", "the server", f"--slots {ranks * max(1, spec.threads)}"
+    asked, takes = _counted(ranks, "rank"), "one"
+    possible = [f"at most {_counted(slots // each, 'rank')}"] if slots >= each else []
+    if each > 1:
+        asked, takes = f"{asked} with {spec.threads} threads", f"{each} for its threads"
+        if slots >= ranks:
+            possible.append(f"at most {_counted(slots // ranks * cores_per_slot, 'thread')}")
+    fixes = [f"ask for {' or '.join(possible)}"] if possible else []
     raise InvalidRequest(
-        f"{needed // each} ranks{threads} cannot run {where}",
-        f"{of} has {slots} slot{'s' if slots != 1 else ''}, and each rank takes {each if each > 1 else 'one'}",
-        f"ask for at most {slots // each}, or start the server with: allgrad serve {option}",
+        f"{asked} cannot run {where}",
+        f"{owner} has {_counted(slots, 'slot')}, and each rank takes {takes}",
+        ", or ".join([*fixes, f"start the server with: allgrad serve {option}"]),
         field="spec.ranks" if host == HERE else "spec.hosts",
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _check_program(spec: JobSpec, *, visible: bool) -> None:

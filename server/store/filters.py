@@ -40,6 +40,8 @@ class JobFilter:
     created_after: float | None = None
     created_before: float | None = None
     sweep: str = ""
+    user: str = ""
+    id_prefix: str = ""
 
     def digest(self) -> str:
         """Return a short text that two filters share only if they are the same."""
@@ -64,6 +66,12 @@ class JobFilter:
         if self.sweep:
             terms.append("sweep = ?")
             values.append(self.sweep)
+        if self.user:
+            terms.append("owner = ?")
+            values.append(self.user)
+        if self.id_prefix:
+            terms.append("id >= ? AND id < ?")
+            values += [self.id_prefix, self.id_prefix + "\U0010ffff"]
         for label in self.labels:
             there = "EXISTS (SELECT 1 FROM labels WHERE job = number AND key = ?"
             values.append(label.key)

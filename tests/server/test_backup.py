@@ -13,7 +13,7 @@ import pytest
 
 from allgrad.server import Client, Job, JobState, Metrics
 from allgrad.server.backup import back_up, restore
-from allgrad.server.errors import BackupFailed, CannotServe, ServerBusy
+from allgrad.server.errors import BackupFailed, BackupRefused, CannotServe, ServerBusy
 from allgrad.server.home import Home
 from allgrad.server.store import Store
 
@@ -121,17 +121,20 @@ def test_a_backup_is_not_put_over_jobs_nor_under_a_server_nor_over_a_file(
     home, _ = filled
     file = tmp_path / "backup"
     back_up(home, file)
-    with pytest.raises(BackupFailed, match="a server runs on it"):
+    with pytest.raises(BackupRefused, match="a server runs on it"):
         restore(file, home)
     own_server.stop()
-    with pytest.raises(BackupFailed, match="it has jobs of its own"):
+    with pytest.raises(BackupRefused, match="it has jobs of its own"):
         restore(file, home)
-    with pytest.raises(BackupFailed, match="there is such a file"):
+    with pytest.raises(BackupRefused, match="there is such a file"):
         back_up(home, file)
-    with pytest.raises(BackupFailed, match="no server has ever run there"):
+    with pytest.raises(BackupRefused, match="no server has ever run there"):
         back_up(Home(tmp_path / "nowhere"), tmp_path / "another")
-    with pytest.raises(BackupFailed, match="there is no such file"):
+    with pytest.raises(BackupRefused, match="there is no such file"):
         restore(tmp_path / "absent", Home(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(BackupRefused, match=r"cannot write to .*; No such file or directory; name another place"):
+        back_up(home, tmp_path / "nowhere" / "another")
 
 
 def test_a_restored_queued_job_has_its_uploads_and_finished_ones_leave_theirs_behind(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -68,7 +67,7 @@ class AsyncClient:
     ) -> Job:
         """Submit *argv*, a script (or program) and its arguments, to run on *ranks* ranks: see Client.submit()."""
         spec = job_spec(argv, ranks, name, env, workdir, as_torch, options)
-        return await self._session.ask(jobs.submit(spec, request_id or uuid.uuid4().hex))
+        return await self._session.ask(jobs.submit(spec, request_id))
 
     async def submit_sweep(
         self,
@@ -88,7 +87,12 @@ class AsyncClient:
         """Submit one job for every combination of the values in *grid*: see Client.submit_sweep()."""
         job = job_spec(argv, ranks, name, env, workdir, as_torch, options)
         spec = sweep_spec(job, grid, max_parallel, early_stopping)
-        return await self._session.ask(sweeps.submit(spec, request_id or uuid.uuid4().hex))
+        return await self._session.ask(sweeps.submit(spec, request_id))
+
+    async def resubmit(self, job_id: str, request_id: str | None = None) -> Job:
+        """Submit once more what the job was submitted with, and return the new one: see Client.resubmit()."""
+        spec = (await self.get(job_id)).spec
+        return await self._session.ask(jobs.submit(spec, request_id))
 
     async def get(self, job_id: str) -> Job:
         """Return the job as it stands. Raises JobNotFound."""
@@ -104,9 +108,11 @@ class AsyncClient:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> AsyncIterator[Job]:
         """Yield the jobs, newest first: see Client.list()."""
-        which, page_token = wanted(state, labels, name, since, until, sweep), ""
+        which, page_token = wanted(state, labels, name, since, until, sweep, user, id_prefix), ""
         while True:
             found, page_token = await self._session.ask(jobs.page(which, page_size, page_token))
             for job in found:
@@ -125,9 +131,11 @@ class AsyncClient:
         since: float | None = None,
         until: float | None = None,
         sweep: str = "",
+        user: str = "",
+        id_prefix: str = "",
     ) -> tuple[Sequence[Job], str]:
         """Return one page of list() and the token of the next page, empty on the last one."""
-        which = wanted(state, labels, name, since, until, sweep)
+        which = wanted(state, labels, name, since, until, sweep, user, id_prefix)
         return await self._session.ask(jobs.page(which, page_size, page_token))
 
     async def cancel(self, job_id: str) -> Job:

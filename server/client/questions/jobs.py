@@ -9,14 +9,15 @@ from allgrad.proto import jobs_pb2 as pb
 from ...jobs.job import Event, Explanation, Job, LogChunk, ServerInfo, Wanted
 from ...jobs.spec import JobSpec
 from ...messages import jobs as messages
+from . import question
 from .question import Question, Stream, nothing
 
 _SERVICE = "JobService"
 
 
-def submit(spec: JobSpec, request_id: str) -> Question[pb.SubmitJobResponse, Job]:
+def submit(spec: JobSpec, request_id: str | None) -> Question[pb.SubmitJobResponse, Job]:
     """Submit a job."""
-    request = pb.SubmitJobRequest(request_id=request_id, spec=messages.spec_message(spec))
+    request = pb.SubmitJobRequest(request_id=question.request_id(request_id), spec=messages.spec_message(spec))
     return Question(_SERVICE, request, pb.SubmitJobResponse, lambda answer: messages.job_value(answer.job))
 
 
@@ -35,6 +36,8 @@ def page(wanted: Wanted, page_size: int, page_token: str) -> Question[pb.ListJob
         created_after=messages.timestamp(wanted.since),
         created_before=messages.timestamp(wanted.until),
         sweep_id=wanted.sweep,
+        user=wanted.user,
+        id_prefix=wanted.id_prefix,
         page_size=page_size,
         page_token=page_token,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
+
+from ..kinds import TEXT, check_kinds
 
 Response = TypeVar("Response", bound=Message)
 Answer = TypeVar("Answer")
@@ -63,6 +66,12 @@ class Sending:
 def path(service: str, request: type[Message]) -> str:
     """Return the method of *service* that takes *request*, as gRPC names it."""
     return f"/allgrad.v1.{service}/{request.__name__.removesuffix('Request')}"
+
+
+def request_id(given: str | None) -> str:
+    """Return what protects a submit from being doubled: *given*, or a new one. Raises TypeError if it is no str."""
+    check_kinds({"request_id": TEXT}, {"request_id": given})
+    return given or uuid.uuid4().hex
 
 
 def nothing(_: Any) -> None:

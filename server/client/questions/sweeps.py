@@ -9,14 +9,15 @@ from allgrad.proto import sweeps_pb2 as pb
 from ...jobs.job import Sweep
 from ...jobs.spec import SweepSpec
 from ...messages.sweeps import sweep_spec_message, sweep_value
+from . import question
 from .question import Question
 
 _SERVICE = "SweepService"
 
 
-def submit(spec: SweepSpec, request_id: str) -> Question[pb.SubmitSweepResponse, Sweep]:
+def submit(spec: SweepSpec, request_id: str | None) -> Question[pb.SubmitSweepResponse, Sweep]:
     """Submit a sweep."""
-    request = pb.SubmitSweepRequest(request_id=request_id, spec=sweep_spec_message(spec))
+    request = pb.SubmitSweepRequest(request_id=question.request_id(request_id), spec=sweep_spec_message(spec))
     return Question(_SERVICE, request, pb.SubmitSweepResponse, lambda answer: sweep_value(answer.sweep))
 
 

@@ -172,6 +172,30 @@ def test_a_server_with_the_certificate_of_another_name_is_told_from_none(
         client.info()
 
 
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "ü"]
+)
+def test_a_file_of_an_authority_that_holds_no_certificate_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ca.pem").write_text(text)
+    with (
+        Client("127.0.0.1:1", "token", tls_ca=str(tmp_path / "ca.pem")) as client,
+        pytest.raises(InvalidRequest, match=r"cannot trust .*ca\.pem; it holds no certificate"),
+    ):
+        client.info()
+
+
+def test_a_clients_key_that_is_not_its_certificates_is_refused_as_that(
+    server: ServerProcess, authority: Authority
+) -> None:
+    (certificate, _), (_, key) = authority.issue("client"), authority.issue("other")
+    address = server.announced.split()[3]
+    with (
+        Client(address, "token", tls_ca=authority.file, tls_cert=certificate, tls_key=key) as client,
+        pytest.raises(InvalidRequest, match="cannot use the client's certificate and key"),
+    ):
+        client.info()
+
+
 def test_a_client_names_the_file_that_it_cannot_read() -> None:
     with (
         Client("192.0.2.1:1", "token", tls_ca="/nowhere/ca.pem") as client,

@@ -53,6 +53,55 @@ def test_what_cannot_be_sent_is_wrong_usage_and_no_internal_error(server: Comman
     assert "internal error" not in complaint(server, 2, *arguments.split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("serve --home=", "--home"),
+        ("serve --run-as-command=", "--run-as-command"),
+        ("serve --run-as-folder=", "--run-as-folder"),
+        ("serve --tls-cert= --tls-key=", "--tls-cert"),
+        ("list --home=", "--home"),
+        ("list --server=", "--server"),
+        ("list --sweep=", "--sweep"),
+        ("submit --workdir= true", "--workdir"),
+        ("submit --request-id= true", "--request-id"),
+        ("run --hosts= true", "--hosts"),
+    ],
+)
+def test_an_option_that_an_unset_variable_has_left_empty_is_refused(
+    allgrad: CommandLine, arguments: str, option: str
+) -> None:
+    said = complaint(allgrad, 2, *arguments.split())
+    assert f"Invalid value for '{option}': it is empty: give it a value, or leave it away" in said
+    assert list(allgrad.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--tls-ca", "--tls-cert", "--tls-key"])
+@pytest.mark.parametrize("server", [[], ["--server", "127.0.0.1:1"]])
+def test_a_file_for_tls_that_is_not_there_is_named_whatever_the_address(
+    allgrad: CommandLine, option: str, server: list[str]
+) -> None:
+    said = complaint(allgrad, 2, "list", *server, option, "nosuch.pem", ALLGRAD_TOKEN="any")
+    assert f"Invalid value for '{option}': File 'nosuch.pem' does not exist" in said
+
+
+@pytest.mark.parametrize("token", ["\N{LATIN SMALL LETTER U WITH DIAERESIS}", "two\nlines"])
+def test_a_token_that_cannot_be_sent_is_told_from_a_wrong_one(server: CommandLine, token: str, tmp_path: Path) -> None:
+    said = complaint(server, 4, "list", ALLGRAD_TOKEN=token)
+    assert "cannot be sent; the one given has characters that no token has; copy it again" in said
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    address = json.loads((server.folder / "home" / "server.json").read_text())["address"]
+    assert f"{tmp_path / 'token'} has characters" in complaint(
+        server, 4, "list", "--server", address, "--home", str(tmp_path)
+    )
+
+
+def test_an_empty_environment_variable_counts_as_none(allgrad: CommandLine, tmp_path: Path) -> None:
+    home = tmp_path / "user"
+    said = complaint(allgrad, 3, "list", ALLGRAD_HOME="", ALLGRAD_SERVER="", ALLGRAD_TOKEN="", HOME=str(home))
+    assert f"no server has written its address into {home / '.allgrad'}" in said
+
+
 @pytest.mark.parametrize("verb", ["list", "show j", "watch j", "logs j", "cancel j", "submit true"])
 def test_without_a_server_every_verb_says_how_to_start_one(allgrad: CommandLine, verb: str) -> None:
     assert "allgrad serve" in complaint(allgrad, 3, *verb.split())
@@ -94,6 +143,28 @@ def test_more_ranks_than_slots_are_refused_with_the_fix(server: CommandLine) -> 
     assert server("list").stdout == ""
 
 
+def test_a_list_without_entries_says_so_on_standard_error_alone(allgrad: CommandLine) -> None:
+    with serving(allgrad):
+        for arguments, said in {
+            ("list",): "no jobs; submit one with: allgrad submit SCRIPT\n",
+            ("list", "--state", "running"): "no jobs match\n",
+            ("list", "--since", "1h"): "no jobs match\n",
+            ("sweeps",): "no sweeps; make one with: allgrad submit --grid NAME=A,B SCRIPT\n",
+            ("quota",): "no quotas: each user may have all that there is\n",
+        }.items():
+            listed = allgrad(*arguments)
+            assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", said)
+            listed = allgrad(*arguments, "--json")
+            assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--state", "failed"]])
+def test_the_jobs_of_an_unknown_sweep_are_not_none_but_an_error(server: CommandLine, options: list[str]) -> None:
+    assert "no sweep 'nosuch'; the server has none of that id" in complaint(
+        server, 5, "list", "--sweep", "nosuch", *options
+    )
+
+
 def test_a_missing_script_is_refused_before_anything_is_submitted(server: CommandLine) -> None:
     assert "script not found: nosuch.py" in complaint(server, 2, "submit", "nosuch.py")
     assert server("list").stdout == ""
@@ -132,6 +203,13 @@ def test_the_port_of_another_server_is_refused(server: CommandLine, tmp_path: Pa
     port = json.loads((server.folder / "home" / "server.json").read_text())["address"].rpartition(":")[2]
     said = complaint(server, 2, "serve", "--port", port, "--home", str(tmp_path / "other"))
     assert "the port is taken" in said
+
+
+def test_a_backup_of_nothing_is_wrong_usage_and_a_damaged_one_is_not(allgrad: CommandLine) -> None:
+    assert "no server has ever run there" in complaint(allgrad, 2, "backup", "new.zip")
+    assert "there is no such file" in complaint(allgrad, 2, "restore", "new.zip")
+    allgrad.script("new.zip", "no backup")
+    assert "it is no whole backup" in complaint(allgrad, 1, "restore", "new.zip")
 
 
 def test_a_second_server_on_the_same_folder_is_refused(server: CommandLine) -> None:

@@ -204,6 +204,28 @@ def test_cancelling_ends_a_job_and_watching_it_exits_with_6(server: CommandLine)
     assert (again.returncode, again.stdout) == (0, f"{job} cancelled\n")
 
 
+def test_all_jobs_of_ones_own_or_those_with_a_label_are_cancelled_when_that_is_confirmed(server: CommandLine) -> None:
+    token = server("token", "create", "mia").stdout.strip()
+    hers = server("submit", "sleep", "600", ALLGRAD_TOKEN=token).stdout.strip()
+    plain, marked = submitted(server, "sleep", "600"), submitted(server, "--label", "team=vision", "sleep", "600")
+    asked = server("cancel", "--all")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "2 jobs would be cancelled, and there is no terminal to ask on: add --yes" in asked.stderr
+    for arguments in (["cancel", "--all", plain], ["cancel", "--label", "team=vision", plain], ["cancel"]):
+        assert server(*arguments).returncode == 2
+    assert server("cancel", "--label", "team=vision", "--yes").stdout.split()[0] == marked
+    shown = in_terminal(server, "cancel", "--all", answer="n\n", code=1)
+    assert f"cancel 1 job ({plain})? [y/N]" in shown
+    assert "nothing was cancelled" in shown
+    assert f"{plain} " in in_terminal(server, "cancel", "--all", answer="y\n")
+    nothing = server("cancel", "--all")
+    assert (nothing.returncode, nothing.stderr) == (0, "no jobs match\n")
+    assert records(server("show", hers, "--json").stdout)[0]["state"] in ("QUEUED", "STARTING", "RUNNING")
+    server("cancel", hers)
+    for job in (hers, plain, marked):
+        assert ended(server, job)["state"] == "CANCELLED"
+
+
 def test_a_queued_job_says_what_it_waits_for(server: CommandLine) -> None:
     server.script("long.py", "import time; time.sleep(600)")
     first, second = submitted(server, "-n", "2", "long.py"), submitted(server, "long.py")
@@ -293,13 +315,14 @@ def test_a_terminal_gets_the_live_picture_and_the_ending(server: CommandLine) ->
     assert "checkpoint: " in shown
 
 
-def in_terminal(client: CommandLine, *arguments: str) -> str:
-    """What a terminal of 80 columns receives from the command."""
+def in_terminal(client: CommandLine, *arguments: str, answer: str = "", code: int = 0) -> str:
+    """What a terminal of 80 columns receives from the command, which reads *answer* from it and ends with *code*."""
     ours, theirs = os.openpty()
     env = {**client.env, "COLUMNS": "80", "LINES": "30", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     command = client.command(*arguments)
     with subprocess.Popen(command, cwd=client.folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as shown:
         os.close(theirs)
+        os.write(ours, answer.encode())
         received = b""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -308,5 +331,5 @@ def in_terminal(client: CommandLine, *arguments: str) -> str:
             except OSError:  # the other end is closed
                 break
         os.close(ours)
-        assert shown.wait(timeout=60) == 0
+        assert shown.wait(timeout=60) == code
     return received.decode()

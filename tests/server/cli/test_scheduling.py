@@ -31,11 +31,12 @@ def submitted(server: CommandLine, *arguments: str) -> str:
         (("--stop-early", "loss"), "cannot use --stop-early; it is for a sweep"),
         (("--stop-after", "1"), "cannot use --stop-after; it is for a sweep"),
         (("--grid", "lr=0.1", "--grid", "lr=0.2"), "names a parameter twice"),
+        (("--grid", "lr="), "cannot use --grid lr=; a value in it is empty; write NAME=A,B, as in: --grid lr=0.1,0.01"),
+        (("--grid", "lr=0.1,,0.2"), "cannot use --grid lr=0.1,,0.2; a value in it is empty"),
+        (("--backoff", "1m"), "cannot use --backoff; nothing is tried again; say how often, as in: --retries 3"),
     ],
 )
-def test_options_of_a_sweep_that_would_be_left_aside_are_refused(
-    server: CommandLine, options: tuple[str, ...], says: str
-) -> None:
+def test_options_that_would_be_left_aside_are_refused(server: CommandLine, options: tuple[str, ...], says: str) -> None:
     before = server("list", "--json").stdout
     refused = server("submit", *options, "true")
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -43,8 +44,8 @@ def test_options_of_a_sweep_that_would_be_left_aside_are_refused(
     assert server("list", "--json").stdout == before
 
 
-def test_options_of_sweeps_in_the_configuration_leave_single_jobs_alone(server: CommandLine) -> None:
-    file = server.script("sweeps.toml", "[submit]\nmax_parallel = 2\n")
+def test_options_in_the_configuration_that_need_others_leave_single_jobs_alone(server: CommandLine) -> None:
+    file = server.script("sweeps.toml", "[submit]\nmax_parallel = 2\nbackoff = 60\n")
     assert server("submit", "true", ALLGRAD_CONFIG=str(file)).returncode == 0
 
 
@@ -66,7 +67,20 @@ def test_every_policy_reaches_the_server(server: CommandLine) -> None:
     first = submitted(server, "true")
     server("watch", first)
     told = server(
-        *("submit", "--json", "--priority", "-3", "--after", first, "--after-any", first, "--retries", "2"),
+        *(
+            "submit",
+            "--json",
+            "--priority",
+            "-3",
+            "--after",
+            first,
+            "--after",
+            first,
+            "--after-any",
+            first,
+            "--retries",
+            "2",
+        ),
         *("--retries", "oom=0", "--backoff", "5", "--max-runtime", "1.5h", "--threads", "1", "--label", "team=vision"),
         *("--preemptible", "--stop-grace", "2m", "--checkpoint-every", "1h", "--env", "GREETING=two words", "true"),
     )
@@ -118,6 +132,8 @@ def test_a_grid_makes_a_sweep(server: CommandLine) -> None:
     assert [line.split()[1] for line in table[1:]] == ["succeeded", "succeeded"]
     assert "lr=0.1,0.01 depth=2" in server("sweeps").stdout
     assert server("sweep", sweep, "--cancel").returncode == 0
+    listed = server("list", "--sweep", sweep, "--state", "running")
+    assert (listed.returncode, listed.stderr) == (0, "no jobs match\n")
     assert server("submit", "--follow", *grid, "true").returncode == 2
 
 

@@ -57,12 +57,19 @@ def test_a_file_that_is_named_and_not_there_is_told_and_a_home_that_is_none_has_
         ("[submit]\nrnaks = 2", "'rnaks' in [submit] is not known"),
         ("[submit]\ntoken = 'secret'", "'token' in [submit] is not known; there are after, after_any"),
         ("[submit]\nenv = 'A=1'", "'env' in [submit] is a list; it says 'A=1'; write env = ['A=1']"),
+        ("[submit]\nranks = [2]", "'ranks' in [submit] is no single value; it says [2]; write ranks = VALUE"),
+        ("[submit]\nname = {a = 1}", "'name' in [submit] is no single value"),
+        ("[submit]\nenv = [['A=1']]", "'env' in [submit] is no single value"),
+        ("[token]\ncreate = 3", "'token.create' is a table of options; it says 3; write [token.create], and below it"),
+        ("submit = 3", "'submit' is a table of options; it says 3; write [submit], and below it NAME = VALUE"),
+        ("home = 3", "'home' is a text; it says 3; write home = \"TEXT\""),
+        ("[submit]\nworkdir = 3", "Invalid value for '--workdir': 3 is no path"),
         ("[token.crate]", "'crate' in [token] is not known"),
         ("= 3", "it is a TOML file"),
     ],
 )
 def test_a_mistake_in_the_file_is_told(allgrad: CommandLine, text: str, said: str) -> None:
-    done = allgrad("list", ALLGRAD_CONFIG=str(allgrad.script("config.toml", text)))
+    done = allgrad("submit", "true", ALLGRAD_CONFIG=str(allgrad.script("config.toml", text)))
     assert done.returncode == 2
     assert said in done.stderr
 

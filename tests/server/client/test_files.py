@@ -139,6 +139,51 @@ def test_a_file_whose_name_no_archive_may_have_is_told_before_anything_is_sent(f
     assert [name for name, _ in files_of(folder)] == [".allgradignore", "train.py"]
 
 
+def test_links_count_as_what_they_lead_to_within_the_folder(folder: Path) -> None:
+    (folder / "again").symlink_to("data")
+    (folder / "data" / "file").symlink_to("/etc/hostname")
+    (folder / "data" / "nowhere").symlink_to("absent")
+    names = [name for name, _ in files_of(folder)]
+    assert names == ["train.py", "again/file", "again/words.txt", "data/file", "data/words.txt"]
+
+
+def test_a_folder_within_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("data"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(
+        InvalidRequest, match=r"/data: Permission denied; let yourself read it, or leave it to \.allgradignore"
+    ):
+        list(files_of(folder))
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("/etc", "data/link is a link out of it, to /etc; put a copy in its place, or name it in "),
+        ("..", "data/link is a link to a folder in which it lies"),
+        (".", "data/link is a link to a folder in which it lies"),
+        ("../round", "data/link/back is a link to a folder in which it lies"),
+    ],
+)
+def test_a_link_to_a_folder_that_cannot_be_taken_is_told_and_can_be_left_out(
+    folder: Path, target: str, said: str
+) -> None:
+    (folder / "round").mkdir()
+    (folder / "round" / "back").symlink_to("../data")
+    (folder / "data" / "link").symlink_to(target)
+    with pytest.raises(InvalidRequest, match=said):
+        list(files_of(folder))
+    (folder / ".allgradignore").write_text("link\n")
+    names = [".allgradignore", "train.py", "data/words.txt", "round/back/words.txt"]
+    assert [name for name, _ in files_of(folder)] == names
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [

@@ -290,18 +290,52 @@ def test_a_grid_that_cannot_be_used_is_refused(client: Client, grid: dict[str, A
     ("call", "says"),
     [
         (lambda client: client.submit(["true"], max_runtme=60), "no option 'max_runtme'; there are priority, after"),
-        (lambda client: client.submit("true"), "argv is a sequence, and got 'true'"),
-        (lambda client: client.submit(["true"], after="abc"), "after is a sequence, and got 'abc'"),
+        (lambda client: client.submit("true"), "argv is a sequence of str, and got 'true'"),
+        (
+            lambda client: client.submit(["true"], after="abc"),
+            "after is a sequence of job ids or Dependency, and got 'abc'",
+        ),
+        (lambda client: client.submit(["sleep", 60]), r"argv is a sequence of str, and got \['sleep', 60\]"),
+        (lambda client: client.submit(["x"], ranks="two"), "ranks is an int, and got 'two'"),
+        (lambda client: client.submit(["x"], ranks=True), "ranks is an int, and got True"),
+        (lambda client: client.submit(["x"], env={1: 2}), "env is a mapping of str to str, and got {1: 2}"),
+        (lambda client: client.submit(["x"], labels=["a"]), r"labels is a mapping of str to str, and got \['a'\]"),
+        (lambda client: client.submit(["x"], request_id=3), "request_id is a str, and got 3"),
+        (lambda client: client.submit(["x"], name=3), "name is a str, and got 3"),
+        (lambda client: client.submit(["x"], workdir=3), "workdir is a path, and got 3"),
+        (lambda client: client.submit(["x"], max_runtime="2h"), "max_runtime is a number of seconds, and got '2h'"),
+        (
+            lambda client: client.submit(["x"], retries="3"),
+            "retries is an int, or a sequence of RetryRule, and got '3'",
+        ),
+        (lambda client: client.submit(["x"], hosts=["a:2"]), r"or a sequence of Host, and got \['a:2'\]"),
+        (lambda client: client.submit(["x"], checkpoint={}), "checkpoint is a CheckpointPolicy, and got {}"),
+        (lambda client: client.submit_sweep(["x"], [1]), r"grid is a mapping of names to values, and got \[1\]"),
+        (lambda client: client.submit_sweep(["x"], {"a": 3}), "the grid's 'a' is a sequence, and got 3"),
+        (
+            lambda client: client.submit_sweep(["x"], {"a": [1]}, max_parallel=1.5),
+            "max_parallel is an int, and got 1.5",
+        ),
+        (lambda client: list(client.list(state="running")), "state is a JobState, or several, and got 'running'"),
+        (lambda client: list(client.list(since="1h")), "since is a number of seconds, and got '1h'"),
+        (lambda client: client.page(labels={"a": "b"}), "labels is a str, and got {'a': 'b'}"),
         (lambda client: client.submit_sweep(["true"], {"a": "xyz"}), "the grid's 'a' is a sequence, and got 'xyz'"),
     ],
 )
-def test_a_misspelt_option_or_a_string_for_several_is_no_job(
+def test_a_misspelt_option_or_one_of_another_kind_is_told_by_its_name_and_makes_no_job(
     client: Client, call: Callable[[Client], object], says: str
 ) -> None:
     before = len(list(client.list()))
     with pytest.raises(TypeError, match=says):
         call(client)
     assert len(list(client.list())) == before
+
+
+def test_an_option_that_is_none_counts_as_not_said_and_an_unknown_launcher_is_refused(client: Client) -> None:
+    options: dict[str, Any] = {"priority": None, "retries": None, "labels": None, "checkpoint": None, "launcher": None}
+    assert client.submit(["true"], **options).spec == client.submit(["true"]).spec
+    with pytest.raises(ValueError, match="launcher is one of mpirun, slurm, kubernetes, and got 'pbs'"):
+        client.submit(["true"], launcher="pbs")
 
 
 def details(server: ServerProcess, call: Callable[[JobServiceStub, Any], object]) -> set[str]:

@@ -52,3 +52,12 @@ def test_the_screen_holds_all_that_is_drawn(overview: Overview, width: int, heig
 def test_a_jobs_id_is_shown_whole_however_narrow_the_terminal(overview: Overview, width: int) -> None:
     overview.jobs = [Job("h7k3q0zm", JobSpec(("train.py",), name="a rather long name"), JobState.SUCCEEDED)]
     assert shown(overview, width, 12)[2].split()[0] == "h7k3q0zm"
+
+
+@pytest.mark.parametrize("number", [0, 3, 20, 39])
+def test_the_job_whose_log_is_shown_is_always_among_those_that_are(overview: Overview, number: int) -> None:
+    overview.shown = overview.jobs[number].id
+    lines = shown(overview, 100, 20)
+    assert any(line.split()[:1] == [overview.shown] for line in lines)
+    assert any(f"log of {overview.shown}" in line for line in lines)
+    assert len(lines) <= 20

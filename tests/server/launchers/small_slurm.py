@@ -1,6 +1,7 @@
 """Stands in for Slurm's commands on one machine: each batch job is a real process, its record a folder under $SMALL_SLURM.
 
-A file `hold` there keeps jobs pending; `down` makes the controller unreachable; `state` is what all jobs are said to be;
+A file `hold` there keeps jobs pending; with `unconfigured` there is no cluster; `down` makes the controller
+unreachable; `state` is what all jobs are said to be;
 `nodes` is what sinfo tells, `busy` leaves no node free, `refusal` is what sbatch says to a job
 that is only a question, `unshared` a path that nodes do not see, and `plugins` are those of srun.
 """
@@ -17,6 +18,11 @@ HOME = Path(os.environ["SMALL_SLURM"]).resolve()
 
 
 def sbatch(words: list[str]) -> int:
+    if words == ["--version"]:
+        if (HOME / "unconfigured").exists():
+            sys.stderr.write("sbatch: fatal: Could not establish a configuration source\n")
+            return 1
+        return 0
     options = dict(word.removeprefix("--").partition("=")[::2] for word in words)
     if options.get("partition", "main") != "main":
         sys.stderr.write("sbatch: error: invalid partition specified: nowhere\n")

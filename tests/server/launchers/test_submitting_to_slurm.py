@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,6 +165,13 @@ def test_a_server_without_slurm_says_so(
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     with server_with().client() as client, pytest.raises(LauncherMissing, match="there is no sbatch on its PATH"):
         client.submit([sys.executable], launcher="slurm")
+
+
+def test_a_server_whose_sbatch_knows_no_cluster_refuses_at_once(cluster: Path, client: Client) -> None:
+    (cluster / "unconfigured").touch()
+    time.sleep(1)  # for so long counts what was found before
+    with pytest.raises(LauncherMissing, match=r"Could not establish a configuration source; see .*doctor --slurm"):
+        client.submit(["true"], launcher="slurm")
 
 
 @pytest.mark.parametrize(
