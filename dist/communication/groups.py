@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+from ..elastic.survival import can_survive
 from ..watchdog.progress import new_line
 from ..world import Group, current, forget, mpi, remember
 from .agreement import agree
@@ -73,6 +74,20 @@ def members(group: Group | None, name: str) -> Group | None:
         stacklevel=3,
     )
     return None
+
+
+def require_lasting_member(group: Group, what: str) -> None:
+    """Raise ValueError unless this rank belongs to *group*, for *what*, and the group cannot lose a rank."""
+    if group.rank < 0:
+        raise ValueError(
+            f"{what}(process_group=...): rank {current().rank} does not belong to this group of ranks "
+            f"{list(group.ranks)}: give each rank a group that it is in"
+        )
+    if can_survive():
+        raise ValueError(
+            f"{what}(process_group=...): where ranks may die (allgrad run --elastic) there are no groups left after it: "
+            "use all ranks, or --restarts"
+        )
 
 
 def member_number(group: Group, rank: int, name: str, word: str) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..communication.agreement import agree
 from ..observation.spans import waiting
-from ..world import World, current
+from ..world import Group, World, current
 from .rows import Array
 from .shards import Span, fold
 
@@ -33,20 +33,26 @@ class _Abandoned(BaseException):
 _here = _Here()
 
 
-def sum_over_all(values: Array) -> Array:
-    """Return the sum of *values* over all shards of the step that runs, or in the fast mode over all ranks.
+def sum_over_all(values: Array, group: Group | None = None) -> Array:
+    """Return the sum of *values* over all shards of the step that runs, or in the fast mode over the ranks of *group* (all).
 
-    All of them must call this equally often, with one shape and dtype; the order of the additions is fixed.
+    All of them must call this equally often, with one shape and dtype; the order of the additions is fixed. Raises
+    ValueError for a group in a step of shards, which know of no ranks.
     """
     if _here.turn is not None:
+        if group is not None:
+            raise ValueError(
+                f"a sum over the ranks {list(group.ranks)} in a step of virtual shards, which may be any rank's: "
+                "leave process_group out"
+            )
         return _here.turn.exchange(values)
-    world = current()
-    agree(world, f"a sum over ranks of {values.dtype} {values.shape}")
-    if world.comm is None:
+    ranks = current() if group is None else group
+    agree(ranks, f"a sum over ranks of {values.dtype} {values.shape}")
+    if ranks.comm is None:
         return values.copy()
-    every = np.empty((world.size, *values.shape), values.dtype)
-    world.comm.Allgather(np.ascontiguousarray(values).view(np.uint8), every.reshape(-1).view(np.uint8))
-    return _sum(dict(enumerate(every)), world.size)
+    every = np.empty((ranks.size, *values.shape), values.dtype)
+    ranks.comm.Allgather(np.ascontiguousarray(values).view(np.uint8), every.reshape(-1).view(np.uint8))
+    return _sum(dict(enumerate(every)), ranks.size)
 
 
 def take_turns(world: World, shards: int, tasks: Mapping[int, Callable[[], None]], places: Mapping[int, Any]) -> None:

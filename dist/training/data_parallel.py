@@ -15,6 +15,7 @@ from allgrad.nn.lazy import UninitializedParameter
 
 from ..communication.agreement import agree
 from ..communication.collectives import send_from
+from ..communication.groups import require_lasting_member
 from ..compression.compressor import Compressor, compressor_for
 from ..compression.method import Compression
 from ..elastic.survival import can_survive, votes
@@ -65,7 +66,7 @@ class DataParallel(nn.Module):
         seed: from which the shards' random streams follow, with step and shard; default: rank 0's
             ``allgrad.initial_seed()``.
         process_group: the ranks that train this model together, all of which wrap it (`dist.new_group`); default: all ranks.
-            Not with virtual shards, nor with divided gradients or parameters. `SyncBatchNorm` stays one over all ranks.
+            Not with virtual shards, nor with divided gradients or parameters. `SyncBatchNorm` has one of its own.
         shard_gradients: after ``backward`` leave each rank its share of the mean alone, and give the memory of the rest
             back (ZeRO-2; default False). The optimizer must be a `ShardedOptimizer`.
         shard_parameters: divide the parameters too (ZeRO-3; default False), and with them the gradients. The ranks of one
@@ -531,20 +532,11 @@ class DataParallel(nn.Module):
 
 def _check_group(group: Group, *, virtual_shards: int | None, divides: str | None) -> None:
     """Raise ValueError unless models can be trained by *group* alone."""
-    if group.rank < 0:
-        raise ValueError(
-            f"DataParallel(process_group=...): rank {current().rank} does not belong to this group of ranks "
-            f"{list(group.ranks)}: let only those wrap the model"
-        )
+    require_lasting_member(group, "DataParallel")
     other = "virtual_shards" if virtual_shards is not None else divides
     if other is not None:
         raise ValueError(
             f"DataParallel(process_group=..., {other}=...): {other} is for all ranks: leave one of them out"
-        )
-    if can_survive():
-        raise ValueError(
-            "DataParallel(process_group=...): where ranks may die (allgrad run --elastic) there are no groups left after it: "
-            "let all ranks train the model, or use --restarts"
         )
 
 

@@ -113,6 +113,29 @@ def check_batch_norm_over_all_ranks_is_that_of_the_whole_batch() -> None:
     np.testing.assert_allclose(model(samples).detach().numpy(), plain(samples).detach().numpy(), rtol=1e-3, atol=1e-5)
 
 
+def check_batch_norm_over_a_group_is_that_of_its_samples() -> None:
+    if SIZE == 1:
+        return
+    groups = [dist.new_group(list(range(start, SIZE, 2))) for start in range(2)]
+    mine, other = groups[RANK % 2], groups[1 - RANK % 2]
+    images = torch.from_numpy(np.random.default_rng(1).normal(size=(2 * SIZE, 2, 3, 1, 1)))
+    made: Any = dist.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm3d(2, bias=False).double()), mine)
+    assert isinstance(made[0], dist.SyncBatchNorm)
+    found = made(images[2 * RANK : 2 * RANK + 2])
+    of_group = torch.cat([images[2 * rank : 2 * rank + 2] for rank in mine.ranks])
+    expected = nn.BatchNorm3d(2).double()(of_group)[2 * mine.rank : 2 * mine.rank + 2]
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-9)
+    expect(ValueError, "SyncBatchNorm(process_group=...): rank", lambda: dist.SyncBatchNorm(2, process_group=other))
+
+
+def check_batch_norm_without_running_statistics_asks_no_other_rank_while_not_training() -> None:
+    norm = dist.SyncBatchNorm(2, track_running_stats=False).eval()
+    if RANK == 0:
+        samples = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+        np.testing.assert_allclose(norm(samples).detach().numpy(), [[-1, -1], [1, 1]], rtol=1e-4)
+    dist.barrier()
+
+
 def check_rank_0_may_evaluate_alone() -> None:
     model = dist.DataParallel(Branches())
     if RANK == 0:

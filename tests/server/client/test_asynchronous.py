@@ -96,6 +96,8 @@ def test_what_is_done_to_jobs_and_sweeps_is_done(server: ServerProcess, job_scri
     async def use() -> None:
         async with server.async_client() as client:
             running = await client.submit([job_script("waiting")], ranks=4)
+            while not (await client.get(running.id)).state.holds_slots:
+                await asyncio.sleep(0.05)
             queued = await client.submit(["true"])
             assert (await client.pause(queued.id)).state is JobState.PAUSED
             assert (await client.change_priority(queued.id, 7)).priority == 7

@@ -52,9 +52,10 @@ def text_of(client: Client, job: Job, **options: Any) -> str:
 
 
 @pytest.fixture
-def full(client: Client, job_script: Script, finished: Finished) -> Iterator[Job]:
+def full(client: Client, job_script: Script, finished: Finished, eventually: Eventually) -> Iterator[Job]:
     """A job that holds all four slots."""
     job = client.submit([job_script("careful")], ranks=4)
+    eventually(lambda: client.get(job.id).state.holds_slots)  # once what earlier tests have left running has ended
     yield job
     client.cancel(job.id)
     finished(client, job)

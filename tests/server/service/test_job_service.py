@@ -188,8 +188,9 @@ def test_a_page_token_is_good_only_for_the_list_that_gave_it(own_server: ServerP
             client.page(page_token="bm9uc2Vuc2U=")
 
 
-def test_a_job_waits_for_its_slots_and_says_so(client: Client, job_script: Script) -> None:
+def test_a_job_waits_for_its_slots_and_says_so(client: Client, job_script: Script, eventually: Eventually) -> None:
     wide = client.submit([job_script("careful")], ranks=4)
+    eventually(lambda: client.get(wide.id).state.holds_slots)
     waiting = client.submit(["true"], ranks=1)
     assert waiting.state is JobState.QUEUED
     assert waiting.reason.startswith("waits for 1 slot: 0 of 4 free")
