@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import fcntl
+import functools
 import json
 import os
+import queue
 import signal
 import socket
 import stat
@@ -17,6 +19,7 @@ import threading
 import time
 import traceback
 from array import array
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,8 +31,8 @@ from .watchdog.progress import is_the_scripts
 # The rank that failed first ends the others well within this time; one that is still there by then ends itself.
 _SECONDS_FOR_THE_FIRST = 1.5
 
-# Longer than the start of MPI_Init takes; see _hold_others.
-_SECONDS_TO_CONNECT = 0.5
+# Longer than the start of MPI_Init takes on a machine with much to do; see _hold_others.
+_SECONDS_TO_CONNECT = 3.0
 
 # What mpirun --with-ft ulfm tells its ranks.
 _TOLERANT = "OMPI_MCA_mpi_ft_enable"
@@ -128,6 +131,8 @@ def _watch_sys_exit() -> None:
                 frame = frame.f_back
             atexit.unregister(_leave)
             atexit.register(_leave, frame, frame.f_lasti, SystemExit(status))
+            if exit_code(SystemExit(status)) != 0:
+                _last_resort()  # _leave comes too late for it
         sys_exit(status)
 
     sys.exit = noted
@@ -280,13 +285,14 @@ def _mpi_is_running() -> bool:
 def _abort(code: int) -> NoReturn:
     if _mpi_is_running():
         # MPI may be what hangs; and what the launcher then sees is a rank that has died.
-        threading.Thread(target=_exit_soon, args=(code,), daemon=True).start()
+        _last_resort().put(code)
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     seen = launch()
     if seen is not None and seen.launcher == OPEN_MPI:
         if is_tolerated():
             _abort_by_pmix(code)
-        _hold_others()
+        if is_first_here():  # two could stop each other
+            _hold_others()
     if seen is not None and seen.launcher == HYDRA and "PMI_FD" in os.environ:
         # A rank that exits before MPI_Init is not missed by mpiexec; this is how MPI itself would tell it.
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
@@ -325,30 +331,64 @@ def _cancel_step() -> None:
         )
 
 
-def _exit_soon(code: int) -> NoReturn:
-    time.sleep(_SECONDS_FOR_THE_FIRST)
-    os._exit(code)
+@functools.cache
+def _last_resort() -> queue.SimpleQueue[int]:
+    """Start the thread that ends this process, soon, with the exit code that is put; Python 3.12 starts none while it ends."""
+    codes: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def exit_soon() -> NoReturn:
+        code = codes.get()
+        time.sleep(_SECONDS_FOR_THE_FIRST)
+        os._exit(code)
+
+    threading.Thread(target=exit_soon, name="allgrad-last-resort", daemon=True).start()
+    return codes
 
 
 def _hold_others() -> None:
     """Keep this host's other ranks from connecting to prterun in the moment in which this one exits.
 
     Seen in Open MPI 5.0.11: when prterun ends the ranks while one is about to connect to it, at the start of MPI_Init,
-    it crashes or hangs for ever. So a rank without MPI is stopped, and one with it is given time to be through.
+    it crashes or hangs for ever. So a rank without MPI is stopped, to die at the SIGCONT that prterun sends first, and
+    one with it is given time to be through.
     """
     job = f"PMIX_NAMESPACE={os.environ.get('PMIX_NAMESPACE')}".encode()
-    connecting = False
+    connecting = []
     for process in Path("/proc").glob("[0-9]*"):
-        pid = int(process.name)
-        try:
-            if pid == os.getpid() or job not in (process / "environ").read_bytes().split(b"\0"):
-                continue
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(0.002)
-            if b"libmpi" in (process / "maps").read_bytes():
-                os.kill(pid, signal.SIGCONT)
-                connecting = True
-        except OSError:
-            continue
-    if connecting:
-        time.sleep(_SECONDS_TO_CONNECT)
+        with suppress(OSError):
+            others = int(process.name) != os.getpid() and job in (process / "environ").read_bytes().split(b"\0")
+            if others and not _hold(process):
+                connecting.append(process)
+    _until(lambda: not any(map(_is_connecting, connecting)))
+
+
+def _hold(process: Path) -> bool:
+    """Stop *process*, a folder of /proc, until it is told to die; return False for one with MPI, which goes on."""
+    pid = int(process.name)
+    os.kill(pid, signal.SIGSTOP)
+    _until(lambda: _state(process) == "T")
+    if b"libmpi" in (process / "maps").read_bytes():
+        os.kill(pid, signal.SIGCONT)
+        return False
+    if _state(process) == "T":
+        os.kill(pid, signal.SIGTERM)  # earlier it would die at once, and be taken for the first that failed
+    return True
+
+
+def _until(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _SECONDS_TO_CONNECT
+    while not so() and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _state(process: Path) -> str:
+    """Return the letter by which /proc tells what *process*, a folder there, does: "T" for stopped."""
+    return (process / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _is_connecting(process: Path) -> bool:
+    """Whether *process*, a folder of /proc with MPI loaded, still lacks what prterun shares with those that have connected."""
+    try:
+        return b"/pmix-gds-" not in (process / "maps").read_bytes()
+    except OSError:
+        return False
