@@ -86,6 +86,25 @@ def test_a_store_that_was_closed_is_in_its_two_files_and_needs_no_journals_besid
     again.close()
 
 
+@pytest.mark.parametrize("checkpoint", ["inside", "elsewhere", ""])
+def test_in_a_folder_that_was_moved_a_job_keeps_its_output_and_goes_on_from_its_checkpoint(
+    home: Home, checkpoint: str
+) -> None:
+    paths = {"inside": home.output_dir("j1") / "step-7", "elsewhere": Path("/data/step-7")}
+    moved = Home(home.path.with_name("moved"))
+    expected = {"inside": moved.output_dir("j1") / "step-7", "elsewhere": Path("/data/step-7")}
+    store = Store(home)
+    job = Job("j1", SPEC, output_dir=str(home.output_dir("j1")), checkpoint=str(paths.get(checkpoint, "")))
+    asyncio.run(store.insert(job, "", StateChanged(0, 1.5, JobState.QUEUED)))
+    store.close()
+    home.path.rename(moved.path)
+    store = Store(moved)
+    ((_, found),) = store.reader.unfinished()
+    assert found.output_dir == str(moved.output_dir("j1"))
+    assert found.checkpoint == str(expected.get(checkpoint, ""))
+    store.close()
+
+
 def test_the_same_request_makes_one_job_however_often_it_races(store: Store) -> None:
     async def race() -> list[tuple[int, Job]]:
         event = StateChanged(0, 1.0, JobState.QUEUED)
