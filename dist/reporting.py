@@ -10,6 +10,8 @@ from typing import Any
 from .journal import Journal, JournalError, JournalTakenError
 from .launch import launch
 
+_LAST_STEP = (1 << 63) - 1
+
 
 def report(step: int, **values: Any) -> None:
     """Report what was measured at *step*, such as ``dist.report(step, loss=loss, accuracy=0.9)``.
@@ -17,7 +19,7 @@ def report(step: int, **values: Any) -> None:
     Only rank 0's report counts, so average over ranks first (`mean`). Values are numbers or one-element Tensors;
     NaN and infinities are reported as such. Outside of the server this checks its arguments and does nothing.
 
-    Raises TypeError or ValueError for a *step* that is no integer from 0, for a value that is no number, and where
+    Raises TypeError or ValueError for a *step* that is no integer from 0 to 2**63 - 1, for a value that is no number, and where
     there is no value at all. A full disk is told on stderr and does not stop the training.
 
     >>> from allgrad import dist
@@ -89,6 +91,8 @@ def _step(step: Any, name: str) -> int:
         raise TypeError(f"{name}: step is {step!r}; it must be an integer, as in {name}(step=10, ...)") from None
     if number < 0:
         raise ValueError(f"{name}: step is {number}; steps count from 0")
+    if number > _LAST_STEP:
+        raise ValueError(f"{name}: step is {number}; {_LAST_STEP} is the last that the server can write down")
     return number
 
 

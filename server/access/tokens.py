@@ -36,8 +36,8 @@ class Tokens:
     async def create(self, user: str, scope: Scope) -> tuple[Token, str]:
         """Make a token for *user*; return it and its secret, which nobody can tell later."""
         check_user(user)
-        if len(self._tokens) >= TOKEN_LIMIT:
-            raise InvalidRequest("no more tokens can be made", f"there are {TOKEN_LIMIT}")
+        if sum(token.revoked is None for token in self._tokens.values()) >= TOKEN_LIMIT:
+            raise InvalidRequest("no more tokens can be made", f"there are {TOKEN_LIMIT}", "revoke some")
         if user == ADMIN and scope is not Scope.ADMIN:
             raise InvalidRequest(f"user {ADMIN} has scope admin", f"{scope} was asked for", "name another user", "user")
         token = Token(secrets.token_hex(6), user, scope, time.time())

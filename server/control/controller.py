@@ -60,6 +60,7 @@ class Control:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="store-reader")
         self.uploads = Uploads(home)
         self._work = Work()
+        self._deletions: dict[str, asyncio.Task[None]] = {}
         self._identities = Identities()
         self._remains = Remains(home, store, self.find, self.report)
         self._attempts = Attempts(home, store, settings, self._apply, self.report, self._remains)
@@ -170,7 +171,7 @@ class Control:
         return await self._ask(job_id, lifecycle.PriorityChanged(time.time(), priority), "change the priority of")
 
     async def delete(self, job_id: str) -> None:
-        """Forget a finished job and its files. Raises JobNotFound, JobStateConflict."""
+        """Forget a finished job and its files. Raises JobNotFound, JobStateConflict, ServerBusy."""
         number, job, tracked = await self.find(job_id)
         access.check_own(job.owner, f"job {job_id}")
         if tracked is not None:
@@ -184,7 +185,9 @@ class Control:
                 "wait for that one, or cancel it",
                 job_id=job_id,
             )
-        await forget_job(self._home, self._store, number, job)
+        if job_id not in self._deletions:
+            self._deletions[job_id] = self._work.spawn(self._forget(number, job))
+        await asyncio.shield(self._deletions[job_id])  # it goes on if that takes longer than who asked for it waits
 
     async def get(self, job_id: str) -> Job:
         """Return a job, one that waits with the reason why. Raises JobNotFound."""
@@ -325,6 +328,12 @@ class Control:
             sweep=sweep,
             owner=access.caller().user,
         )
+
+    async def _forget(self, number: int, job: Job) -> None:
+        try:
+            await forget_job(self._home, self._store, number, job)
+        finally:
+            del self._deletions[job.id]
 
     async def _track(self, number: int, job: Job) -> None:
         tracked = self._tracked[job.id] = Tracked(number, job, 1)

@@ -24,11 +24,15 @@ log = logging.getLogger(__name__)
 
 
 async def forget_uploads(keep: float, uploads: Uploads, needed: Callable[[], Collection[str]]) -> None:
-    """Delete, again and again, uploads that nobody has used for *keep* seconds and no unfinished job has *needed*."""
+    """Delete, again and again, uploads that nobody has used for *keep* seconds and no unfinished job has *needed*.
+
+    What broke off on its way and nobody continues goes, too.
+    """
     begun = time.time() - time.monotonic()
     while True:
         try:
             gone = await asyncio.to_thread(uploads.forget, begun + time.monotonic() - keep, needed())
+            await asyncio.to_thread(uploads.clean)
             log.info("%d uploads are forgotten", len(gone))
         except OSError:
             log.exception("uploads cannot be forgotten")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from .records import json_line
 from .series import short
-from .tables import aligned
+from .tables import aligned, printable
 
 
 def comparison_table(
@@ -22,7 +22,7 @@ def comparison_table(
     2     0.25       0.5   +0.25
     2 steps in common, 1 equal; largest difference 0.25
     """
-    steps = sorted(first.keys() & second.keys())
+    name, steps = printable(name), sorted(first.keys() & second.keys())
     if not steps:
         return [f"{name}: no step in common"]
     shown = sorted({steps[round(i * (len(steps) - 1) / (rows - 1))] for i in range(rows)})

@@ -6,6 +6,7 @@ import re
 
 from ..jobs.job import Job, JobState
 from .series import duration
+from .tables import printable
 
 
 def ending(job: Job) -> str:
@@ -16,9 +17,9 @@ def ending(job: Job) -> str:
         verdict += f" with exit code {job.exit_code}"
     lines = [f"job {job.id} {verdict}"]
     if job.reason.lower() != job.state.value.lower() and job.reason:
-        lines.append(f"  {job.reason}")
+        lines.append(f"  {printable(job.reason)}")
     if job.checkpoint:
-        lines.append(f"  checkpoint: {job.checkpoint}")
+        lines.append(f"  checkpoint: {printable(job.checkpoint)}")
     return "\n".join(lines)
 
 

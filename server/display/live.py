@@ -40,14 +40,14 @@ def picture(progress: Progress, console: Console) -> RenderableType:
     unicode = console.encoding.lower().startswith("utf")
     parts: list[RenderableType] = [headline(progress)]
     if progress.reason and not progress.state.terminal:
-        parts.append(Text(f"  {progress.reason}", style=COLOURS[progress.state]))
-    parts += [Text(f"  warning: {alert}", style="red") for alert in progress.alerts[-3:]]
+        parts.append(Text(f"  {printable(progress.reason)}", style=COLOURS[progress.state]))
+    parts += [Text(f"  warning: {printable(alert)}", style="red") for alert in progress.alerts[-3:]]
     if progress.series:
         parts.append(values_table(progress, console.width, BARS if unicode else ASCII_BARS))
     room = console.height - len(progress.series) - len(parts) - 3
     name = progress.main_series()
     if name and unicode:
-        drawn = chart(name, progress.series[name], console.width - 2, min(HEIGHT, room))
+        drawn = chart(printable(name), progress.series[name], console.width - 2, min(HEIGHT, room))
         if drawn:
             parts.append(Text(drawn, no_wrap=True, overflow="crop"))
     return Group(*parts)
@@ -78,7 +78,7 @@ def values_table(progress: Progress, width: int, bars: str) -> Table:
         low, high = series.best()
         odd = name in progress.diverged()
         value = Text(short(series.last), style="bold red" if odd else "bold")
-        row: list[RenderableType] = [Text(f"  {name}"), value]
+        row: list[RenderableType] = [Text(f"  {printable(name)}"), value]
         if room >= 8:
             row += [Text(sparkline(series.values, min(room, 40), bars), style="cyan")]
             row += [Text(f"{short(low)} .. {short(high)}", style="dim")]

@@ -76,11 +76,11 @@ def describe(event: Event, progress: Progress) -> str:
     match event:
         case StateChanged() | Heartbeat() if not progress.state.terminal:
             state = progress.state.value.lower()
-            return f"{state}: {progress.reason}" if progress.reason else state
+            return f"{state}: {printable(progress.reason)}" if progress.reason else state
         case Metrics(step=step, values=values):
-            return "  ".join([f"step {step}", *(f"{name} {short(value)}" for name, value in values.items())])
+            return "  ".join([f"step {step}", *(f"{printable(name)} {short(value)}" for name, value in values.items())])
         case Checkpoint(step=step, path=path):
-            return f"checkpoint at step {step}: {path}"
+            return f"checkpoint at step {step}: {printable(path)}"
         case Alert(message=message):
-            return f"warning: {message}"
+            return f"warning: {printable(message)}"
     return ""

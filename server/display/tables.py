@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 
 from ..access.rules import AuditRecord, Quota, Token
 from ..files.artifacts import Artifact
-from ..jobs.job import ADMIN, Explanation, Job, Sweep
+from ..jobs.job import ADMIN, Explanation, Job, JobState, Sweep
 from ..jobs.spec import After, JobSpec
 from .series import duration
 
@@ -45,7 +45,9 @@ def _row(job: Job) -> tuple[str, ...]:
 
 
 def running_time(job: Job) -> str:
-    """How long *job* has run, or ran."""
+    """How long *job* has run, or ran; nothing where it does not, as while it is paused."""
+    if job.state in (JobState.QUEUED, JobState.PAUSED):
+        return "-"
     return duration((job.finished or time.time()) - job.started) if job.started else "-"
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from ..home import Home
 
 _PREFIX = ".deleted-"
+log = logging.getLogger(__name__)
 
 
 def set_aside(home: Home, job_id: str) -> None:
@@ -26,8 +31,24 @@ def put_back(home: Home, job_id: str) -> None:
 
 
 def remove(home: Home, job_id: str) -> None:
-    """Remove what was set aside."""
-    shutil.rmtree(home.job_dir(job_id).with_name(_PREFIX + job_id), ignore_errors=True)
+    """Remove what was set aside, also folders that the job has made read-only."""
+    aside = home.job_dir(job_id).with_name(_PREFIX + job_id)
+    shutil.rmtree(aside, ignore_errors=True)
+    if aside.exists():
+        _open_up(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    if aside.exists():
+        log.warning("job %s is deleted, but %s cannot be removed", job_id, aside)
+
+
+def _open_up(folder: Path) -> None:
+    """Let the owner do everything in *folder* and all that are in it."""
+    for path, inside, _ in os.walk(folder):
+        for name in ("", *inside):
+            each = Path(path, name)
+            if not each.is_symlink():
+                with suppress(OSError):
+                    each.chmod(0o700)
 
 
 def finish(home: Home, known: Callable[[str], bool]) -> None:

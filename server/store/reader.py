@@ -18,7 +18,7 @@ from ..jobs.spec import SweepSpec
 from ..messages import sweeps as sweep_messages
 from . import grants
 from .filters import JobFilter
-from .rows import COLUMNS, job_of
+from .rows import COLUMNS, job_of, located
 from .schema import open_to_read
 
 _SWEEP = "id, spec, created"
@@ -34,20 +34,20 @@ class Reader:
     def job(self, job_id: str) -> tuple[int, Job] | None:
         """Return number and record of a job, or None."""
         row = self._state().execute(f"SELECT number, {COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None else (row[0], job_of(row[1:]))
+        return None if row is None else (row[0], self._job_of(row[1:]))
 
     def unfinished(self) -> list[tuple[int, Job]]:
         """Return number and record of all jobs that are not in a terminal state, oldest first."""
         open_states = [state.value for state in JobState if not state.terminal]
         marks = ", ".join("?" * len(open_states))
         sql = f"SELECT number, {COLUMNS} FROM jobs WHERE state IN ({marks}) ORDER BY number"
-        return [(row[0], job_of(row[1:])) for row in self._state().execute(sql, open_states)]
+        return [(row[0], self._job_of(row[1:])) for row in self._state().execute(sql, open_states)]
 
     def page(self, wanted: JobFilter, below: int, limit: int) -> list[tuple[int, Job]]:
         """Return up to *limit* jobs that are *wanted* and whose number is under *below*, newest first."""
         condition, values = wanted.condition()
         sql = f"SELECT number, {COLUMNS} FROM jobs WHERE number < ? AND {condition} ORDER BY number DESC LIMIT ?"
-        return [(row[0], job_of(row[1:])) for row in self._state().execute(sql, (below, *values, limit))]
+        return [(row[0], self._job_of(row[1:])) for row in self._state().execute(sql, (below, *values, limit))]
 
     def state(self, job_id: str) -> JobState | None:
         """Return the state of a job, or None if there is none of that id."""
@@ -80,10 +80,13 @@ class Reader:
         found = self._state().execute(sql, (sweep_id, rung))
         return {job: math.nan if value is None else value for job, value in found}
 
+    def _job_of(self, row: tuple[Any, ...]) -> Job:
+        return located(job_of(row), self._home)
+
     def _sweep_of(self, row: tuple[Any, ...]) -> Sweep:
         identity, spec, created = row
         sql = f"SELECT {COLUMNS} FROM jobs WHERE sweep = ? ORDER BY number"
-        jobs = tuple(map(job_of, self._state().execute(sql, (identity,))))
+        jobs = tuple(map(self._job_of, self._state().execute(sql, (identity,))))
         message = sweeps_pb2.SweepSpec.FromString(spec)
         return Sweep(identity, sweep_messages.sweep_spec_value(message), created, jobs)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from allgrad.proto import jobs_pb2 as pb
 
+from ..home import Home
 from ..jobs.job import Job, JobState, Stopping
 from ..messages import jobs as messages
 
@@ -30,6 +31,15 @@ def job_of(row: tuple[Any, ...]) -> Job:
         stopping=Stopping(stopping) if stopping else None,
         owner=owner,
     )
+
+
+def located(job: Job, home: Home) -> Job:
+    """Return *job* with the paths of its files in *home*, which may have been moved since they were written down."""
+    before, now = job.output_dir, str(home.output_dir(job.id))
+    if before in ("", now):
+        return job
+    inside = job.checkpoint.startswith(f"{before}/")
+    return replace(job, output_dir=now, checkpoint=now + job.checkpoint[len(before) :] if inside else job.checkpoint)
 
 
 def row_of(job: Job, packed: bytes | None = None) -> tuple[Any, ...]:

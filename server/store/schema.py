@@ -15,6 +15,15 @@ from ..errors import CannotServe
 SAFE_SQLITE = 3_051_003
 """SQLite before 3.51.3 can lose commits when a checkpoint races (sqlite.org/wal.html#walresetbug)."""
 
+# Room is given back to the disk when jobs are deleted, where the database was made so; a journal that grew goes back, too.
+_AS_WE_WRITE = """
+    PRAGMA auto_vacuum = INCREMENTAL;
+    PRAGMA journal_mode = WAL;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON
+"""
+
 Migration = str | Callable[[apsw.Connection], None]
 
 
@@ -173,7 +182,7 @@ def open_to_write(path: Path, migrations: Sequence[Migration], *, check: bool = 
     path.chmod(0o600)
     if found := damage(connection) if check else _unreadable(connection):
         raise CannotServe(f"{path} cannot be used", f"it is damaged: {found}", "see: allgrad restore --help")
-    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+    connection.execute(_AS_WE_WRITE)
     version = int(connection.pragma("user_version"))
     if version > len(migrations):
         raise CannotServe(
@@ -190,6 +199,12 @@ def open_to_write(path: Path, migrations: Sequence[Migration], *, check: bool = 
                 migration(connection)
             connection.pragma("user_version", number + 1)
     return connection
+
+
+def give_back(connection: apsw.Connection) -> None:
+    """Give the room of what was deleted back to the disk, when the transaction is committed."""
+    for _ in connection.execute("PRAGMA incremental_vacuum"):  # a step for each page
+        continue
 
 
 def open_to_read(path: Path) -> apsw.Connection:

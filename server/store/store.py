@@ -22,11 +22,17 @@ from ..supervisor.journal import CheckpointLine, Line, MetricsLine
 from . import grants
 from .reader import Reader
 from .rows import COLUMNS, job_of, row_of
-from .schema import damage, open_to_read
+from .schema import damage, give_back, open_to_read
 from .writer import Transaction, Writer
 
 _HOW = "damaged, or dropped since too much waited for the server"
 _INSERT_EVENT = "INSERT INTO events (job, cursor, event) VALUES (?, ?, ?)"
+_DELETE_FIRST = (
+    "DELETE FROM events WHERE job = ?1 AND "
+    "cursor < (SELECT min(cursor) FROM events WHERE job = ?1) + ?2"  # the last cursor stays to the end: watchers may have it
+)
+_DELETED_AT_ONCE = 20_000
+"""Metrics that are deleted in one commit, about: it takes some milliseconds."""
 _INSERT_JOB = (
     f"INSERT INTO jobs (request_id, name, {COLUMNS}) VALUES (?, ?, {', '.join('?' * (COLUMNS.count(',') + 1))}) "
     "ON CONFLICT (request_id) DO NOTHING"
@@ -134,11 +140,18 @@ class Store:
         await self._writer.write(change)
 
     async def delete(self, number: int, job: Job) -> None:
-        """Forget a job; its metrics go first, since its number may be given to another job once it is gone."""
+        """Forget a job; its metrics go first, since its number may be given to another job once it is gone.
 
-        def delete_metrics(transaction: Transaction) -> None:
-            for table in ("events", "progress"):
-                transaction.metrics.execute(f"DELETE FROM {table} WHERE job = ?", (number,))
+        What a week of training reported goes in pieces, between which others write.
+        """
+
+        def delete_metrics(transaction: Transaction) -> bool:
+            metrics = transaction.metrics
+            metrics.execute(_DELETE_FIRST, (number, _DELETED_AT_ONCE))
+            left = bool(metrics.changes())
+            metrics.execute("DELETE FROM progress WHERE job = ?", (number,))
+            give_back(metrics)
+            return left
 
         def delete_job(transaction: Transaction) -> None:
             for table, column in (("events", "job"), ("labels", "job"), ("jobs", "number")):
@@ -146,9 +159,11 @@ class Store:
             transaction.state.execute("DELETE FROM rungs WHERE sweep = ? AND job = ?", (job.sweep, job.id))
             empty = "DELETE FROM sweeps WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sweep = ?1)"
             transaction.state.execute(empty, (job.sweep,))
+            give_back(transaction.state)
             transaction.forget(number)
 
-        await self._writer.write(delete_metrics)
+        while await self._writer.write(delete_metrics, rows=_DELETED_AT_ONCE):
+            continue
         await self._writer.write(delete_job)
 
     async def insert_token(self, token: Token, digest: bytes) -> None:

@@ -14,6 +14,10 @@ from .linux import data_from
 
 _CRC_KEY = b',"crc":'
 _TAIL = 1 << 20
+_MOST = (1 << 63) - 1
+"""The largest step and sequence number that a message and a database take."""
+_YEAR_10000 = 253_402_300_800.0
+"""In seconds since the epoch: no clock tells later times."""
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -120,13 +124,28 @@ def parse(raw: bytes) -> Line | None:
 
 
 def _line(record: Mapping[str, Any]) -> Line:
-    sequence, time = int(record["seq"]), float(record["time"])
+    """Return what *record* tells; raises ValueError for what no message could hold, which would be the end of all that follows."""
+    sequence, time = _whole(record["seq"]), float(record["time"])
+    if not 0 <= time < _YEAR_10000:
+        raise ValueError(time)
     if record["kind"] == "metrics":
-        values = {name: _number(value) for name, value in record["values"].items()}
-        return MetricsLine(sequence, time, int(record["step"]), values)
+        values = {_said(name): _number(value) for name, value in record["values"].items()}
+        return MetricsLine(sequence, time, _whole(record["step"]), values)
     if record["kind"] == "checkpoint":
-        return CheckpointLine(sequence, time, int(record["step"]), str(record["path"]))
+        return CheckpointLine(sequence, time, _whole(record["step"]), _said(str(record["path"])))
     return OtherLine(sequence, time)
+
+
+def _whole(number: Any) -> int:
+    whole = int(number)
+    if not 0 <= whole <= _MOST:
+        raise ValueError(number)
+    return whole
+
+
+def _said(text: str) -> str:
+    text.encode()  # a half of a surrogate pair, which JSON can write, is no text
+    return text
 
 
 def _number(value: float | str) -> float:

@@ -78,6 +78,7 @@ def test_a_journal_that_cannot_be_written_is_told_and_training_goes_on(
         (1, {}, "nothing to report"),
         (1.5, {"loss": 1.0}, "step is 1.5; it must be an integer"),
         (-1, {"loss": 1.0}, "step is -1; steps count from 0"),
+        (2**63, {"loss": 1.0}, "step is 9223372036854775808; 9223372036854775807 is the last"),
         (1, {"loss": "low"}, "loss is a str, not a number"),
         (1, {"loss": np.zeros(3)}, "loss is a ndarray, not a number or one-element Tensor"),
     ],

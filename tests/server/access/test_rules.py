@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,10 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from allgrad.proto import access_pb2, files_pb2, jobs_pb2, reporting_pb2, sweeps_pb2
 from allgrad.server import Client, JobState
 from allgrad.server.access.rules import RULES, Scope
+from allgrad.server.access.tokens import Tokens
 from allgrad.server.errors import Forbidden, InvalidRequest, QuotaExceeded, Unauthenticated
+from allgrad.server.home import Home
+from allgrad.server.store import Store
 
 from ..conftest import ServerProcess
 
@@ -157,6 +161,24 @@ def test_tokens_live_on_through_a_restart_and_lie_on_disk_as_hashes_only(own_ser
     with Client(home=own_server.home, token=revoked) as ben, pytest.raises(Unauthenticated):
         ben.info()
     assert token.revoked is None
+
+
+def test_tokens_that_were_revoked_leave_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("allgrad.server.access.tokens.TOKEN_LIMIT", 1)
+    home = Home(tmp_path)
+    home.prepare()
+    store = Store(home)
+    tokens = Tokens(store, "root")
+
+    async def make_two() -> None:
+        for _ in range(2):
+            token, _ = await tokens.create("mia", Scope.VIEW)
+            with pytest.raises(InvalidRequest, match="revoke some"):
+                await tokens.create("ben", Scope.VIEW)
+            await tokens.revoke(token.id)
+
+    asyncio.run(make_two())
+    store.close()
 
 
 def test_a_quota_holds_jobs_back_without_holding_up_others(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import os
@@ -18,6 +19,7 @@ from allgrad.server import Client, Job, JobState, RetryRule
 from allgrad.server.client.packing import files_of, pack
 from allgrad.server.client.questions import files
 from allgrad.server.client.questions.question import Sending
+from allgrad.server.control.retention import forget_uploads
 from allgrad.server.errors import Forbidden, InvalidRequest
 from allgrad.server.files.uploads import Uploads
 from allgrad.server.home import Home
@@ -302,6 +304,24 @@ def test_uploads_that_nobody_uses_go_and_those_of_unfinished_jobs_stay(tmp_path:
     assert uploads.progress(again, plain=True) == (10, True)
     assert uploads.forget(2000.0, {needed}) == [old]
     assert [uploads.progress(digest, plain=True)[1] for digest in digests] == [True, False, True, True]
+
+
+def test_what_broke_off_on_its_way_is_forgotten_by_a_server_that_is_never_started_anew(tmp_path: Path) -> None:
+    uploads = Uploads(Home(tmp_path))
+    left, new = (hashlib.sha256(data).hexdigest() for data in (b"left", b"new"))
+    for digest in (left, new):
+        uploads.append(digest, 1 << 30, 0, b"x", plain=True)
+    os.utime(uploads.part(left), (1000.0, 1000.0))
+
+    async def wait() -> None:
+        looking = asyncio.ensure_future(forget_uploads(1e9, uploads, list))
+        async with asyncio.timeout(10):
+            while uploads.part(left).exists():
+                await asyncio.sleep(0.01)
+        looking.cancel()
+
+    asyncio.run(wait())
+    assert uploads.part(new).exists()
 
 
 def test_a_server_forgets_uploads_that_nobody_uses(

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from allgrad.server import Alert, Checkpoint, Event, Heartbeat, Job, JobSpec, JobState, Metrics, StateChanged
+from allgrad.server.display.comparison import comparison_table
 from allgrad.server.display.ending import ending, failing_rank
 from allgrad.server.display.live import picture
 from allgrad.server.display.progress import Progress
@@ -71,6 +72,8 @@ def test_the_loss_gets_the_plot_and_without_one_the_first_series() -> None:
         (Metrics(1, 0.0, 7, {"loss": math.nan}), "step 7  loss nan"),
         (Checkpoint(1, 0.0, 7, "/out/best"), "checkpoint at step 7: /out/best"),
         (Alert(1, 0.0, "loss became NaN"), "warning: loss became NaN"),
+        (Metrics(1, 0.0, 7, {"\x1b[31mred\n": 1.0}), "step 7   [31mred  1"),
+        (Alert(1, 0.0, "\x1b[31mred became NaN"), "warning:  [31mred became NaN"),
         (Heartbeat(1, 0.0), "queued"),
     ],
 )
@@ -169,7 +172,20 @@ def test_what_a_user_named_cannot_steer_the_terminal() -> None:
     assert all(line.isprintable() for line in job_table([nasty]))
     assert all(line.isprintable() for line in job_page(nasty))
     progress = Progress.of(nasty)
+    progress.absorb(Metrics(1, 0.0, 1, {"\x1b[2Jloss": 1.0}))
+    progress.absorb(Alert(2, 0.0, "\x1b[2J"))
     assert "\x1b[2J" not in drawn(progress)
+    assert "\x1b" not in ending(replace(DONE, state=JobState.FAILED, reason="rank 0: \x1b[2J"))
+    assert "\x1b" not in "".join(comparison_table("\x1b[2J", ("a", "b"), {1: 0.5}, {1: 0.5}, 9))
+
+
+def test_the_time_of_a_job_that_waits_or_is_paused_stands_still() -> None:
+    running = replace(JOB, state=JobState.RUNNING, started=1001.0)
+    waiting = [replace(running, state=state) for state in (JobState.PAUSED, JobState.QUEUED)]
+    head, first, *others = job_table([running, *waiting])
+    at = head.index("TIME")
+    assert first[at].isdigit()
+    assert [line[at:].split()[0] for line in others] == ["-", "-"]
 
 
 def test_the_page_leaves_out_what_is_not_known() -> None:

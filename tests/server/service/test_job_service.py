@@ -79,6 +79,29 @@ def test_a_loss_that_becomes_nan_is_told_once_and_stays_on_the_job(
     assert math.isnan(nan.values["loss"])
 
 
+def test_a_step_that_no_message_can_hold_costs_its_own_line_and_not_the_job(
+    client: Client, finished: Finished, tmp_path: Path
+) -> None:
+    lines = "".join(f"line({seq}, {step})\n" for seq, step in enumerate((1, 2**63, 3), 1))
+    script = tmp_path / "counting.py"
+    script.write_text(f"import os, zlib\n{_WRITE_LINE}{lines}")
+    job = finished(client, client.submit([str(script)]))
+    assert (job.state, job.exit_code) == (JobState.SUCCEEDED, 0)
+    events = list(client.watch(job.id))
+    assert [event.step for event in events if isinstance(event, Metrics)] == [1, 3]
+    assert [event.message.partition(":")[0] for event in events if isinstance(event, Alert)] == [
+        "line 2 of the journal is lost"
+    ]
+
+
+_WRITE_LINE = """
+def line(seq, step):
+    body = f'{{"seq":{seq},"time":1.5,"kind":"metrics","step":{step},"values":{{"loss":1}}'
+    with open(os.environ["ALLGRAD_RUN_DIR"] + "/journal.jsonl", "a") as file:
+        file.write(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\\n')
+"""
+
+
 @pytest.mark.parametrize("settings", [{"stall_after": 0.5}, {}], ids=["by its rhythm", "by a limit of its own"])
 def test_a_job_that_falls_silent_is_told_once_and_again_when_it_goes_on(
     server_with: Callable[..., ServerProcess], job_script: Script, settings: dict[str, float]

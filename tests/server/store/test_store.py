@@ -73,6 +73,38 @@ def test_what_was_written_is_there_after_opening_again(store: Store, home: Home)
     other.close()
 
 
+def test_a_store_that_was_closed_is_in_its_two_files_and_needs_no_journals_beside_them(home: Home) -> None:
+    store = Store(home)
+    number, job = insert(store, "j1")
+    append(store, number, job, losses(1))
+    assert store.reader.job("j1"), "a reader is open"
+    store.close()
+    for path in (home.state_db, home.metrics_db):
+        path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
+    again = Store(home)
+    assert cursors(again, number) == [1, 2]
+    again.close()
+
+
+@pytest.mark.parametrize("checkpoint", ["inside", "elsewhere", ""])
+def test_in_a_folder_that_was_moved_a_job_keeps_its_output_and_goes_on_from_its_checkpoint(
+    home: Home, checkpoint: str
+) -> None:
+    paths = {"inside": home.output_dir("j1") / "step-7", "elsewhere": Path("/data/step-7")}
+    moved = Home(home.path.with_name("moved"))
+    expected = {"inside": moved.output_dir("j1") / "step-7", "elsewhere": Path("/data/step-7")}
+    store = Store(home)
+    job = Job("j1", SPEC, output_dir=str(home.output_dir("j1")), checkpoint=str(paths.get(checkpoint, "")))
+    asyncio.run(store.insert(job, "", StateChanged(0, 1.5, JobState.QUEUED)))
+    store.close()
+    home.path.rename(moved.path)
+    store = Store(moved)
+    ((_, found),) = store.reader.unfinished()
+    assert found.output_dir == str(moved.output_dir("j1"))
+    assert found.checkpoint == str(expected.get(checkpoint, ""))
+    store.close()
+
+
 def test_the_same_request_makes_one_job_however_often_it_races(store: Store) -> None:
     async def race() -> list[tuple[int, Job]]:
         event = StateChanged(0, 1.0, JobState.QUEUED)
@@ -231,3 +263,28 @@ def test_a_flood_of_metrics_holds_up_a_submit_by_one_commit_at_most(
     asyncio.run(flood())
     assert commits.count("submit") == 1
     assert cursors(store, number)[:3] == [1, 2, 3]
+
+
+def test_metrics_are_deleted_in_pieces_from_the_first_on_and_their_room_goes_back_to_the_disk(
+    store: Store, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allgrad.server.store.store._DELETED_AT_ONCE", 300)
+    number, job = insert(store, "long")
+    other, _ = insert(store, "other")
+    append(store, number, job, losses(*range(1, 2001)))
+    append(store, other, replace(job, id="other"), losses(1))
+    left: list[int] = []
+
+    async def delete() -> None:
+        deletion = asyncio.ensure_future(store.delete(number, job))
+        while not deletion.done():
+            left.append(len(store.reader.events(number, 0, 1 << 60, 10_000)))
+            assert store.reader.last_cursor(number) in (2001, 1, 0)
+            await asyncio.sleep(0)
+        await deletion
+
+    asyncio.run(delete())
+    assert any(1 < count < 2000 for count in left)
+    assert (cursors(store, number), cursors(store, other)) == ([], [1, 2])
+    metrics = apsw.Connection(str(home.metrics_db))
+    assert metrics.pragma("freelist_count") == 0

@@ -53,6 +53,11 @@ def test_a_checkpoint_line_gives_its_path() -> None:
         '"kind":"metrics","step":1,"values":[1]',
         '"kind":"metrics","values":{}',
         '"kind":"checkpoint","step":"x"',
+        '"kind":"metrics","step":9223372036854775808,"values":{"loss":1}',
+        '"kind":"metrics","step":-1,"values":{"loss":1}',
+        '"kind":"metrics","step":1,"values":{"\\ud800":1}',
+        '"kind":"metrics","step":1,"values":{"loss":1},"time":NaN',
+        '"kind":"checkpoint","step":1,"path":"/out/\\udcff"',
         '"x":1',
     ],
 )
