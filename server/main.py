@@ -24,6 +24,7 @@ from allgrad.proto.jobs_pb2_grpc import add_JobServiceServicer_to_server
 from allgrad.proto.reporting_pb2_grpc import add_ReportingServiceServicer_to_server
 from allgrad.proto.sweeps_pb2_grpc import add_SweepServiceServicer_to_server
 
+from . import open_files
 from .access import tls
 from .access.auth import TokenRequired
 from .access.tls import ServerFiles
@@ -153,6 +154,7 @@ def serve(
     place = Home.find(home)
     _check_shared(place, settings.kubernetes)
     token = place.prepare()
+    open_files.raise_limit()
     with _locked(place):
         asyncio.run(_serve(place, token, f"{host}:{port}", files, settings, announce))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -38,9 +39,11 @@ DEFAULT_HOST_PATIENCE = 20.0
 _START_POLL = 0.01
 _LONGEST_START_POLL = 0.5
 _FIRST_PAUSE = 0.5
-"""Seconds after which following an attempt is tried again, once that has failed; doubled each time."""
+"""Seconds after which starting or following an attempt is tried again, once that has failed; doubled each time."""
 _TRIES = 5
 _LONGEST_PAUSE = 60.0
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
+"""What the machine lacks for a while: open files, processes, memory, room on the disk. No job fails for that."""
 _DISK_PAUSE = 1.0
 log = logging.getLogger(__name__)
 
@@ -165,16 +168,39 @@ class Attempts:
 
         await asyncio.to_thread(processes.end, strays, self._settings.grace)
 
-    def _launch(self, tracked: Tracked, successors: int = 0) -> None:
+    def _launch(self, tracked: Tracked, tries: int = 0) -> None:
+        """Start a supervisor for a job's attempt; *tries*: how often that has failed, or how many have died, before."""
         job = tracked.job
         try:
             tracked.supervisor = supervision.start(self.run_dir(job), self._order(job))
             reach("after-launch")
         except (OSError, InvalidRequest) as error:
-            failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
-            self.work.spawn(self._tell(tracked, job.attempt, failed))
+            self.work.spawn(self._note_refusal(tracked, job.attempt, error, tries))
         else:
-            self.work.spawn(self._follow(tracked, tracked.supervisor, successors))
+            self.work.spawn(self._follow(tracked, tracked.supervisor, tries))
+
+    async def _note_refusal(self, tracked: Tracked, attempt: int, error: OSError | InvalidRequest, tries: int) -> None:
+        """Fail an attempt whose supervisor cannot be started, or let it wait for what the machine lacks at the moment."""
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            log.warning("the supervisor of job %s cannot be started yet: %s", tracked.job.id, error)
+            reason = f"its supervisor cannot be started yet: {error.strerror}"
+            await self._tell(tracked, attempt, lifecycle.Delayed(time.time(), reason))
+            await self._launch_later(tracked, tries)
+        else:
+            failed = lifecycle.Ended(time.time(), 1, f"cannot start its supervisor: {error}")
+            await self._tell(tracked, attempt, failed)
+
+    async def _launch_later(self, tracked: Tracked, tries: int) -> None:
+        """Start a supervisor for an attempt that has none after a pause, unless the job is to be stopped."""
+        end = time.monotonic() + min(_FIRST_PAUSE * 2.0 ** min(tries, 10), _LONGEST_PAUSE)
+        while tracked.job.state is not JobState.STOPPING and (left := end - time.monotonic()) > 0:
+            await tracked.wait_beyond(tracked.cursor, left)
+        if tracked.job.state is not JobState.STOPPING:
+            self._launch(tracked, tries + 1)
+        elif tracked.job.spec.batch:
+            await self._conclude(tracked, self.run_dir(tracked.job))
+        else:
+            await self._tell(tracked, tracked.job.attempt, lifecycle.Ended(time.time(), None, stopped=True))
 
     def _order(self, job: Job) -> Order:
         spec, settings = job.spec, self._settings
@@ -209,8 +235,8 @@ class Attempts:
             account=settings.accounts.account(job.owner) if settings.accounts else None,
         )
 
-    async def _follow(self, tracked: Tracked, supervisor: Supervised, successors: int = 0) -> None:
-        """Accompany an attempt from its start to its end; *successors*: how many of its supervisors have died before this one."""
+    async def _follow(self, tracked: Tracked, supervisor: Supervised, tries: int = 0) -> None:
+        """Accompany an attempt from its start to its end; *tries*: how many of its supervisors have died before this one."""
         run = self.run_dir(tracked.job)
         try:
             await self._note_start(tracked, run, supervisor)
@@ -220,8 +246,7 @@ class Attempts:
         supervisor.close()
         tracked.supervisor = None
         if self._goes_on_without(tracked.job, run):
-            await asyncio.sleep(min(_FIRST_PAUSE * 2.0**successors, _LONGEST_PAUSE))
-            self._launch(tracked, successors + 1)
+            await self._launch_later(tracked, tries)
         else:
             await self._conclude(tracked, run)
 
@@ -298,23 +323,36 @@ class Attempts:
         return []
 
     async def _sweep(self, tracked: Tracked) -> None:
-        """End whatever an attempt without a supervisor left behind."""
+        """End whatever an attempt without a supervisor left behind; as long as that fails, nobody is told that it has."""
+        job, pause = tracked.job, _FIRST_PAUSE
+        while True:
+            try:
+                notes = await self._end_remains(tracked)
+            except OSError:
+                log.exception("what is left of job %s cannot be ended; again in %g s", job.id, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                break
+        await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()), notes)
+        self._remains.fetch(job.id, job.attempt)
+
+    async def _end_remains(self, tracked: Tracked) -> list[str]:
+        """End the processes that an attempt may have, wherever they are; return what a person should know."""
         job = tracked.job
 
         def left() -> list[processes.Process]:
             return processes.tagged(job.id, job.attempt)
 
-        notes: list[str] = []
         await asyncio.to_thread(processes.end, left, self._settings.grace)
-        if job.spec.batch:
-            await asyncio.to_thread(batch.sweep, self.run_dir(job))
         with suppress(FileNotFoundError):  # it came to its end before it came to an order
+            if job.spec.batch:
+                await asyncio.to_thread(batch.sweep, self.run_dir(job))
             order = await asyncio.to_thread(self.run_dir(job).order)
             if order.elsewhere:
                 await asyncio.to_thread(elsewhere.sweep, order)
-                notes = await self._gather(tracked)
-        await self._tell(tracked, job.attempt, lifecycle.FoundDead(time.time()), notes)
-        self._remains.fetch(job.id, job.attempt)
+                return await self._gather(tracked)
+        return []
 
     async def _gather(self, tracked: Tracked) -> list[str]:
         """Fetch what is left elsewhere of an attempt without a supervisor; return what to tell of what cannot be reached."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from .. import failpoints
+from .. import failpoints, open_files
 from ..supervisor import processes
 from ..supervisor.attempt import Order, RunDir
 
@@ -65,7 +65,10 @@ def _settle(ended: asyncio.Future[None]) -> None:
 
 
 def start(run: RunDir, order: Order) -> Supervised:
-    """Start a supervisor for *order*: in its own session, without pipes, so that it outlives this process."""
+    """Start a supervisor for *order*: in its own session, without pipes, so that it outlives this process.
+
+    Raises OSError where the system refuses; then there is none.
+    """
     run.prepare(order)
     with run.supervisor_log.open("ab") as log:
         child = subprocess.Popen(
@@ -77,7 +80,13 @@ def start(run: RunDir, order: Order) -> Supervised:
             stderr=log,
             start_new_session=True,
         )
-    return Supervised(child.pid, child)
+    try:
+        open_files.give_back_limit(child.pid)
+        return Supervised(child.pid, child)
+    except OSError:
+        child.kill()
+        child.wait()
+        raise
 
 
 def find(run: RunDir, job_id: str, attempt: int) -> Supervised | None:

@@ -119,7 +119,7 @@ def parse(raw: bytes) -> Line | None:
         return None
     try:
         return _line(json.loads(body + b"}"))
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None  # whoever wrote it knew of checksums, and not of the form
 
 

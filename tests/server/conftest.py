@@ -70,6 +70,12 @@ class ServerProcess:
         return said
 
     @property
+    def pid(self) -> int:
+        """Its process, which is there."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None

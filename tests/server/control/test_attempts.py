@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from allgrad.server.control.attempts import Attempts, Settings
 from allgrad.server.control.remains import Remains
 from allgrad.server.control.tracked import Tracked
 from allgrad.server.home import Home
-from allgrad.server.jobs.lifecycle import ContactLost, Ended, Happening
+from allgrad.server.jobs import lifecycle
+from allgrad.server.jobs.lifecycle import ContactLost, Ended, FoundDead, Happening
 from allgrad.server.jobs.spec import FailureKind
 from allgrad.server.store import Store
+from allgrad.server.supervisor import processes
 from allgrad.server.supervisor.attempt import Exit, Order, RunDir
 from allgrad.server.supervisor.journal import Line
 
@@ -37,8 +40,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     return run
 
 
-def conclude(run: RunDir, failures: int = 0, job: Job = JOB, moves_on: bool = False) -> list[Happening]:
-    """Take up the attempt, with *failures* to write its end down; return what happened to the job."""
+def conclude(
+    run: RunDir, failures: int = 0, job: Job = JOB, moves_on: bool = False, action: lifecycle.Action | None = None
+) -> list[Happening]:
+    """Take up the attempt, or do *action* to it, with *failures* to write its end down; return what happened to the job."""
     happened: list[Happening] = []
 
     async def follow() -> None:
@@ -62,7 +67,10 @@ def conclude(run: RunDir, failures: int = 0, job: Job = JOB, moves_on: bool = Fa
 
         home = Home(run.path.parents[2])
         mine = Attempts(home, store, Settings(1), apply, report, Remains(home, store, find, report))
-        assert not await mine.take_up(tracked)
+        if action:
+            mine.perform(tracked, action)
+        else:
+            assert not await mine.take_up(tracked)
         while mine.work.busy:
             await asyncio.sleep(0.001)
         store.close()
@@ -95,3 +103,17 @@ def test_the_record_of_an_older_supervisor_is_read(run: RunDir) -> None:
         '{"exit_code": 0, "reason": "", "stopped": false, "finished": 2.0, "notes": []}'
     )
     assert conclude(run) == [Ended(2.0, 0)]
+
+
+def test_processes_that_cannot_be_looked_for_are_not_taken_for_dead(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OSError(errno.EMFILE, "Too many open files"), OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+    def end(*_: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(processes, "end", end)
+    assert [type(happening) for happening in conclude(run, action=lifecycle.Sweep())] == [FoundDead]
+    assert not failures

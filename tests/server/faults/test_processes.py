@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -133,3 +135,47 @@ def set_ahead(database: os.PathLike[str], seconds: float) -> None:
         "UPDATE jobs SET created = created + ?1, started = started + ?1, queued = queued + ?1", (seconds,)
     )
     connection.close()
+
+
+@contextmanager
+def without_open_files(server: ServerProcess) -> Iterator[None]:
+    """Let *server* open no file beside those that it has."""
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+
+
+def waits_for_files(client: Client, job: Job) -> bool:
+    return "Too many open files" in client.get(job.id).reason
+
+
+def test_a_job_waits_for_what_the_machine_lacks_and_can_be_cancelled_meanwhile(
+    own_server: ServerProcess, eventually: Eventually
+) -> None:
+    with own_server.client() as client:
+        ended(client, client.submit(["true"]))
+        with without_open_files(own_server):
+            waiting, unwanted = client.submit(["true"]), client.submit(["true"])
+            for job in (waiting, unwanted):
+                eventually(partial(waits_for_files, client, job))
+            assert client.get(waiting.id).state is JobState.STARTING
+            client.cancel(unwanted.id)
+        assert ended(client, unwanted).state is JobState.CANCELLED
+        assert ended(client, waiting).state is JobState.SUCCEEDED
+
+
+def test_the_server_may_open_more_files_than_its_jobs(server_with: Callable[..., ServerProcess]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
+    try:
+        server = server_with()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with server.client() as client:
+        job = client.submit(["sh", "-c", "ulimit -Sn"])
+        ended(client, job)
+        assert b"".join(chunk.data for chunk in client.logs(job.id, 0)) == b"1000\n"
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65536)

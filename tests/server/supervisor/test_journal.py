@@ -58,8 +58,10 @@ def test_a_checkpoint_line_gives_its_path() -> None:
         '"kind":"metrics","step":1,"values":{"\\ud800":1}',
         '"kind":"metrics","step":1,"values":{"loss":1},"time":NaN',
         '"kind":"checkpoint","step":1,"path":"/out/\\udcff"',
+        '"kind":"metrics","step":1,"values":' + 100_000 * "[" + 100_000 * "]",
         '"x":1',
     ],
+    ids=lambda rest: rest[:40],
 )
 def test_a_line_that_is_sealed_and_has_no_form_counts_as_damaged(rest: str, journal: Path) -> None:
     journal.write_bytes(line(1) + line(2, rest) + line(3))
